@@ -1,0 +1,51 @@
+"""The hall: frozen records, enums, errors. Standard library only; everyone may import it."""
+
+from accord.domain.errors import (
+    AccordError,
+    ConfigError,
+    DataError,
+    EvaluationError,
+    Interrupted,
+    MissingExtra,
+    ModelError,
+    RewardError,
+    TrainingError,
+    WorkspaceError,
+)
+from accord.domain.judgments import Choice, Comparison, Judgment, Ranking, Rating, Source, Verdict
+from accord.domain.messages import Completion, Demonstration, FinishReason, Message, Prompt, content_hash
+from accord.domain.preferences import Preference, Provenance
+from accord.domain.splits import Split, hash_fraction, split_by_prompt
+from accord.domain.streams import Streams
+
+__all__ = [
+    "AccordError",
+    "Choice",
+    "Comparison",
+    "Completion",
+    "ConfigError",
+    "DataError",
+    "Demonstration",
+    "EvaluationError",
+    "FinishReason",
+    "Interrupted",
+    "Judgment",
+    "Message",
+    "MissingExtra",
+    "ModelError",
+    "Preference",
+    "Prompt",
+    "Provenance",
+    "Ranking",
+    "Rating",
+    "RewardError",
+    "Source",
+    "Split",
+    "Streams",
+    "TrainingError",
+    "Verdict",
+    "WorkspaceError",
+    "content_hash",
+    "hash_fraction",
+    "split_by_prompt",
+]

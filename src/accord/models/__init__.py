@@ -1,0 +1,1 @@
+"""The tensor wing's ground: what a model is."""

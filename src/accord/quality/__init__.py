@@ -1,0 +1,1 @@
+"""The people wing's judgment: from raw judgments to consensus."""

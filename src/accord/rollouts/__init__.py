@@ -1,0 +1,1 @@
+"""The tensor wing's mouth: making completions and rewarding them."""

@@ -1,0 +1,1 @@
+"""The people wing's memory: files of records and artifacts."""

@@ -1,0 +1,1 @@
+"""The tensor wing's learning: pure objectives, one loop, stages."""

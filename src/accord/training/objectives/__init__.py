@@ -1,0 +1,1 @@
+"""Pure functions of tensors: no model, no logging, no device moves."""
