@@ -1,0 +1,67 @@
+"""A tiny seeded language model with a byte tokenizer: for tests, and for runs that must take seconds.
+
+It is a real llama with random weights and takes every path that a large model takes.
+"""
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from accord.models.chat import ChatTokenizer
+from accord.models.language_model import LanguageModel
+
+BOS, END, PAD = "<|bos|>", "<|end|>", "<|pad|>"
+ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
+TINY_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + eos_token }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+TINY_CONTEXT = 2048
+
+
+def tiny_model(seed: int = 0) -> LanguageModel:
+    """A llama of 2 layers and width 64 on bytes, the same for equal seeds on every machine; it knows nothing."""
+    tokenizer = ChatTokenizer(byte_tokenizer(), name="tiny")
+    config = LlamaConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=TINY_CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_id,
+        eos_token_id=tokenizer.eos_id,
+        pad_token_id=tokenizer.pad_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = LlamaForCausalLM(config)
+    return LanguageModel(network=network.eval(), tokenizer=tokenizer, name="tiny")
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """Ids 0-255 are the bytes themselves; after them BOS, the turn's end, pad and four role markers."""
+    backend = Tokenizer(BPE(vocab={symbol: value for value, symbol in enumerate(byte_symbols())}, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([AddedToken(text, normalized=False) for text in (BOS, END, PAD, *ROLES)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token=BOS,
+        eos_token=END,
+        pad_token=PAD,
+        chat_template=TINY_TEMPLATE,
+        model_max_length=TINY_CONTEXT,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def byte_symbols() -> list[str]:
+    """The character that stands for each byte in byte-level vocabularies (GPT-2): itself where it can be seen."""
+    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    hidden = [value for value in range(256) if value not in visible]
+    return [chr(value) if value in visible else chr(256 + hidden.index(value)) for value in range(256)]
