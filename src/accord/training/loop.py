@@ -1,0 +1,310 @@
+"""The one optimization loop of all stages: updates in, changed weights out, whatever the algorithm.
+
+It owns accumulation, clipping, the schedule, precision, non-finite steps,
+checkpoints, interruption and reporting. It leaves out what is learned: that is the
+task's. Random numbers of a step (dropout) are seeded by the step, so they need no
+saving; torch's global generator is left as it was.
+"""
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from accord.domain import AccordError, ConfigError, Interrupted, Streams, TrainingError
+from accord.training.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
+from accord.training.interruption import deferred_interrupt
+from accord.training.memory import read_memory
+from accord.training.observers import JsonlMetrics
+from accord.training.optimizer import (
+    OptimizationConfig,
+    build_optimizer,
+    clip_gradients,
+    learning_rate_at,
+)
+from accord.training.precision import autocast
+from accord.training.reports import EvalReport, Observer, RunStart, StepReport
+from accord.training.task import LossPart, Task, Update
+
+__all__ = [
+    "EvalReport",
+    "LossPart",
+    "Observer",
+    "OptimizationConfig",
+    "OptimizationResult",
+    "StepReport",
+    "Task",
+    "Update",
+    "optimize",
+]
+
+FREE_TO_CHANGE = frozenset({"eval_every", "eval_at_start", "checkpoint_every", "keep_checkpoints"})
+"""Settings that do not change what is learned, so a resumed run may have others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizationResult:
+    """Where a run ended."""
+
+    metrics: Mapping[str, float]
+    """The last finite value of every metric, evaluation included."""
+    steps: int
+    stopped_reason: str
+    """finished; anything else raises."""
+
+
+def optimize(
+    task: Task,
+    config: OptimizationConfig,
+    *,
+    streams: Streams,
+    run_dir: Path | None = None,
+    observers: Sequence[Observer] = (),
+    resume: bool = False,
+) -> OptimizationResult:
+    """Train `task` for `config.steps` steps; with `run_dir`, log, checkpoint and save the model there.
+
+    `run_dir` gets `metrics.jsonl`, `checkpoints/` and, at the end, `model/`. With
+    `resume` the newest checkpoint there is taken up and the run goes on bit for bit
+    (CPU, same threads); without a checkpoint it starts afresh. Ctrl-C finishes the
+    step, saves and raises Interrupted; a second one stops at once.
+    """
+    run = _Run(task, config, streams, run_dir, observers)
+    run.begin(resume=resume)
+    reason = "failed"
+    try:
+        with deferred_interrupt() as interruption:
+            if run.progress.step == 0 and config.eval_at_start:
+                run.evaluate()
+            while run.progress.step < run.steps:
+                run.take_step()
+                is_last = run.progress.step == run.steps
+                if is_last or _is_due(run.progress.step, config.eval_every):
+                    run.evaluate()
+                if interruption.is_requested and not is_last:
+                    reason = "interrupted"
+                    raise Interrupted(run.saved_for_later())
+                if config.checkpoint_every and (
+                    is_last or _is_due(run.progress.step, config.checkpoint_every)
+                ):
+                    run.save()
+            if run_dir is not None:
+                task.save_model(run_dir / "model")
+        reason = "finished"
+    except AccordError as error:
+        run.save_after(error)
+        raise
+    finally:
+        run.end(reason)
+    return OptimizationResult(metrics=run.progress.metrics, steps=run.progress.step, stopped_reason=reason)
+
+
+class _Run:
+    """One call of `optimize`: the pieces its loop is written in."""
+
+    def __init__(
+        self,
+        task: Task,
+        config: OptimizationConfig,
+        streams: Streams,
+        run_dir: Path | None,
+        observers: Sequence[Observer],
+    ):
+        if config.steps is None:
+            raise ConfigError(
+                "optimization", ["steps is not set and this stage has no epochs to count them from"]
+            )
+        self.task = task
+        self.config = config
+        self.steps = config.steps
+        self.streams = streams
+        self.run_dir = run_dir
+        self.named = task.parameters()
+        self.optimizer = build_optimizer(self.named, config)
+        self.device = self.named[0][1].device
+        self.progress = Progress()
+        self.observers = list(observers)
+        if run_dir is not None:
+            self.observers.insert(0, JsonlMetrics(run_dir / "metrics.jsonl"))
+
+    def begin(self, *, resume: bool) -> None:
+        """Take up the newest checkpoint when asked to, and tell the observers."""
+        newest = None if self.run_dir is None else latest_checkpoint(self.run_dir / "checkpoints")
+        if newest is not None and not resume:
+            raise TrainingError(
+                f"{self.run_dir} already holds a run (checkpoint {newest.name}). "
+                f"Go on with it by --resume (resume=True), or choose another folder."
+            )
+        if newest is not None:
+            self.progress, state = load_checkpoint(
+                newest, identity=self.identity(), named=self.named, optimizer=self.optimizer
+            )
+            self.task.load_state_dict(state)
+        start = RunStart(
+            name=self.task.name, steps=self.steps, first_step=self.progress.step, run_dir=self.run_dir
+        )
+        for observer in self.observers:
+            observer.on_start(start)
+
+    def take_step(self) -> None:
+        """One update: every share backward, clip, step; a non-finite one is skipped and counted."""
+        started = time.perf_counter()
+        step = self.progress.step
+        rate = learning_rate_at(self.config, step, self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with self._seeded("step", step):
+            update = self.task.next_update(step)
+            shares: list[LossPart] = []
+            for micro_batch in update.micro_batches:
+                with autocast(self.config.precision, self.device):
+                    part = self.task.loss(micro_batch)
+                if part.loss.requires_grad:
+                    part.loss.backward()
+                shares.append(_detached(part))
+        loss = _total([share.loss for share in shares])
+        norm = clip_gradients([parameter for _, parameter in self.named], self.config.max_grad_norm).item()
+        is_skipped = not (math.isfinite(loss) and math.isfinite(norm))
+        if not is_skipped:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        seconds = time.perf_counter() - started
+        self.progress.step += 1
+        self._report(
+            {
+                **update.metrics,
+                **_summed(shares),
+                f"{self.task.name}/loss": loss,
+                "optim/grad_norm": norm,
+                "optim/lr": rate,
+                "optim/skipped": float(is_skipped),
+                "throughput/tokens": float(update.tokens),
+                "throughput/tokens_per_s": update.tokens / seconds,
+                "throughput/step_s": seconds,
+                **read_memory(self.device),
+            },
+            tokens=update.tokens,
+            seconds=seconds,
+        )
+        self._count_skipped(is_skipped, loss, norm)
+
+    def evaluate(self) -> None:
+        """Ask the task for its held-out metrics and report them, if there are any."""
+        started = time.perf_counter()
+        step = self.progress.step
+        with self._seeded("evaluation", step), torch.no_grad(), autocast(self.config.precision, self.device):
+            metrics = self.task.evaluate(step)
+        if not metrics:
+            return
+        self._remember(metrics)
+        seconds = time.perf_counter() - started
+        report = EvalReport(step=step, steps=self.steps, metrics=metrics, seconds=seconds)
+        for observer in self.observers:
+            observer.on_eval(report)
+
+    def save(self) -> Path:
+        """Write a checkpoint of this step."""
+        assert self.run_dir is not None
+        return save_checkpoint(
+            self.run_dir / "checkpoints",
+            identity=self.identity(),
+            progress=self.progress,
+            named=self.named,
+            optimizer=self.optimizer,
+            task_state=self.task.state_dict(),
+            keep=self.config.keep_checkpoints,
+        )
+
+    def saved_for_later(self) -> str:
+        """Save where there is a folder; what to tell the user who stopped the run."""
+        done = f"{self.task.name} stopped after step {self.progress.step} of {self.steps}"
+        if self.run_dir is None:
+            return f"{done}; nothing was saved, because the run has no folder (run_dir)."
+        return f"{done}; saved {self.save()}. Run the same command with --resume (resume=True) to go on."
+
+    def save_after(self, error: AccordError) -> None:
+        """Keep the finished steps when the task failed: a reward that raised costs one step, not the run."""
+        is_ours = isinstance(error, TrainingError | Interrupted)
+        if self.run_dir is not None and self.progress.step and not is_ours:
+            error.add_note(
+                f"The {self.progress.step} finished steps are saved in {self.save()}; mend and resume."
+            )
+
+    def end(self, reason: str) -> None:
+        """Tell the observers, so that they close what they opened."""
+        for observer in self.observers:
+            observer.on_end(reason)
+
+    def identity(self) -> dict[str, str]:
+        """What a checkpoint is bound to: task, seed, settings, and the task's own hashes."""
+        settings = {
+            f"optimization.{key}": json.dumps(value)
+            for key, value in dataclasses.asdict(self.config).items()
+            if key not in FREE_TO_CHANGE
+        }
+        seed = "/".join((str(self.streams.seed), *self.streams.path))
+        return {"stage": self.task.name, "seed": seed, **settings, **self.task.identity()}
+
+    def _report(self, metrics: dict[str, float], *, tokens: int, seconds: float) -> None:
+        self._remember(metrics)
+        report = StepReport(
+            step=self.progress.step, steps=self.steps, metrics=metrics, tokens=tokens, seconds=seconds
+        )
+        for observer in self.observers:
+            observer.on_step(report)
+
+    def _remember(self, metrics: Mapping[str, float]) -> None:
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        self.progress.metrics.update(finite)
+
+    def _count_skipped(self, is_skipped: bool, loss: float, norm: float) -> None:
+        self.progress.skipped_in_a_row = self.progress.skipped_in_a_row + 1 if is_skipped else 0
+        if self.progress.skipped_in_a_row >= self.config.max_skipped_in_a_row:
+            raise TrainingError(
+                f"{self.task.name}: loss {loss} and gradient norm {norm} at step {self.progress.step}, not finite "
+                f"for {self.progress.skipped_in_a_row} steps in a row; the weights are those of the last finite "
+                f"step. Lower learning_rate ({self.config.learning_rate}), try precision='fp32', or look at the "
+                f"data of that step."
+            )
+
+    @contextmanager
+    def _seeded(self, kind: str, step: int) -> Iterator[None]:
+        """Torch's global generators as a function of seed and step inside, as they were outside."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self.streams.child(kind, step).value)
+            yield
+
+
+def _is_due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _detached(part: LossPart) -> LossPart:
+    """The numbers without the graph, still on the device: reading them would wait for it."""
+    metrics = {
+        key: value.detach() if isinstance(value, Tensor) else value for key, value in part.metrics.items()
+    }
+    return LossPart(part.loss.detach(), metrics)
+
+
+def _total(values: Sequence[Tensor | float]) -> float:
+    return math.fsum(float(value) for value in values) if _all_finite(values) else math.nan
+
+
+def _all_finite(values: Sequence[Tensor | float]) -> bool:
+    return all(math.isfinite(float(value)) for value in values)
+
+
+def _summed(shares: Sequence[LossPart]) -> dict[str, float]:
+    names = dict.fromkeys(name for share in shares for name in share.metrics)
+    return {
+        name: _total([share.metrics[name] for share in shares if name in share.metrics]) for name in names
+    }
