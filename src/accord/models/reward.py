@@ -1,0 +1,252 @@
+"""Reward models: a decoder body with a linear head that reads each completion's last token.
+
+The head is fp32 and has no bias; `offset` and `scale` place the scores and travel with the
+saved model. Leaves out training (training/reward.py) and combining rewards (rollouts/rewards.py).
+"""
+
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+
+from accord.domain.errors import ModelError
+from accord.domain.files import atomic_folder
+from accord.domain.messages import Prompt
+from accord.models.batching import plan_micro_batches
+from accord.models.chat import ChatTokenizer
+from accord.models.language_model import LanguageModel
+from accord.models.ragged import (
+    PackedCompletions,
+    TrunkStates,
+    body_of,
+    hidden_states,
+    prompt_completion_batch,
+)
+
+REWARD_FILE = "accord_reward.json"
+DEFAULT_BATCH_TOKENS = 4096
+"""Tokens scored at one time by `score_texts`; scores do not depend on it."""
+
+
+class RewardModel(nn.Module):
+    """Scores completions: raw = head(hidden state of the last token), score = raw * scale + offset."""
+
+    offset: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, body: PreTrainedModel, head: nn.Linear, tokenizer: ChatTokenizer, *, name: str = "reward"
+    ):
+        super().__init__()
+        self.body: PreTrainedModel = body
+        self.head = head
+        self.tokenizer = tokenizer
+        self.name = name
+        self.register_buffer("offset", torch.tensor(0.0))
+        self.register_buffer("scale", torch.tensor(1.0))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.head.weight.device
+
+    def scores(
+        self, packed: PackedCompletions, *, raw: bool = False, from_states: TrunkStates | None = None
+    ) -> Tensor:
+        """Scores [n_completions] fp32, in the order of the completions; `raw` leaves scale and offset out.
+
+        `from_states` are this batch's hidden states after the frozen lower layers (`trunk_states`).
+        """
+        hidden = hidden_states(self.body, packed.ragged, from_states=from_states)
+        values = self.head_scores(hidden[packed.last_index])
+        return values if raw else values * self.scale + self.offset
+
+    def head_scores(self, hidden: Tensor) -> Tensor:
+        """Raw scores [n] of hidden states [n, D]; fp32 even under autocast."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.head(hidden.float()).squeeze(-1)
+
+    @torch.no_grad()
+    def set_normalization(self, raw_scores: Tensor, *, has_unit_std: bool = False) -> None:
+        """Place the scores so that `raw_scores` [n], those of reference demonstrations, have mean 0.
+
+        The scale stays 1 so that differences stay log-odds, unless `has_unit_std` asks for
+        standard deviation 1 (unbiased; needs two different scores).
+        """
+        values = raw_scores.float()
+        if not len(values) or not bool(values.isfinite().all()):
+            raise ModelError(
+                f"normalization needs at least one finite score; got {len(values)} scores, "
+                f"{int((~values.isfinite()).sum())} of them not finite"
+            )
+        scale = 1.0
+        if has_unit_std:
+            deviation = float(values.std()) if len(values) > 1 else 0.0
+            if deviation == 0.0:
+                raise ModelError(
+                    f"{len(values)} equal scores have no spread to normalize; leave the scale at 1"
+                )
+            scale = 1.0 / deviation
+        self.scale.fill_(scale)
+        self.offset.fill_(-float(values.mean()) * scale)
+
+    def text_ids(
+        self, prompts: Sequence[Prompt], completions: Sequence[str]
+    ) -> list[tuple[list[int], list[int]]]:
+        """(prompt ids, completion ids) of each row in this model's own template and tokenizer."""
+        return [
+            (row.prompt_ids, row.completion_ids)
+            for row in (
+                self.tokenizer.example(prompt, completion, max_tokens=self._context_tokens())
+                for prompt, completion in zip(prompts, completions, strict=True)
+            )
+        ]
+
+    @torch.inference_mode()
+    def score_texts(
+        self,
+        prompts: Sequence[Prompt],
+        completions: Sequence[str],
+        *,
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+    ) -> list[float]:
+        """Normalized scores of answers, one each, rendered anew in this model's template.
+
+        Equal prompts share one run whatever their place. A row that is too long loses the start
+        of its prompt. Runs in the autocast state of the caller.
+        """
+        groups: dict[tuple[int, ...], list[int]] = {}
+        rows = self.text_ids(prompts, completions)
+        for index, (prompt_ids, _) in enumerate(rows):
+            groups.setdefault(tuple(prompt_ids), []).append(index)
+        members = list(groups.items())
+        lengths = [len(ids) + sum(len(rows[i][1]) for i in indices) for ids, indices in members]
+        scores = [0.0] * len(rows)
+        for batch in plan_micro_batches(lengths, batch_tokens):
+            chosen = [members[group] for group in batch]
+            packed = prompt_completion_batch(
+                [(list(ids), [rows[i][1] for i in indices]) for ids, indices in chosen]
+            )
+            values = self.scores(packed.to(self.device)).tolist()
+            for index, value in zip((i for _, indices in chosen for i in indices), values, strict=True):
+                scores[index] = value
+        return scores
+
+    def trainable_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """The parameters that learn, by name, each once."""
+        return [(name, weight) for name, weight in self.named_parameters() if weight.requires_grad]
+
+    def _context_tokens(self) -> int | None:
+        return self.body.config.to_dict().get("max_position_embeddings")
+
+
+def reward_model_from(
+    model: LanguageModel,
+    *,
+    head_std: float | None = None,
+    seed: int = 0,
+    trainable_layers: int | None = None,
+) -> RewardModel:
+    """A reward model that starts from the body of `model` and never changes it.
+
+    The head is normal with standard deviation 1 / sqrt(D + 1) (Huang et al. 2024, "The N+
+    implementation details", after Stiennon et al. 2020), so that scores start small and the
+    Bradley-Terry loss near ln 2. `trainable_layers` trains the top layers and the final norm
+    only (0: the head alone). Weights frozen in both models are shared, all others copied.
+    """
+    source = body_of(model)
+    frozen = _frozen_weights(source, trainable_layers)
+    shared = [weight for weight in source.parameters() if not weight.requires_grad and id(weight) in frozen]
+    memo = {id(tensor): tensor for tensor in [*shared, *source.buffers()]}
+    names_frozen = {name for name, weight in source.named_parameters() if id(weight) in frozen}
+    body = copy.deepcopy(source, memo)
+    for name, weight in body.named_parameters():
+        if id(weight) not in {id(tensor) for tensor in shared}:
+            weight.requires_grad_(name not in names_frozen)
+    width = body.config.hidden_size
+    head = nn.Linear(width, 1, bias=False, dtype=torch.float32)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        std = (width + 1) ** -0.5 if head_std is None else head_std
+        head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * std)
+    return RewardModel(body, head.to(model.device), model.tokenizer, name=f"{model.name}-reward")
+
+
+def _frozen_weights(body: PreTrainedModel, trainable_layers: int | None) -> set[int]:
+    """Ids of the weights that stay as they are; without `trainable_layers` only what an adapter freezes."""
+    has_adapter = any(isinstance(module, BaseTunerLayer) for module in body.modules())
+    if trainable_layers is None:
+        return {id(weight) for weight in body.parameters() if has_adapter and not weight.requires_grad}
+    layers = list(cast(nn.ModuleList, body.layers))
+    if not 0 <= trainable_layers <= len(layers):
+        raise ModelError(f"trainable_layers is {trainable_layers}; the model has {len(layers)} layers")
+    top = [*layers[len(layers) - trainable_layers :], cast(nn.Module, body.norm)] if trainable_layers else []
+    trained = {id(weight) for module in top for weight in module.parameters()}
+    if has_adapter:
+        trained = {id(weight) for weight in body.parameters() if weight.requires_grad} & trained
+    return {id(weight) for weight in body.parameters()} - trained
+
+
+def save_reward_model(model: RewardModel, folder: str | Path) -> None:
+    """Write a folder that `AutoModelForSequenceClassification` loads alone, with the same raw scores.
+
+    Adapters are merged. Scale and offset go to `accord_reward.json`. The pad id is distinct from
+    the end of turn, since transformers' head reads the last token that is not padding.
+    """
+    tokenizer = model.tokenizer
+    if tokenizer.pad_id in tokenizer.stop_ids:
+        raise ModelError(
+            f"the pad id {tokenizer.pad_id} also ends an answer, so the saved head would read the wrong "
+            "token; give the tokenizer a pad token of its own"
+        )
+    body = _merged_body(model.body)
+    config = copy.deepcopy(body.config)
+    config.num_labels, config.pad_token_id = 1, tokenizer.pad_id
+    with torch.device("meta"):
+        classifier = AutoModelForSequenceClassification.from_config(config)
+    setattr(classifier, classifier.base_model_prefix, body)
+    classifier.score = model.head
+    hf_tokenizer = copy.deepcopy(tokenizer.hf)
+    hf_tokenizer.pad_token = hf_tokenizer.convert_ids_to_tokens(tokenizer.pad_id)
+    facts = {"format": 1, "name": model.name, "offset": float(model.offset), "scale": float(model.scale)}
+    with atomic_folder(folder) as target:
+        classifier.save_pretrained(target)
+        hf_tokenizer.save_pretrained(target)
+        (target / REWARD_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def _merged_body(body: PreTrainedModel) -> PreTrainedModel:
+    if not any(isinstance(module, BaseTunerLayer) for module in body.modules()):
+        return body
+    merged = copy.deepcopy(body)
+    for name, module in list(merged.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge(safe_merge=True)
+            merged.set_submodule(name, module.get_base_layer())
+    return merged
+
+
+def load_reward_model(
+    folder: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> RewardModel:
+    """Load what `save_reward_model` wrote, or any transformers classifier with one label."""
+    path = Path(folder)
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{path} holds no config.json; expected a reward model folder")
+    classifier = AutoModelForSequenceClassification.from_pretrained(path, dtype=dtype, local_files_only=True)
+    if classifier.config.num_labels != 1:
+        raise ModelError(f"{path} has {classifier.config.num_labels} labels; a reward model has one")
+    tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(path, local_files_only=True), name=path.name)
+    facts_path = path / REWARD_FILE
+    facts = json.loads(facts_path.read_text(encoding="utf-8")) if facts_path.is_file() else {}
+    body, head = classifier.base_model, classifier.score.float()
+    model = RewardModel(body, head, tokenizer, name=facts.get("name", path.name))
+    model.scale.fill_(facts.get("scale", 1.0))
+    model.offset.fill_(facts.get("offset", 0.0))
+    return model.eval().to(device)
