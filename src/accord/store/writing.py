@@ -110,7 +110,7 @@ def _write_lines(stream: TextIO, rows: Iterator[dict[str, Any]]) -> int:
 def _write_table(stream: TextIO, rows: Iterator[dict[str, Any]], path: str) -> int:
     table = list(rows)
     names = list(dict.fromkeys(name for row in table for name in row))
-    writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(names)
     try:
         for row in table:
@@ -141,4 +141,4 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 def _text_cell(value: Any) -> Any:
     if isinstance(value, list | Mapping):
         return _json_text(value)
-    return "" if value is None else repr(value) if isinstance(value, float) else value
+    return "" if value is None else value
