@@ -29,6 +29,8 @@ from accord.store.sources import folder_splits
 
 SAMPLES = 3
 SHOWN_BAD_ROWS = 10
+PARTITION_STARTS = ("train", "test", "valid", "dev", "eval", "held")
+"""How the names of splits begin; other files of a folder are not held against the one looked at."""
 TokenizerLength = Callable[[str], int]
 
 
@@ -293,7 +295,7 @@ def _leakages(file: RecordFile, split: str | None, against: str | Path | None) -
         splits = folder_splits(folder)
         here = split or ("train" if "train" in splits else next(iter(splits)))
         for name in splits:
-            if name == here:
+            if name == here or not name.startswith(PARTITION_STARTS):
                 continue
             others.append((name, read_records(folder, split=name, skip_bad=True)))
     prompts = [prompt_of(record) for record in file.records]
