@@ -1,0 +1,321 @@
+"""Fast decoding for the llama family, on the weights of the Hugging Face module itself.
+
+What is different from a plain forward: projections that read the same input are one product,
+a prompt is run once and its keys and values are stored once for all completions of its group,
+new keys and values go to preallocated memory, and residual stream, norms, rotary and attention
+are fp32 in every precision, as they are for the learner under autocast up to attention's own
+rounding. Leaves out sliding windows and dynamic rotary scaling; `covers` says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from accord.models.language_model import LanguageModel
+from accord.rollouts.packing import PackedLinear, bias_of, fingerprint, is_mergeable, merged_weight
+
+COVERED_FAMILIES = frozenset({"llama", "mistral", "qwen2"})
+"""`config.model_type` of the models this computes exactly; each has its own test."""
+
+STATIC_ROTARY = frozenset({"default", "linear", "llama3", "yarn"})
+"""Rotary types whose angles depend on the position alone, not on the length of the sequence."""
+
+FIRST_COLUMNS = 64
+"""Room for new tokens at first; doubled when it is full."""
+
+COMPACT_BELOW = 0.75
+"""Compact when at most this share of the slots would remain: below it the copy pays for itself."""
+
+
+def covers(model: LanguageModel) -> bool:
+    """Whether the fast path computes this model exactly."""
+    config = model.causal_lm.config
+    rotary = getattr(config, "rope_parameters", None) or {}
+    return (
+        config.model_type in COVERED_FAMILIES
+        and config.hidden_act == "silu"
+        and getattr(config, "sliding_window", None) is None
+        and rotary.get("rope_type", "default") in STATIC_ROTARY
+        and all(is_mergeable(linear) for layer in _layers(model) for linear in _linears(layer))
+    )
+
+
+@dataclass(frozen=True)
+class PackedLayer:
+    """One decoder layer with its weights as decoding wants them."""
+
+    version: str
+    input_norm: Tensor
+    qkv: PackedLinear
+    output: PackedLinear
+    mlp_norm: Tensor
+    gate_up: PackedLinear
+    down: PackedLinear
+
+
+class LlamaDecoder:
+    """A llama-family model made ready for decoding; layers whose weights did not change are not packed again."""
+
+    def __init__(self, model: LanguageModel, *, dtype: torch.dtype):
+        self.model = model
+        self.dtype = dtype
+        config = model.causal_lm.config
+        self.n_heads: int = config.num_attention_heads
+        self.n_kv_heads: int = config.num_key_value_heads
+        self.head_size: int = getattr(config, "head_dim", None) or config.hidden_size // self.n_heads
+        self.eps: float = config.rms_norm_eps
+        self.layers: list[PackedLayer] = []
+        self.head_version = ""
+        self.refresh()
+
+    @property
+    def version(self) -> str:
+        """A fingerprint of the weights that decode now."""
+        return fingerprint_of([self.head_version, *(layer.version for layer in self.layers)])
+
+    def refresh(self) -> None:
+        """Take over the model's weights as they are now."""
+        layers = []
+        for index, module in enumerate(_layers(self.model)):
+            version = fingerprint(_weights(module))
+            is_current = index < len(self.layers) and self.layers[index].version == version
+            layers.append(self.layers[index] if is_current else self._pack(module, version))
+        self.layers = layers
+        body: Any = self.model.body
+        version = fingerprint([self.model.head_weight, body.embed_tokens.weight, body.norm.weight])
+        if version != self.head_version:
+            head = self.model.causal_lm.get_output_embeddings()
+            self.head = PackedLinear([head.weight], [head.bias], dtype=self.dtype)
+            self.head_version = version
+        self.embedding: Tensor = body.embed_tokens.weight.detach()
+        self.norm: Tensor = body.norm.weight.detach().float()
+
+    def begin(self, prompts: Sequence[Sequence[int]], *, group: int, max_tokens: int) -> "LlamaDecoding":
+        """Prefill each prompt once and open `group` slots for it."""
+        return LlamaDecoding(self, prompts, group=group, max_tokens=max_tokens)
+
+    def rotary_tables(self, positions: int) -> tuple[Tensor, Tensor]:
+        """cos and sin [positions, head_size] in fp32; the sine's first half is negated, see `_rotate`."""
+        rotary: Any = self.model.body.rotary_emb  # type: ignore[union-attr]
+        device = self.embedding.device
+        cos, sin = rotary(torch.zeros(1, device=device), torch.arange(positions, device=device)[None])
+        sin = sin[0].float()
+        half = self.head_size // 2
+        return cos[0].float(), torch.cat([-sin[:, :half], sin[:, half:]], -1)
+
+    def _pack(self, module: Any, version: str) -> PackedLayer:
+        attention, mlp = module.self_attn, module.mlp
+        return PackedLayer(
+            version=version,
+            input_norm=module.input_layernorm.weight.detach().float(),
+            qkv=self._fuse(attention.q_proj, attention.k_proj, attention.v_proj),
+            output=self._fuse(attention.o_proj),
+            mlp_norm=module.post_attention_layernorm.weight.detach().float(),
+            gate_up=self._fuse(mlp.gate_proj, mlp.up_proj),
+            down=self._fuse(mlp.down_proj),
+        )
+
+    def _fuse(self, *linears: nn.Module) -> PackedLinear:
+        return PackedLinear(
+            [merged_weight(one) for one in linears], [bias_of(one) for one in linears], dtype=self.dtype
+        )
+
+
+class LlamaDecoding:
+    """Slots form a grid [prompt, width]: all slots of a prompt attend to the one copy of its keys and values."""
+
+    def __init__(self, decoder: LlamaDecoder, prompts: Sequence[Sequence[int]], *, group: int, max_tokens: int):
+        self.decoder = decoder
+        self.n_prompts, self.width = len(prompts), group
+        self.max_tokens, self.n_new, self.columns = max_tokens, 0, min(FIRST_COLUMNS, max_tokens)
+        self.lengths = torch.tensor([len(ids) for ids in prompts], device=decoder.embedding.device)
+        self.cos, self.sin = decoder.rotary_tables(int(self.lengths.max()) + max_tokens)
+        longest = int(self.lengths.max())
+        is_absent = torch.arange(longest, device=self.lengths.device) >= self.lengths[:, None]
+        self.bias = torch.zeros(is_absent.shape, device=is_absent.device).masked_fill(is_absent, -torch.inf)
+        self.prefix_keys: list[Tensor] = []
+        self.prefix_values: list[Tensor] = []
+        self.own_keys: list[Tensor] = []
+        self.own_values: list[Tensor] = []
+        self.first_logits = self._prefill(prompts).repeat_interleave(group, 0)
+
+    @property
+    def n_slots(self) -> int:
+        """Slots in the grid."""
+        return self.n_prompts * self.width
+
+    def advance(self, tokens: Tensor) -> Tensor:
+        """Append one token to each slot (long [slot]) and return the logits [slot, V] of the next."""
+        if self.n_new == self.columns:
+            self._grow()
+        decoder = self.decoder
+        positions = self.lengths.repeat_interleave(self.width) + self.n_new
+        scale = decoder.head_size**-0.5
+        n_queries, n_keys = decoder.n_heads, decoder.n_kv_heads
+        # Queries take the attention scale with their rotation, once a step and not once a layer.
+        per_head = torch.ones(1, n_queries + n_keys, 1, device=tokens.device)
+        per_head[:, :n_queries] = scale
+        cos, sin = self.cos[positions, None] * per_head, self.sin[positions, None] * per_head
+        stream = nn.functional.embedding(tokens, decoder.embedding).float()
+        for index, layer in enumerate(decoder.layers):
+            queries, keys, values = self._project(layer, stream, cos, sin)
+            self.own_keys[index][:, self.n_new] = keys.reshape(-1, decoder.head_size)
+            self.own_values[index][:, self.n_new] = values.reshape(-1, decoder.head_size)
+            mixed = self._attend(index, queries)
+            stream = self._finish(layer, stream, mixed)
+        self.n_new += 1
+        return self._logits(stream)
+
+    def compact(self, is_alive: Sequence[bool]) -> list[int] | None:
+        """Shrink the grid to the prompts with a live slot and the widest of them, if that drops enough slots."""
+        alive = [
+            [slot for slot in range(row * self.width, (row + 1) * self.width) if is_alive[slot]]
+            for row in range(self.n_prompts)
+        ]
+        rows = [row for row, slots in enumerate(alive) if slots]
+        width = max(map(len, alive), default=0)
+        if not rows or len(rows) * width > COMPACT_BELOW * self.n_slots:
+            return None
+        kept: list[int] = []
+        for row in rows:
+            dead = [slot for slot in range(row * self.width, (row + 1) * self.width) if not is_alive[slot]]
+            kept += (alive[row] + dead)[:width]
+        self._keep(rows, kept)
+        self.width = width
+        return kept
+
+    def _keep(self, rows: list[int], slots: list[int]) -> None:
+        n_keys = self.decoder.n_kv_heads
+        device = self.lengths.device
+        row_index, slot_index = torch.tensor(rows, device=device), torch.tensor(slots, device=device)
+        heads = torch.arange(n_keys, device=device)
+        row_heads = (row_index[:, None] * n_keys + heads).flatten()
+        slot_heads = (slot_index[:, None] * n_keys + heads).flatten()
+        self.prefix_keys = [part[row_heads] for part in self.prefix_keys]
+        self.prefix_values = [part[row_heads] for part in self.prefix_values]
+        self.own_keys = [part[slot_heads] for part in self.own_keys]
+        self.own_values = [part[slot_heads] for part in self.own_values]
+        self.lengths, self.bias = self.lengths[row_index], self.bias[row_index]
+        self.n_prompts = len(rows)
+
+    def _grow(self) -> None:
+        more = min(self.columns, self.max_tokens - self.columns)
+        for store in (self.own_keys, self.own_values):
+            for index, part in enumerate(store):
+                store[index] = torch.cat([part, part.new_empty(len(part), more, part.shape[-1])], 1)
+        self.columns += more
+
+    def _prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
+        """Run all prompts end to end without padding; keep their keys and values; logits after each [prompt, V]."""
+        decoder = self.decoder
+        device = self.lengths.device
+        tokens = torch.tensor([token for ids in prompts for token in ids], device=device)
+        positions = torch.cat([torch.arange(len(ids), device=device) for ids in prompts])
+        cos, sin = self.cos[positions, None], self.sin[positions, None]
+        stream = nn.functional.embedding(tokens, decoder.embedding).float()
+        lengths = [len(ids) for ids in prompts]
+        for layer in decoder.layers:
+            queries, keys, values = self._project(layer, stream, cos, sin)
+            self._store_prefix(keys, values, lengths)
+            parts = [part.split(lengths) for part in (queries, keys, values)]
+            mixed = torch.cat([_causal_attention(*piece) for piece in zip(*parts, strict=True)])
+            stream = self._finish(layer, stream, mixed)
+        ends = torch.tensor(lengths, device=device).cumsum(0) - 1
+        return self._logits(stream[ends])
+
+    def _store_prefix(self, keys: Tensor, values: Tensor, lengths: list[int]) -> None:
+        """keys and values [token, kv head, d] into [prompt * kv head, longest, d] blocks, zero where absent."""
+        n_keys, size = self.decoder.n_kv_heads, self.decoder.head_size
+        for part, store in ((keys, self.prefix_keys), (values, self.prefix_values)):
+            padded = nn.utils.rnn.pad_sequence(part.split(lengths), batch_first=True)
+            store.append(padded.transpose(1, 2).contiguous().view(-1, padded.shape[1], size))
+        for store in (self.own_keys, self.own_values):
+            store.append(keys.new_empty(self.n_slots * n_keys, self.columns, size))
+
+    def _project(self, layer: PackedLayer, stream: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries [row, head, d], rotated keys and plain values [row, kv head, d], all fp32."""
+        decoder = self.decoder
+        normed = nn.functional.rms_norm(stream, stream.shape[-1:], layer.input_norm, decoder.eps)
+        joint = layer.qkv(normed.to(decoder.dtype)).float().view(len(stream), -1, decoder.head_size)
+        turning = joint[:, : decoder.n_heads + decoder.n_kv_heads]
+        rotated = _rotate(turning, cos, sin)
+        return (
+            rotated[:, : decoder.n_heads],
+            rotated[:, decoder.n_heads :],
+            joint[:, decoder.n_heads + decoder.n_kv_heads :],
+        )
+
+    def _attend(self, index: int, queries: Tensor) -> Tensor:
+        """Scaled queries [slot, head, d] over their prompt's columns and their own; [slot, head * d]."""
+        n_keys, size = self.decoder.n_kv_heads, self.decoder.head_size
+        shared = self.decoder.n_heads // n_keys
+        rows, width = self.n_prompts, self.width
+        n_columns = self.n_new + 1
+        # All queries of a group that share a key head become rows of one product with the prompt's keys.
+        grouped = queries.view(rows, width, n_keys, shared, size).transpose(1, 2).reshape(-1, width * shared, size)
+        prefix = torch.bmm(grouped, self.prefix_keys[index].transpose(1, 2))
+        longest = prefix.shape[-1]
+        prefix = prefix.view(rows, n_keys, width, shared, longest) + self.bias[:, None, None, None]
+        own_keys = self.own_keys[index][:, :n_columns]
+        own = torch.bmm(queries.reshape(-1, shared, size), own_keys.transpose(1, 2))
+        own = own.view(rows, width, n_keys, shared, n_columns)
+        weights = torch.cat([prefix.transpose(1, 2), own], -1).softmax(-1)
+        of_prefix = weights[..., :longest].transpose(1, 2).reshape(-1, width * shared, longest)
+        from_prefix = torch.bmm(of_prefix, self.prefix_values[index])
+        of_own = weights[..., longest:].reshape(-1, shared, n_columns)
+        mixed = torch.bmm(of_own, self.own_values[index][:, :n_columns]).view(rows, width, n_keys, shared, size)
+        mixed = mixed + from_prefix.view(rows, n_keys, width, shared, size).transpose(1, 2)
+        return mixed.view(rows * width, -1)
+
+    def _finish(self, layer: PackedLayer, stream: Tensor, mixed: Tensor) -> Tensor:
+        decoder = self.decoder
+        stream = stream + layer.output(mixed.to(decoder.dtype))
+        normed = nn.functional.rms_norm(stream, stream.shape[-1:], layer.mlp_norm, decoder.eps)
+        gate, up = layer.gate_up(normed.to(decoder.dtype)).chunk(2, -1)
+        return stream.add_(layer.down(nn.functional.silu(gate).mul_(up)))
+
+    def _logits(self, stream: Tensor) -> Tensor:
+        normed = nn.functional.rms_norm(stream, stream.shape[-1:], self.decoder.norm, self.decoder.eps)
+        return self.decoder.head(normed.to(self.decoder.dtype))
+
+
+def fingerprint_of(parts: Sequence[str]) -> str:
+    """One fingerprint for several."""
+    return fingerprint([torch.tensor([float(int(part, 16) % 2**24) for part in parts])])
+
+
+def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """x cos + rotate_half(x) sin. Rolling by half a head puts the halves in place; the sine has the sign."""
+    return torch.addcmul(heads * cos, torch.roll(heads, heads.shape[-1] // 2, -1), sin)
+
+
+def _causal_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """One prompt: queries [token, head, d], keys and values [token, kv head, d]; [token, head * d]."""
+    mixed = nn.functional.scaled_dot_product_attention(
+        queries.transpose(0, 1)[None],
+        keys.transpose(0, 1)[None],
+        values.transpose(0, 1)[None],
+        is_causal=True,
+        enable_gqa=True,
+    )
+    return mixed[0].transpose(0, 1).flatten(1)
+
+
+def _layers(model: LanguageModel) -> Sequence[Any]:
+    return model.body.layers  # type: ignore[union-attr, return-value]
+
+
+def _linears(layer: Any) -> list[nn.Module]:
+    attention, mlp = layer.self_attn, layer.mlp
+    return [
+        attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj,
+        mlp.gate_proj, mlp.up_proj, mlp.down_proj,
+    ]  # fmt: skip
+
+
+def _weights(layer: Any) -> list[Tensor]:
+    norms = [layer.input_layernorm.weight, layer.post_attention_layernorm.weight]
+    return [*norms, *(parameter for linear in _linears(layer) for parameter in linear.parameters())]
