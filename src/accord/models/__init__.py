@@ -1,8 +1,11 @@
 """The tensor wing's ground: what a model is."""
 
+from accord.models.adapters import LoraConfig
 from accord.models.batching import plan_micro_batches
 from accord.models.chat import ChatTokenizer, TokenizedExample
+from accord.models.export import save_model
 from accord.models.language_model import LanguageModel, frozen_copy
+from accord.models.loading import load_model
 from accord.models.logprobs import TokenLogprobs, sequence_sum, token_logprobs
 from accord.models.ragged import (
     PackedCompletions,
@@ -17,11 +20,14 @@ from accord.models.ragged import (
     trunk_states,
 )
 from accord.models.reward import RewardModel, load_reward_model, reward_model_from, save_reward_model
+from accord.models.template import PLAIN_TEMPLATE
 from accord.models.tiny import tiny_model
 
 __all__ = [
+    "PLAIN_TEMPLATE",
     "ChatTokenizer",
     "LanguageModel",
+    "LoraConfig",
     "PackedCompletions",
     "Ragged",
     "RewardModel",
@@ -34,10 +40,12 @@ __all__ = [
     "frozen_copy",
     "frozen_layers",
     "hidden_states",
+    "load_model",
     "load_reward_model",
     "plan_micro_batches",
     "prompt_completion_batch",
     "reward_model_from",
+    "save_model",
     "save_reward_model",
     "sequence_sum",
     "tiny_model",

@@ -1,4 +1,4 @@
-"""The chat tokenizer: prompts and completions as token ids, with one EOS, at most one BOS and known truncation.
+"""Prompts and completions as token ids, with one EOS, at most one BOS and known truncation.
 
 Prompt and completion are tokenized apart, so the prompt's ids are a prefix of the row by
 construction and the completion mask needs no offsets. Sampled ids are never tokenized again.
@@ -167,7 +167,7 @@ class ChatTokenizer:
         return ids
 
     def _turn_end(self) -> int:
-        """The special token that the template puts after an answer, or the tokenizer's EOS where there is none."""
+        """The special token that the template puts after an answer, else the tokenizer's EOS."""
         if self.template.exists:
             turn = self.template.assistant_turn()
             if turn.lead and self._lead_matches(turn.lead):
@@ -183,7 +183,7 @@ class ChatTokenizer:
         return int(self.hf.eos_token_id)
 
     def _lead_matches(self, lead: str) -> bool:
-        """True when the blank before an answer must be tokenized with it to give the ids of the whole rendering."""
+        """True when tokenizing the blank with the answer gives the ids of the whole rendering."""
         question = (Message("user", PROBE_QUESTION),)
         full = self.template.render((*question, Message("assistant", PROBE_ANSWER)), generation_prompt=False)
         prompt = self.template.render(question, generation_prompt=True)

@@ -6,9 +6,9 @@ parts, a hash of its weights and a frozen copy that shares what does not train.
 
 import copy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from peft import PeftModel
@@ -26,6 +26,11 @@ class LanguageModel:
     network: PreTrainedModel | PeftModel
     tokenizer: ChatTokenizer
     name: str
+    """For people and file names."""
+    source: str | None = None
+    """What `load_model` takes to get the weights below the adapter again; None when they were never saved."""
+    start_is_base: bool = False
+    """True while the adapter on top began as nothing, so that the base is where training started."""
 
     @property
     def causal_lm(self) -> PreTrainedModel:
@@ -34,7 +39,7 @@ class LanguageModel:
 
     @property
     def body(self) -> nn.Module:
-        """The decoder without its head: `body(input_ids=..., position_ids=...).last_hidden_state` is [B, T, D]."""
+        """The decoder without its head; its output's `last_hidden_state` is [B, T, D]."""
         return self.causal_lm.get_decoder()
 
     @property
@@ -65,31 +70,77 @@ class LanguageModel:
     @property
     def version(self) -> str:
         """A hash of all weights: equal weights have equal versions, and any change gives another."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.network.state_dict(keep_vars=True).items()):
-            digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()[:16]
+        return hash_weights(self._weights())
+
+    @property
+    def base_version(self) -> str:
+        """The hash of the weights below the adapter: the `version` of the model it was put on."""
+        return hash_weights((name, weight) for name, weight in self._weights() if ".lora_" not in name)
 
     def trainable_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters that learn, by name, each once."""
         return [(name, weight) for name, weight in self.network.named_parameters() if weight.requires_grad]
 
     @contextmanager
+    def scoring(self) -> Iterator["LanguageModel"]:
+        """Within, dropout is off, so that two passes over one row agree; afterwards the mode is as it was."""
+        modes = [(module, module.training) for module in self.network.modules()]
+        self.network.eval()
+        try:
+            yield self
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
+    @contextmanager
     def reference(self) -> Iterator["LanguageModel"]:
-        """Within, the model is the one below its LoRA adapter, bit for bit. Full weights need `frozen_copy`."""
-        if not isinstance(self.network, PeftModel):
+        """Within, the model is its own start: the base below a fresh LoRA adapter, bit for bit.
+
+        Anything else (full weights, an adapter that had learned before) needs `frozen_copy`
+        taken before training, which serves every kind of model.
+        """
+        if not isinstance(self.network, PeftModel) or not self.start_is_base:
+            what = "an adapter that had learned before" if self.is_adapter else "its own weights"
             raise ModelError(
-                f"model {self.name!r} trains its own weights, so the start cannot be had by turning an adapter "
-                f"off. Take reference = frozen_copy(model) before training."
+                f"model {self.name!r} trains {what}, so its start cannot be had by turning an adapter off. "
+                f"Take reference = frozen_copy(model) before training."
             )
         with self.network.disable_adapter():
             yield self
 
+    def _weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Parameters and saved buffers, tied ones once, under the names they have without peft."""
+        network = self.network
+        saved = network.state_dict(keep_vars=True)
+        seen: set[int] = set()
+        for name, weight in sorted(saved.items()):
+            if id(weight) not in seen:
+                seen.add(id(weight))
+                yield name.removeprefix("base_model.model.").replace(".base_layer.", "."), weight
+
+
+def hash_weights(weights: Iterable[tuple[str, Tensor]]) -> str:
+    """SHA-256 of names, types, shapes and bytes in the order of the names, as 16 hex digits."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(weights, key=lambda item: item[0]):
+        digest.update(f"{name}:{weight.dtype}:{tuple(weight.shape)};".encode())
+        digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
 
 def frozen_copy(model: LanguageModel) -> LanguageModel:
-    """A copy that never changes: trainable weights are copied, frozen ones shared, so they are in memory once."""
-    shared = [weight for weight in model.network.parameters() if not weight.requires_grad]
-    memo = {id(weight): weight for weight in [*shared, *model.network.buffers()]}
-    network = copy.deepcopy(model.network, memo).requires_grad_(False).eval()
-    return LanguageModel(network=network, tokenizer=model.tokenizer, name=model.name)
+    """A copy that never changes, to be the reference while `model` trains.
+
+    Trainable weights are copied; frozen ones (lower layers, the base of an adapter) are
+    shared, so they are in memory once. Unfreezing them later in `model` would change both.
+    """
+    network = copy_network(model.network, share=lambda weight: not weight.requires_grad)
+    return replace(model, network=network.requires_grad_(False).eval())
+
+
+def copy_network(
+    network: PreTrainedModel | PeftModel, *, share: Callable[[nn.Parameter], bool]
+) -> PreTrainedModel | PeftModel:
+    """A deep copy in which the parameters that `share` picks, and all buffers, are the same tensors."""
+    shared = [weight for weight in network.parameters() if share(weight)]
+    return copy.deepcopy(network, {id(tensor): tensor for tensor in [*shared, *network.buffers()]})

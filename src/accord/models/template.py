@@ -14,14 +14,15 @@ from accord.domain.errors import ModelError
 from accord.domain.messages import Message, Prompt
 
 PINNED_DATE = "26 Jul 2024"
-"""Templates that print today's date (Llama 3.1) get this one, so that equal prompts have equal ids on every day."""
+"""For templates that print today's date (Llama 3.1): equal prompts have equal ids on every day."""
 
 PLAIN_TEMPLATE = (
     "{% for message in messages %}"
     "{% if message['role'] == 'system' %}{{ message['content'] + '\n\n' }}"
     "{% elif message['role'] == 'user' %}{{ 'User: ' + message['content'] + '\n\n' }}"
     "{% elif message['role'] == 'tool' %}{{ 'Tool: ' + message['content'] + '\n\n' }}"
-    "{% else %}{{ 'Assistant: ' + message['content'] + eos_token }}{{ '' if loop.last else '\n\n' }}{% endif %}"
+    "{% else %}{{ 'Assistant: ' + message['content'] + eos_token }}"
+    "{{ '' if loop.last else '\n\n' }}{% endif %}"
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
@@ -56,7 +57,7 @@ class ChatTemplate:
         return bool(self._tokenizer.chat_template)
 
     def render(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
-        """The conversation as text; a template that knows no system role gets it inside the first user turn."""
+        """The conversation as text; where there is no system role, that text opens the first user turn."""
         if any(message.role == "system" for message in messages) and self.folds_system:
             messages = fold_system(messages)
         return self._apply(messages, generation_prompt=generation_prompt)
@@ -90,8 +91,8 @@ class ChatTemplate:
         if not self.exists:
             raise ModelError(
                 f"model {self._name!r} has no chat template, so it is not known how to ask it a question. "
-                f'Load it with chat_template="plain" (User: / Assistant:), with a Jinja template of your own, '
-                f"or use raw prompts (Prompt.from_raw)."
+                f'Load it with chat_template="plain" (User: / Assistant:), with a Jinja template of your '
+                f"own, or use raw prompts (Prompt.from_raw)."
             )
         turns: list[dict[str, Any]] = [{"role": turn.role, "content": turn.content} for turn in messages]
         try:

@@ -22,7 +22,7 @@ TINY_CONTEXT = 2048
 
 
 def tiny_model(seed: int = 0) -> LanguageModel:
-    """A llama of 2 layers and width 64 on bytes, the same for equal seeds on every machine; it knows nothing."""
+    """A llama of 2 layers and width 64 on bytes with random weights; equal seeds give equal models."""
     tokenizer = ChatTokenizer(byte_tokenizer(), name="tiny")
     config = LlamaConfig(
         vocab_size=tokenizer.vocab_size,
@@ -40,7 +40,9 @@ def tiny_model(seed: int = 0) -> LanguageModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = LlamaForCausalLM(config)
-    return LanguageModel(network=network.eval(), tokenizer=tokenizer, name="tiny")
+    return LanguageModel(
+        network=network.eval(), tokenizer=tokenizer, name="tiny", source="tiny" if seed == 0 else None
+    )
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
@@ -61,7 +63,7 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def byte_symbols() -> list[str]:
-    """The character that stands for each byte in byte-level vocabularies (GPT-2): itself where it can be seen."""
+    """The character for each byte in byte-level vocabularies (GPT-2): itself where it can be seen."""
     visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     hidden = [value for value in range(256) if value not in visible]
     return [chr(value) if value in visible else chr(256 + hidden.index(value)) for value in range(256)]
