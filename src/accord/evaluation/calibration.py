@@ -60,7 +60,8 @@ class Calibration:
     ece: float
     """sum_k w_k |observed_k - confidence_k|; biased upward for small bins."""
     ece_debiased: Estimate
-    """Root of sum_k w_k [(observed_k - confidence_k)^2 - variance of observed_k]_+. Percentile interval; a
+    """Root of [sum_k w_k ((observed_k - confidence_k)^2 - variance of observed_k)]_+ (Kumar et al. 2019). Cut
+    off at 0 once, not bin by bin, which would leave a calibrated model with an error. Percentile interval; a
     resample carries the noise of the sample and its own, so twice the variance is taken away there."""
     brier: BrierScore
     temperature: float
@@ -172,8 +173,8 @@ def _debiased_ece(
     predicted = np.bincount(codes, weights=weights * confidence) / safe
     variance = np.maximum(square - observed**2, 0.0) / np.where(count > 1, count - 1, np.inf)
     noise_copies = 1.0 if bool((weights == 1.0).all()) else 2.0
-    excess = np.maximum((observed - predicted) ** 2 - noise_copies * variance, 0.0)
-    return math.sqrt(float((count * excess).sum() / count.sum()))
+    excess = (observed - predicted) ** 2 - noise_copies * variance
+    return math.sqrt(max(0.0, float((count * excess).sum() / count.sum())))
 
 
 def _brier(

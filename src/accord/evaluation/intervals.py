@@ -22,6 +22,8 @@ RESAMPLES = 10_000
 """Resamples of a mean; Monte Carlo error of a 95 % bound is then about 1 % of the interval's width."""
 STATISTIC_RESAMPLES = 1_000
 """Resamples of a statistic that is computed row by row in Python."""
+ROUNDING = 1e-12
+"""Draws this close to the value, relatively, are ties: the same clusters summed in another order."""
 MAX_DRAWS = 4_000_000
 """Resampled indices held in memory at a time (32 MB)."""
 
@@ -162,7 +164,9 @@ def ratio_estimate(
     n = 0 or a total denominator that is not positive raises; one cluster gives no interval.
     """
     _require_rows(len(numerators))
-    upper, lower = clusters.sums(numerators), clusters.sums(denominators)
+    order = np.lexsort((denominators, numerators, clusters.codes))  # sums round alike in every row order
+    ordered = Clusters(codes=clusters.codes[order], count=clusters.count)
+    upper, lower = ordered.sums(numerators[order]), ordered.sums(denominators[order])
     if not lower.sum() > 0:
         raise EvaluationError(f"the weights sum to {lower.sum()}; a mean needs a positive total")
     value = float(upper.sum() / lower.sum())
@@ -234,7 +238,8 @@ def bca_quantiles(
     Efron 1987. Falls back to the plain percentiles where z0 or a is not finite.
     """
     z_value = _two_sided_z(confidence)
-    below = float((draws < value).mean() + 0.5 * (draws == value).mean())
+    is_tied = np.isclose(draws, value, rtol=ROUNDING, atol=0.0)
+    below = float(((draws < value) & ~is_tied).mean() + 0.5 * is_tied.mean())
     spread = leave_one_out[np.isfinite(leave_one_out)]
     influence = spread.mean() - spread if len(spread) else spread
     power = float((influence**2).sum()) ** 1.5
