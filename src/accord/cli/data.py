@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from accord.cli.render import console, print_json, print_table, progress_note
+from accord.cli.render import print_json, print_table, print_text, progress_note
 from accord.domain import DataError, MissingExtra
 from accord.domain.files import atomic_path
 from accord.store import (
@@ -24,7 +24,9 @@ from accord.store import (
 from accord.store.exchange.accord_records import ACCORD_FORMATS
 from accord.store.exchange.registry import ACCORD, format_named
 
-app = typer.Typer(help="Look at, convert and split files of records.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look at, convert and split files of records.", no_args_is_help=True, rich_markup_mode=None
+)
 
 READ_NAMES = ", ".join([ACCORD, *(form.name for form in FORMATS if form not in ACCORD_FORMATS)])
 WRITE_NAMES = ", ".join(
@@ -81,9 +83,7 @@ def inspect(
 @app.command()
 def convert(
     source: Annotated[str, typer.Argument(metavar="IN", help="A file, a folder with splits, or a hub id.")],
-    target: Annotated[
-        Path, typer.Argument(metavar="OUT", help="A .jsonl, .csv (or .gz) or .parquet file.")
-    ],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="A .jsonl, .csv (or .gz) or .parquet file.")],
     to: ToOption = None,
     format: FormatOption = None,
     split: SplitOption = None,
@@ -103,10 +103,8 @@ def convert(
     records = _converted(file, to)
     written = write_records(target, records, format=to)
     _note_skipped(file)
-    console.print(
-        f"{target}: {_count(written, to or ACCORD)} from {_count(len(file.records), file.format.name)}",
-        markup=False,
-        highlight=False,
+    print_text(
+        f"{target}: {_count(written, to or ACCORD)} from {_count(len(file.records), file.format.name)}"
     )
 
 
@@ -149,12 +147,12 @@ def split_file(
     leakage = find_leakage(map(prompt_of, sides.test), map(prompt_of, sides.train))
     train_prompts = len(set(map(prompt_of, sides.train)))
     print_table(
-        f"{out}: split by prompt, seed {seed}",
-        ["side", "records", "prompts", "shared with train"],
+        ["side", "records", "prompts", "shared with the other side"],
         [
-            ["train", str(len(sides.train)), str(train_prompts), ""],
-            ["test", str(len(sides.test)), str(leakage.prompts), str(leakage.shared)],
+            ["train", len(sides.train), train_prompts, leakage.shared],
+            ["test", len(sides.test), leakage.prompts, leakage.shared],
         ],
+        title=f"{out}: split by prompt, seed {seed}",
     )
 
 
@@ -192,12 +190,14 @@ def _count(number: int, what: str) -> str:
 
 
 def _show_inspection(inspection: Inspection) -> None:
-    print_table(inspection.path, ["what", "value"], [[what, value] for what, value in _facts(inspection)])
-    print_table("Lengths", ["part", "unit", "min", "mean", "p50", "p90", "p99", "max"], _lengths(inspection))
+    print_table(["what", "value"], _facts(inspection), title=inspection.path)
+    columns = ["length of", "in", "min", "mean", "p50", "p90", "p99", "max"]
+    print_text("")
+    print_table(columns, _lengths(inspection))
     for number, sample in enumerate(inspection.samples, start=1):
-        console.print(f"\nSample {number}", style="bold")
+        print_text(f"\nSample {number}", style="bold")
         for name, value in sample.items():
-            console.print(f"  {name}: {_shortened(value)}", markup=False, highlight=False)
+            print_text(f"  {name}: {_shortened(value)}")
 
 
 def _facts(inspection: Inspection) -> list[tuple[str, str]]:
@@ -231,12 +231,12 @@ def _facts(inspection: Inspection) -> list[tuple[str, str]]:
     return facts
 
 
-def _lengths(inspection: Inspection) -> list[list[str]]:
-    rows = []
+def _lengths(inspection: Inspection) -> list[list[Any]]:
+    rows: list[list[Any]] = []
     for part, units in inspection.lengths.items():
         for unit, spread in units.items():
             numbers = (spread.min, spread.mean, spread.p50, spread.p90, spread.p99, spread.max)
-            rows.append([part, unit, *(f"{number:.0f}" for number in numbers)])
+            rows.append([part, unit, *map(round, numbers)])
     return rows
 
 
