@@ -1,1 +1,41 @@
 """The tensor wing's learning: pure objectives, one loop, stages."""
+
+from accord.training.loop import OptimizationResult, optimize
+from accord.training.metrics import METRICS, Metric, metrics_page
+from accord.training.observers import JsonlMetrics, ProgressBar, Recorder, TensorBoard, WandB
+from accord.training.optimizer import OptimizationConfig
+from accord.training.precision import Precision, autocast, resolve_precision
+from accord.training.reports import EvalReport, Observer, RunStart, StepReport
+from accord.training.reward import RewardTrainingConfig, RewardTrainingResult, train_reward_model
+from accord.training.sft import SftConfig, TrainingResult, train_sft
+from accord.training.task import LossPart, Task, Update
+
+__all__ = [
+    "METRICS",
+    "EvalReport",
+    "JsonlMetrics",
+    "LossPart",
+    "Metric",
+    "Observer",
+    "OptimizationConfig",
+    "OptimizationResult",
+    "Precision",
+    "ProgressBar",
+    "Recorder",
+    "RewardTrainingConfig",
+    "RewardTrainingResult",
+    "RunStart",
+    "SftConfig",
+    "StepReport",
+    "Task",
+    "TensorBoard",
+    "TrainingResult",
+    "Update",
+    "WandB",
+    "autocast",
+    "metrics_page",
+    "optimize",
+    "resolve_precision",
+    "train_reward_model",
+    "train_sft",
+]

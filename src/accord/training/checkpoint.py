@@ -111,7 +111,7 @@ def load_checkpoint(
     if {name: tuple(value.shape) for name, value in weights.items()} != shapes:
         raise TrainingError(
             f"{folder} holds {len(weights)} trained tensors that differ in name or shape from the "
-            f"model's {len(shapes)}. Resume with the model and the LoRA or trainable_layers setting it was started with."
+            f"model's {len(shapes)}. Resume with the model, LoRA and trainable_layers it was started with."
         )
     moments = tensors["optimizer.safetensors"]
     with torch.no_grad():

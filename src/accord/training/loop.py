@@ -266,12 +266,12 @@ class _Run:
 
     def _count_skipped(self, is_skipped: bool, loss: float, norm: float) -> None:
         self.progress.skipped_in_a_row = self.progress.skipped_in_a_row + 1 if is_skipped else 0
-        if self.progress.skipped_in_a_row >= self.config.max_skipped_in_a_row:
+        streak = self.progress.skipped_in_a_row
+        if streak >= self.config.max_skipped_in_a_row:
             raise TrainingError(
-                f"{self.task.name}: loss {loss} and gradient norm {norm} at step {self.progress.step}, not finite "
-                f"for {self.progress.skipped_in_a_row} steps in a row; the weights are those of the last finite "
-                f"step. Lower learning_rate ({self.config.learning_rate}), try precision='fp32', or look at the "
-                f"data of that step."
+                f"{self.task.name}: loss {loss} and gradient norm {norm} at step {self.progress.step}, not "
+                f"finite for {streak} steps in a row; the weights are those of the last finite step. Lower "
+                f"learning_rate ({self.config.learning_rate}), try precision='fp32', or look at its data."
             )
 
     @contextmanager

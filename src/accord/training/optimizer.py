@@ -7,8 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from accord.domain import ConfigError, TrainingError
+from accord.domain import TrainingError
 from accord.training.precision import Precision
+from accord.training.settings import check_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +51,10 @@ class OptimizationConfig:
     """Steps with a non-finite loss or gradient are skipped; this many in a row stop the run."""
 
     def __post_init__(self) -> None:
-        problems = [
-            f"{name} must be {expected}, got {getattr(self, name)!r}"
-            for name, is_fine, expected in (
+        check_settings(
+            "optimization",
+            self,
+            (
                 ("steps", self.steps is None or self.steps >= 1, "1 or more"),
                 ("learning_rate", 0.0 <= self.learning_rate < math.inf, "0 or more"),
                 ("schedule", self.schedule in ("constant", "linear", "cosine"), "constant, linear or cosine"),
@@ -68,11 +70,8 @@ class OptimizationConfig:
                 ("checkpoint_every", self.checkpoint_every >= 0, "0 or more"),
                 ("keep_checkpoints", self.keep_checkpoints >= 1, "1 or more"),
                 ("max_skipped_in_a_row", self.max_skipped_in_a_row >= 1, "1 or more"),
-            )
-            if not is_fine
-        ]
-        if problems:
-            raise ConfigError("optimization", problems)
+            ),
+        )
 
 
 def learning_rate_at(config: OptimizationConfig, step: int, steps: int) -> float:
@@ -106,7 +105,7 @@ def build_optimizer(named: list[tuple[str, nn.Parameter]], config: OptimizationC
         if parameter.dtype not in (torch.float32, torch.float64):
             raise TrainingError(
                 f"parameter {name} is {parameter.dtype}, expected float32: small updates vanish in "
-                f"half precision. Load the model with dtype=torch.float32; precision='bf16' still multiplies in bf16."
+                f"half precision. Load the model as float32; precision='bf16' still multiplies in bf16."
             )
     decayed = [parameter for _, parameter in named if parameter.ndim >= 2]
     spared = [parameter for _, parameter in named if parameter.ndim < 2]

@@ -1,0 +1,169 @@
+"""Every metric a run may log: name, unit, meaning and how it is estimated."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One entry of the registry."""
+
+    name: str
+    """As logged. A name that ends in `*` stands for all names that begin like it."""
+    unit: str
+    meaning: str
+    estimator: str
+    """Over what it is taken, and how."""
+
+
+OPTIMIZATION = (
+    Metric(
+        "optim/grad_norm",
+        "-",
+        "length of the update's gradient before clipping",
+        "L2 norm over all trained weights, after all micro-batches",
+    ),
+    Metric("optim/lr", "-", "learning rate of the step", "the schedule"),
+    Metric(
+        "optim/skipped",
+        "0 or 1",
+        "whether the step was skipped because loss or gradient was not finite",
+        "exact",
+    ),
+    Metric(
+        "throughput/tokens",
+        "tokens",
+        "real tokens the update learned from",
+        "no padding; a prompt counts once for each of its completions",
+    ),
+    Metric(
+        "throughput/tokens_per_s", "tokens/s", "speed of the step", "throughput/tokens over throughput/step_s"
+    ),
+    Metric(
+        "throughput/step_s",
+        "s",
+        "duration of the step",
+        "wall time from asking for the update to the changed weights; evaluation and checkpoints not included",
+    ),
+    Metric("memory/rss_gb", "10^9 bytes", "memory the process holds", "resident set after the step"),
+    Metric(
+        "memory/device_peak_gb",
+        "10^9 bytes",
+        "highest memory in use on the accelerator so far",
+        "torch's allocator; CUDA only",
+    ),
+)
+
+SFT = (
+    Metric(
+        "sft/loss",
+        "nats",
+        "negative log-likelihood of the demonstrations",
+        "mean over the update's completion tokens, EOS included",
+    ),
+    Metric("sft/tokens", "tokens", "completion tokens the loss is a mean over", "count"),
+    Metric("sft/truncated_rows", "rows", "rows of the update that were cut to max_tokens", "count"),
+    Metric("sft/epoch", "passes", "passes over the demonstrations finished", "updates over updates a pass"),
+    Metric(
+        "sft/eval_loss",
+        "nats",
+        "negative log-likelihood of the held-out demonstrations",
+        "mean over all their completion tokens",
+    ),
+)
+
+REWARD_MODEL = (
+    Metric(
+        "reward/loss",
+        "nats",
+        "Bradley-Terry loss with soft labels, margins and centering",
+        "mean over the update's pairs by weight",
+    ),
+    Metric(
+        "reward/accuracy",
+        "share",
+        "training pairs whose chosen side has the higher reward",
+        "mean by weight, before the step; equal rewards and tied labels count half",
+    ),
+    Metric("reward/margin", "reward", "chosen minus rejected", "mean by weight, before the step"),
+    Metric(
+        "reward/pair_mean",
+        "reward",
+        "where rewards lie; centering pulls it to 0",
+        "mean of both sides by weight, raw scores",
+    ),
+    Metric("reward/pairs", "pairs", "pairs of the update", "count"),
+    Metric("reward/truncated_rows", "pairs", "pairs of the update that were cut to max_tokens", "count"),
+    Metric("reward/epoch", "passes", "passes over the pairs finished", "updates over updates a pass"),
+    Metric(
+        "reward/eval_accuracy",
+        "share",
+        "held-out pairs whose more probable side has the higher reward",
+        "mean by weight; equal rewards count half, tied labels are left out",
+    ),
+    Metric(
+        "reward/eval_nll",
+        "nats",
+        "cross entropy of labels and sigmoid of the reward difference on held-out pairs",
+        "mean by weight, without margins and centering; ln 2 = 0.693 is chance",
+    ),
+    Metric(
+        "reward/eval_brier",
+        "-",
+        "squared distance of predicted and labeled probability on held-out pairs",
+        "mean by weight; 0.25 is chance",
+    ),
+    Metric(
+        "reward/eval_calibration_error",
+        "share",
+        "how far confidence is from being right",
+        "expected calibration error, 10 bins of equal count; biased upward on few pairs",
+    ),
+    Metric(
+        "reward/eval_mean", "reward", "raw reward of held-out answers", "mean over both sides, unweighted"
+    ),
+    Metric("reward/eval_margin", "reward", "chosen minus rejected on held-out pairs", "mean by weight"),
+    Metric(
+        "reward/eval_length_correlation",
+        "-",
+        "whether long answers get more",
+        "Pearson correlation of raw reward and completion tokens over both sides of the held-out pairs",
+    ),
+)
+
+ONLINE: tuple[Metric, ...] = ()
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*OPTIMIZATION, *SFT, *REWARD_MODEL, *ONLINE)}
+"""The registry; a name that is not here must not be logged."""
+
+
+def find_metric(name: str) -> Metric | None:
+    """The entry of a logged name, by itself or by its family (`*`); None when it is not registered."""
+    if name in METRICS:
+        return METRICS[name]
+    families = [key for key in METRICS if key.endswith("*") and name.startswith(key[:-1])]
+    return METRICS[max(families, key=len)] if families else None
+
+
+def metrics_page() -> str:
+    """The page `docs/metrics.md`: one table row a metric, in the order of the registry."""
+    lines = [
+        "# Metrics",
+        "",
+        "Everything a training run logs. Shares of micro-batches are summed, so a value is that of the whole",
+        "update however it was split. Generated from `accord.training.metrics`; a test keeps it fresh.",
+    ]
+    titles = (
+        ("Every stage", OPTIMIZATION),
+        ("Supervised fine-tuning", SFT),
+        ("Reward model", REWARD_MODEL),
+        ("Policy optimization", ONLINE),
+    )
+    for title, metrics in titles:
+        if not metrics:
+            continue
+        lines += ["", f"## {title}", "", "| name | unit | meaning | estimator |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| `{metric.name}` | {metric.unit} | {metric.meaning} | {metric.estimator} |"
+            for metric in metrics
+        ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,321 @@
+"""Training a reward model on preferences, with soft labels and an honest look at held-out pairs."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from accord.domain import DataError, Demonstration, Preference, Streams
+from accord.models.batching import plan_micro_batches
+from accord.models.language_model import LanguageModel
+from accord.models.ragged import prompt_completion_batch
+from accord.models.reward import RewardModel, reward_model_from, save_reward_model
+from accord.training.heldout import HeldOutPairs, rise_in_standard_errors
+from accord.training.loop import optimize
+from accord.training.objectives.preference import preference_loss
+from accord.training.optimizer import OptimizationConfig
+from accord.training.order import DataOrder
+from accord.training.pairs import PairMicroBatch, PairRow, hold_out, tokenize_preferences
+from accord.training.reports import Observer
+from accord.training.settings import check_settings
+from accord.training.task import LossPart, Update
+from accord.training.trunk_cache import TrunkCache
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardTrainingConfig:
+    """How a reward model is trained on pairs."""
+
+    epochs: float = 1.0
+    """Passes over the pairs. In a second one reward models over-fit (Ouyang et al. 2022)."""
+    batch_size: int = 8
+    """Pairs in one update."""
+    max_tokens: int = 1024
+    """Longest prompt with one answer; longer ones are cut and counted. Never above the model's context."""
+    trainable_layers: int | None = None
+    """Train the top layers only (0: the head alone). None: all, or the adapter where there is one."""
+    centering: float = 0.0
+    """Weight of (chosen + rejected)^2 in the loss; 0.01 keeps rewards near 0 without hurting accuracy."""
+    has_margins: bool = True
+    """Use the margins of the preferences, where they have one."""
+    eval_share: float = 0.1
+    """Share of prompts held out when no evaluation pairs are given; 0 holds out nothing."""
+    is_shuffled: bool = True
+    """A new order in each pass, from the run's streams; False keeps the order given."""
+    trunk_cache_gb: float = 1.0
+    """Memory for states of frozen lower layers, reused in later epochs and evaluations; 0 turns it off."""
+    optimization: OptimizationConfig = field(
+        default_factory=lambda: OptimizationConfig(learning_rate=1e-5, schedule="linear", warmup_steps=5)
+    )
+    """Optimizer, schedule, precision, evaluation and checkpoints."""
+
+    def __post_init__(self) -> None:
+        check_settings(
+            "reward",
+            self,
+            (
+                ("epochs", self.epochs > 0, "above 0"),
+                ("batch_size", self.batch_size >= 1, "1 or more"),
+                ("max_tokens", self.max_tokens >= 2, "2 or more"),
+                ("centering", self.centering >= 0, "0 or more"),
+                ("eval_share", 0 <= self.eval_share < 1, "in [0, 1)"),
+                ("trunk_cache_gb", self.trunk_cache_gb >= 0, "0 or more"),
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardTrainingResult:
+    """A trained reward model."""
+
+    reward_model: RewardModel
+    metrics: Mapping[str, float]
+    """The last value of every metric; the held-out ones begin with `reward/eval_`."""
+    steps: int
+    truncated_rows: int
+    """Training pairs of which prompt or answers were cut to `max_tokens`."""
+    warnings: tuple[str, ...]
+    """What the user should look at, such as a held-out likelihood that got worse."""
+
+
+def train_reward_model(
+    model: LanguageModel | RewardModel,
+    preferences: Sequence[Preference],
+    config: RewardTrainingConfig | None = None,
+    *,
+    eval_preferences: Sequence[Preference] | None = None,
+    normalization_demonstrations: Sequence[Demonstration] = (),
+    run_dir: Path | None = None,
+    observers: Sequence[Observer] = (),
+    resume: bool = False,
+    streams: Streams | None = None,
+) -> RewardTrainingResult:
+    """Train a reward model on preferences; a language model is copied first and stays as it is.
+
+    Without `eval_preferences`, pairs of `eval_share` of the prompts are held out. With
+    `normalization_demonstrations` the finished scores are shifted to mean 0 on them.
+    `run_dir` gets metrics, checkpoints and the model; `resume` goes on from there.
+    """
+    settings = config if config is not None else RewardTrainingConfig()
+    streams = streams or Streams(0)
+    if isinstance(model, LanguageModel):
+        seed = streams.child("head").value
+        model = reward_model_from(model, seed=seed, trainable_layers=settings.trainable_layers)
+    task = RewardTask(
+        model,
+        preferences,
+        settings,
+        eval_preferences=eval_preferences,
+        normalization_demonstrations=normalization_demonstrations,
+        streams=streams,
+    )
+    result = optimize(
+        task, task.optimization, streams=streams, run_dir=run_dir, observers=observers, resume=resume
+    )
+    task.normalize()
+    return RewardTrainingResult(
+        reward_model=model.eval(),
+        metrics=result.metrics,
+        steps=result.steps,
+        truncated_rows=task.truncated_rows,
+        warnings=tuple(task.warnings),
+    )
+
+
+class RewardTask:
+    """Preferences as the loop sees them."""
+
+    name = "reward"
+
+    def __init__(
+        self,
+        model: RewardModel,
+        preferences: Sequence[Preference],
+        config: RewardTrainingConfig,
+        *,
+        eval_preferences: Sequence[Preference] | None = None,
+        normalization_demonstrations: Sequence[Demonstration] = (),
+        streams: Streams,
+    ):
+        self.model = model
+        self.config = config
+        self.streams = streams
+        self.warnings: list[str] = []
+        train, held_out = hold_out(preferences, eval_preferences, config.eval_share, streams)
+        self.rows = tokenize_preferences(model, train, max_tokens=config.max_tokens)
+        self.eval_rows = tokenize_preferences(model, held_out, max_tokens=config.max_tokens)
+        if not self.rows:
+            raise DataError(
+                f"no pairs to learn from: {len(train)} training pairs, none with a weight above 0"
+            )
+        self.normalization_demonstrations = normalization_demonstrations
+        self.order = DataOrder(len(self.rows), config.batch_size, streams, config.is_shuffled)
+        self.cache = TrunkCache(model, config.trunk_cache_gb)
+        self._best_step = 0
+        self._best_nll: np.ndarray | None = None
+
+    @property
+    def optimization(self) -> OptimizationConfig:
+        """The optimization settings with the number of steps filled in."""
+        steps = self.config.optimization.steps or self.order.steps_for(self.config.epochs)
+        return dataclasses.replace(self.config.optimization, steps=steps)
+
+    @property
+    def truncated_rows(self) -> int:
+        """Training pairs that were cut."""
+        return sum(row.is_cut for row in self.rows)
+
+    def parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """The head and the body's trainable weights."""
+        return self.model.trainable_parameters()
+
+    def identity(self) -> dict[str, str]:
+        """Hashes of weights and pairs, and the settings."""
+        settings = dataclasses.asdict(self.config)
+        del settings["optimization"]
+        facts = [[row.key, row.p_chosen, row.weight, row.margin] for row in (*self.rows, *self.eval_rows)]
+        return {
+            "model": _weights_hash(self.model),
+            "data": hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16],
+            **{f"reward.{key}": json.dumps(value) for key, value in settings.items()},
+        }
+
+    def next_update(self, step: int) -> Update:
+        """The pairs of this step, in micro-batches that know the update's total weight."""
+        rows = [self.rows[i] for i in self.order.batch(step)]
+        return Update(
+            micro_batches=self._split_rows(rows),
+            tokens=sum(row.packed.n_plain_tokens for row in rows),
+            metrics={
+                "reward/pairs": float(len(rows)),
+                "reward/truncated_rows": float(sum(row.is_cut for row in rows)),
+                "reward/epoch": (step + 1) / self.order.steps_per_epoch,
+            },
+        )
+
+    def loss(self, micro_batch: PairMicroBatch) -> LossPart:
+        """This micro-batch's share of the weighted mean over the update's pairs."""
+        self.model.train()
+        chosen, rejected = self._rewards(micro_batch)
+        weights = micro_batch.column("weight", chosen.device)
+        p_chosen = micro_batch.column("p_chosen", chosen.device)
+        loss = preference_loss(
+            chosen,
+            rejected,
+            weights=weights,
+            p_chosen=p_chosen,
+            margins=micro_batch.column("margin", chosen.device) if self.config.has_margins else None,
+            centering=self.config.centering,
+            normalizer=micro_batch.normalizer,
+        )
+        shares = weights / micro_batch.normalizer
+        difference = (chosen - rejected).detach()
+        agreement = (difference.sign() * (p_chosen - 0.5).sign() + 1) / 2
+        return LossPart(
+            loss,
+            {
+                "reward/accuracy": (shares * agreement).sum(),
+                "reward/margin": (shares * difference).sum(),
+                "reward/pair_mean": (shares * (chosen + rejected).detach() / 2).sum(),
+            },
+        )
+
+    def evaluate(self, step: int) -> dict[str, float]:
+        """Accuracy, likelihood and calibration on the held-out pairs; warns when the likelihood falls."""
+        if not self.eval_rows:
+            return {}
+        pairs = self.score(self.eval_rows)
+        self._watch(step, pairs)
+        return pairs.metrics()
+
+    def score(self, rows: Sequence[PairRow]) -> HeldOutPairs:
+        """Raw rewards of both sides of `rows`, with their labels."""
+        self.model.eval()
+        parts = self._split_rows(rows)
+        rewards = [torch.stack(self._rewards(part), dim=1).double().cpu() for part in parts]
+        sides = torch.cat(rewards).numpy()
+        in_order = [row for part in parts for row in part.rows]
+        return HeldOutPairs(
+            chosen_rewards=sides[:, 0],
+            rejected_rewards=sides[:, 1],
+            p_chosen=np.array([row.p_chosen for row in in_order]),
+            weights=np.array([row.weight for row in in_order]),
+            chosen_tokens=np.array([float(row.packed.completion_lengths[0]) for row in in_order]),
+            rejected_tokens=np.array([float(row.packed.completion_lengths[1]) for row in in_order]),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best held-out likelihood so far, and the warnings given."""
+        best = torch.zeros(0) if self._best_nll is None else torch.from_numpy(self._best_nll)
+        return {"best_step": self._best_step, "best_nll": best, "warnings": list(self.warnings)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up where `state_dict` was called."""
+        self._best_step = state["best_step"]
+        self._best_nll = state["best_nll"].numpy() if len(state["best_nll"]) else None
+        self.warnings = list(state["warnings"])
+
+    def save_model(self, folder: Path) -> None:
+        """A folder for transformers' sequence classification, scores normalized first."""
+        self.normalize()
+        save_reward_model(self.model, folder)
+
+    def normalize(self) -> None:
+        """Shift scores to mean 0 on the normalization demonstrations, if there are any."""
+        if not self.normalization_demonstrations:
+            return
+        self.model.eval()
+        self.model.offset.fill_(0.0)
+        self.model.scale.fill_(1.0)
+        raw = self.model.score_texts(
+            [item.prompt for item in self.normalization_demonstrations],
+            [item.completion for item in self.normalization_demonstrations],
+        )
+        self.model.set_normalization(torch.tensor(raw))
+
+    def _rewards(self, micro_batch: PairMicroBatch) -> tuple[Tensor, Tensor]:
+        """Raw rewards [pair] of the chosen and of the rejected answers."""
+        batch = prompt_completion_batch([row.group for row in micro_batch.rows])
+        states = self.cache.states([(row.key, row.packed) for row in micro_batch.rows], batch)
+        scores = self.model.scores(batch.to(self.model.device), raw=True, from_states=states)
+        return scores[0::2], scores[1::2]
+
+    def _split_rows(self, rows: Sequence[PairRow]) -> list[PairMicroBatch]:
+        lengths = [row.packed.ragged.n_tokens for row in rows]
+        total = sum(row.weight for row in rows)
+        plan = plan_micro_batches(lengths, self.config.optimization.micro_batch_tokens)
+        return [PairMicroBatch([rows[i] for i in members], total) for members in plan]
+
+    def _watch(self, step: int, pairs: HeldOutPairs) -> None:
+        nll = pairs.nll
+        if self._best_nll is None or pairs.mean(nll) <= pairs.mean(self._best_nll):
+            self._best_nll, self._best_step = nll, step
+            return
+        if rise_in_standard_errors(nll, self._best_nll) > 1.0:
+            self._warn(
+                f"the held-out negative log-likelihood rises: {pairs.mean(nll):.4f} after step {step}, "
+                f"{pairs.mean(self._best_nll):.4f} after step {self._best_step} ({len(nll)} pairs). It "
+                f"begins to over-fit: train fewer epochs, fewer layers or at a lower rate."
+            )
+
+    def _warn(self, message: str) -> None:
+        self.warnings.append(message)
+        LOGGER.warning(message)
+
+
+def _weights_hash(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
