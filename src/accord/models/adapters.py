@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 import torch
 from peft import LoraConfig as PeftLoraConfig
 from peft import PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel
 
 from accord.domain.errors import ModelError
 from accord.models.language_model import LanguageModel, copy_network
 from accord.models.layers import decoder_layers
+from accord.models.silence import without_peft_deprecations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +37,10 @@ class LoraConfig:
 
 
 def add_adapter(model: LanguageModel, config: LoraConfig, *, top_layers: int | None = None) -> LanguageModel:
-    """The model with a fresh adapter that trains alone; until it has learned, outputs are the base's bit for bit.
+    """The model with a fresh adapter that trains alone; untrained, it gives the base's outputs bit for bit.
 
     With `top_layers`, only that many of the uppermost decoder layers get one. A model that
-    has an adapter already is merged first.
+    has an adapter already is merged first. The given network is taken over: peft builds into it.
     """
     base = merged_copy(model) if model.is_adapter else model
     count = len(decoder_layers(base.body))
@@ -53,19 +55,21 @@ def add_adapter(model: LanguageModel, config: LoraConfig, *, top_layers: int | N
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         try:
-            network = get_peft_model(base.causal_lm, settings)  # type: ignore[arg-type]
+            with without_peft_deprecations():
+                network = get_peft_model(base.causal_lm, settings)  # type: ignore[arg-type]
         except ValueError as error:
             raise ModelError(
-                f'LoRA targets {config.targets!r} do not fit model {model.name!r}: {error}. Use "all-linear", '
-                f"or ends of the names of its linear layers."
+                f"LoRA targets {config.targets!r} do not fit model {model.name!r}: {error}. "
+                f'Use "all-linear", or ends of the names of its linear layers.'
             ) from error
     return replace(base, network=network.eval(), start_is_base=True)
 
 
 def merged_copy(model: LanguageModel) -> LanguageModel:
-    """A model without adapter that computes the same: W + (alpha / rank) B A, rounded once to the type of W.
+    """A model without adapter that computes the same, for scoring and saving.
 
-    The model itself is not touched: subtracting a merged update again would not give its weights back bit for bit.
+    Its weights are W + (alpha / rank) B A, rounded once to the type of W. The model itself
+    is not touched: merging in place and subtracting again would not give its weights back.
     """
     if not isinstance(model.network, PeftModel):
         return model
@@ -73,14 +77,10 @@ def merged_copy(model: LanguageModel) -> LanguageModel:
     network = copy_network(model.network, share=lambda weight: id(weight) not in touched)
     merged = network.merge_and_unload(safe_merge=True)  # type: ignore[operator]
     if not isinstance(merged, PreTrainedModel):
-        raise ModelError(
-            f"merging the adapter of {model.name!r} gave a {type(merged).__name__}, not a model."
-        )
-    return replace(model, network=merged.requires_grad_(True), source=None)
+        raise ModelError(f"merging the adapter of {model.name!r} gave a {type(merged).__name__}.")
+    return replace(model, network=merged, source=None, start_is_base=False)
 
 
 def _replaced_weights(layer: torch.nn.Module) -> list[torch.nn.Parameter]:
     """The weights that merging writes to: every parameter of an adapted layer."""
-    from peft.tuners.lora import LoraLayer
-
     return list(layer.parameters()) if isinstance(layer, LoraLayer) else []

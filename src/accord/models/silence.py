@@ -1,5 +1,6 @@
-"""Keeping transformers' own progress bars off the screen; commands have theirs."""
+"""Keeping transformers' progress bars and peft's stale calls off the screen."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,3 +17,11 @@ def without_progress_bars() -> Iterator[None]:
     finally:
         if was_on:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def without_peft_deprecations() -> Iterator[None]:
+    """Within, peft may read a property that transformers has renamed; nobody here can act on that warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+        yield

@@ -11,7 +11,7 @@ import jinja2
 from transformers import PreTrainedTokenizerBase
 
 from accord.domain.errors import ModelError
-from accord.domain.messages import Message, Prompt
+from accord.domain.messages import Message
 
 PINNED_DATE = "26 Jul 2024"
 """For templates that print today's date (Llama 3.1): equal prompts have equal ids on every day."""
@@ -31,6 +31,17 @@ PLAIN_TEMPLATE = (
 PROBE_QUESTION = "Which day is it?"
 PROBE_ANSWER = "Zebra7answer"
 PROBE_SYSTEM = "Quagga9system"
+
+
+def adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """True when the tokenizer puts a BOS before plain text on its own."""
+    bos = tokenizer.bos_token_id
+    return bos is not None and list(tokenizer("a")["input_ids"])[:1] == [bos]
+
+
+def plain_template(tokenizer: PreTrainedTokenizerBase) -> str:
+    """`PLAIN_TEMPLATE`, after a BOS where the tokenizer would put one before plain text."""
+    return ("{{ bos_token }}" if adds_bos(tokenizer) else "") + PLAIN_TEMPLATE
 
 
 @dataclass(frozen=True)
@@ -117,10 +128,3 @@ def fold_system(messages: Sequence[Message]) -> tuple[Message, ...]:
             rest[i] = Message("user", f"{system}\n\n{message.content}")
             return tuple(rest)
     return (Message("user", system), *rest)
-
-
-def render_prompt(template: ChatTemplate, prompt: Prompt) -> str:
-    """A prompt as the model reads it: raw text as it stands, anything else through the template."""
-    if prompt.is_raw:
-        return "".join(message.content for message in prompt.messages)
-    return template.render(prompt.messages, generation_prompt=True)

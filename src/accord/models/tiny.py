@@ -3,13 +3,15 @@
 It is a real llama with random weights and takes every path that a large model takes.
 """
 
+from collections.abc import Sequence
+
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from accord.models.chat import ChatTokenizer
-from accord.models.language_model import LanguageModel
+from accord.models.language_model import LanguageModel, set_special_ids
 
 BOS, END, PAD = "<|bos|>", "<|end|>", "<|pad|>"
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
@@ -33,30 +35,36 @@ def tiny_model(seed: int = 0) -> LanguageModel:
         num_key_value_heads=2,
         max_position_embeddings=TINY_CONTEXT,
         tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_id,
-        eos_token_id=tokenizer.eos_id,
-        pad_token_id=tokenizer.pad_id,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = LlamaForCausalLM(config)
+    set_special_ids(network, tokenizer)
     return LanguageModel(
         network=network.eval(), tokenizer=tokenizer, name="tiny", source="tiny" if seed == 0 else None
     )
 
 
-def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """Ids 0-255 are the bytes themselves; after them BOS, the turn's end, pad and four role markers."""
+def byte_tokenizer(
+    *,
+    bos: str | None = BOS,
+    eos: str = END,
+    pad: str = PAD,
+    markers: Sequence[str] = ROLES,
+    template: str | None = TINY_TEMPLATE,
+) -> PreTrainedTokenizerFast:
+    """Ids 0-255 are the bytes themselves; after them BOS, the turn's end, pad and the role markers."""
     backend = Tokenizer(BPE(vocab={symbol: value for value, symbol in enumerate(byte_symbols())}, merges=[]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens([AddedToken(text, normalized=False) for text in (BOS, END, PAD, *ROLES)])
+    specials = list(dict.fromkeys(text for text in (bos, eos, pad, *markers) if text is not None))
+    backend.add_special_tokens([AddedToken(text, normalized=False) for text in specials])
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
-        bos_token=BOS,
-        eos_token=END,
-        pad_token=PAD,
-        chat_template=TINY_TEMPLATE,
+        bos_token=bos,
+        eos_token=eos,
+        pad_token=pad,
+        chat_template=template,
         model_max_length=TINY_CONTEXT,
         clean_up_tokenization_spaces=False,
     )
