@@ -1,4 +1,4 @@
-"""The support task that ships with the package: prompts with known facts, demonstrations, and the written policy.
+"""The support task of the package: prompts with known facts, demonstrations, and the written policy.
 
 Every row was written for this project. Training and held-out prompts never share their notes.
 How an answer is scored stands in `taste`.
@@ -14,7 +14,7 @@ from typing import Any
 
 from accord.domain import DataError, Demonstration, Prompt
 
-SYSTEM_MESSAGE = "You are a support agent. Answer briefly and politely from the notes."
+SYSTEM_MESSAGE = "You are a support agent. Reply from the notes in one or two short, polite sentences."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,8 @@ class SupportTask:
         row = self._by_prompt_id.get(prompt.id)
         if row is None:
             raise DataError(
-                f"prompt {prompt.id} ({prompt.text[:60]!r}) is not one of the {len(self._by_prompt_id)} prompts "
-                "of the support task; only those have a known taste"
+                f"prompt {prompt.id} ({prompt.text[:60]!r}) is not one of the {len(self._by_prompt_id)} "
+                "prompts of the support task; only those have a known taste"
             )
         return row
 
@@ -100,7 +100,7 @@ def _rows(file: Traversable) -> Iterator[Mapping[str, Any]]:
 
 def _support_prompt(row: Mapping[str, Any]) -> SupportPrompt:
     prompt = Prompt.from_text(
-        f"Notes: {row['notes']}\nCustomer: {row['question']}",
+        f"Notes: {row['notes']}\nQuestion: {row['question']}",
         system=SYSTEM_MESSAGE,
         meta={"id": row["id"], "domain": row["domain"], "split": row["split"]},
     )

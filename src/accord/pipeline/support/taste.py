@@ -40,12 +40,13 @@ _FIGURE = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 _LIST_MARKER = re.compile(r"^\s*\d+[.)]\s", re.MULTILINE)
 _COURTESY = re.compile(
     r"\b(?:please|thank(?:s| you)|sorry|apologi[sz]e|apolog(?:y|ies)|(?:happy|glad|pleased) to|glad|welcome|"
-    r"appreciate|i understand|we understand|of course|certainly|no problem|no worries|let (?:me|us) know|feel free|"
-    r"good luck|enjoy|hope|look forward|congratulations|safe travels|have a (?:good|great|nice|lovely|pleasant))\b"
+    r"appreciate|i understand|we understand|of course|certainly|no problem|no worries|let (?:me|us) know|"
+    r"feel free|good luck|enjoy|hope|look forward|congratulations|safe travels|"
+    r"have a (?:good|great|nice|lovely|pleasant))\b"
 )
 _GUSHING = re.compile(
-    r"\b(?:amazing|awesome|wonderful|fantastic|incredible|delighted|thrilled|excited|absolutely|so much|super|"
-    r"fabulous|brilliant|overjoyed)\b"
+    r"\b(?:amazing|awesome|wonderful|fantastic|incredible|delighted|thrilled|excited|absolutely|so much|"
+    r"super|fabulous|brilliant|overjoyed)\b"
 )
 _RUDE = re.compile(r"\b(?:stupid|idiot|your (?:own )?fault|calm down|obviously|shut up|nonsense)\b")
 _LABEL = re.compile(r"\b(?:notes|customer|agent|user|assistant|question|answer)\s*:")
