@@ -78,8 +78,7 @@ def _load_named(
 ) -> LanguageModel:
     path = Path(name).expanduser()
     if str(name) == "tiny":
-        model = tiny_model()
-        set_dropout(model.causal_lm.config, dropout)
+        model = tiny_model(dropout=dropout)
         model.network.to(dtype=dtype)  # type: ignore[call-arg]
         return model
     if str(name) == "smollm2":

@@ -23,7 +23,7 @@ TINY_TEMPLATE = (
 TINY_CONTEXT = 2048
 
 
-def tiny_model(seed: int = 0) -> LanguageModel:
+def tiny_model(seed: int = 0, *, dropout: float = 0.0) -> LanguageModel:
     """A llama of 2 layers and width 64 on bytes with random weights; equal seeds give equal models."""
     tokenizer = ChatTokenizer(byte_tokenizer(), name="tiny")
     config = LlamaConfig(
@@ -35,6 +35,7 @@ def tiny_model(seed: int = 0) -> LanguageModel:
         num_key_value_heads=2,
         max_position_embeddings=TINY_CONTEXT,
         tie_word_embeddings=True,
+        attention_dropout=dropout,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
