@@ -1,0 +1,106 @@
+"""The command line: the table of commands, and how every error reaches the user."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+import accord
+from accord.cli.loading import LazyCommand, lazy_group
+from accord.cli.render import error_note, print_text
+from accord.domain.errors import AccordError, ConfigError, Interrupted
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+"""What a shell reports for a process stopped by Ctrl-C."""
+
+COMMANDS = (
+    LazyCommand(
+        name="data",
+        summary="Look at, convert and split files of records.",
+        module="accord.cli.data",
+    ),
+    LazyCommand(
+        name="runs",
+        summary="List the runs of the workspace, the latest first.",
+        module="accord.cli.runs",
+        attribute="list_runs",
+    ),
+    LazyCommand(
+        name="show",
+        summary="Show one run: status, result, metrics, artifacts, config and where it came from.",
+        module="accord.cli.runs",
+        attribute="show_run",
+    ),
+)
+
+CommandLineError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""Root of Typer's own errors; reached so because Typer brings its own copy of Click, or not, by version."""
+
+app = typer.Typer(
+    name="accord",
+    cls=lazy_group(COMMANDS),
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def print_version(is_wanted: bool) -> None:
+    """Print the version and leave, when asked to."""
+    if is_wanted:
+        print_text(f"accord {accord.__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    is_version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """From human judgment to a released language model, every step measured."""
+
+
+def run_command(arguments: Sequence[str], *, application: typer.Typer = app) -> int:
+    """Run one command line; returns the exit code. Errors users can cause are one message on stderr.
+
+    1 for an error, 2 for a wrong command line or config, 130 when stopped by the user.
+    A bug keeps its traceback.
+    """
+    try:
+        result = application(args=list(arguments), prog_name="accord", standalone_mode=False)
+    except CommandLineError as error:
+        return _explain_usage(error)
+    except ConfigError as error:
+        error_note(str(error))
+        return EXIT_USAGE
+    except Interrupted as error:
+        error_note(str(error))
+        return EXIT_INTERRUPTED
+    except AccordError as error:
+        error_note(str(error))
+        return EXIT_ERROR
+    except (KeyboardInterrupt, typer.Abort):
+        result = EXIT_INTERRUPTED
+    if result == EXIT_INTERRUPTED:
+        error_note("stopped by the user")
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """The `accord` command."""
+    sys.exit(run_command(sys.argv[1:] or ["--help"]))
+
+
+def _explain_usage(error: Any) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print_text(error.ctx.get_help())
+        return 0
+    place = "accord" if getattr(error, "ctx", None) is None else error.ctx.command_path
+    message = error.format_message()
+    error_note(f"{message}{'' if message.endswith(('.', '?')) else '.'} See `{place} --help`.")
+    return int(error.exit_code)
