@@ -308,6 +308,12 @@ def test_votes_find_their_answers_beside_them(tmp_path):
 
 # row that is recognized (given the format's name), what the error says
 BAD_ROWS = [
+    # 0 and 1 mean different sides in different files
+    (
+        "judgments",
+        {"prompt": "Hi", "left": "a", "right": "b", "choice": 1, "worker": "w"},
+        "must be left, right, tie or both_bad, got int 1",
+    ),
     (
         "kto",
         {"prompt": "Hi", "completion": "a", "label": "maybe"},

@@ -12,12 +12,14 @@ CONVERSATION_STARTS = ('[{"role"', '[{"content"')
 """How the JSON text of a message list begins, in files whose cells are all text."""
 
 CHOICES = {
-    **dict.fromkeys(("left", "a", "1", "model_a", "model_1", "first", "response_a"), Choice.LEFT),
-    **dict.fromkeys(("right", "b", "2", "model_b", "model_2", "second", "response_b"), Choice.RIGHT),
-    **dict.fromkeys(("tie", "0", "equal", "same", "tie (inconsistent)"), Choice.TIE),
+    **dict.fromkeys(("left", "a", "model_a", "first", "response_a"), Choice.LEFT),
+    **dict.fromkeys(("right", "b", "model_b", "second", "response_b"), Choice.RIGHT),
+    **dict.fromkeys(("tie", "equal", "same", "tie (inconsistent)"), Choice.TIE),
     **dict.fromkeys(("both_bad", "both bad", "tie (bothbad)", "neither"), Choice.BOTH_BAD),
 }
-"""How files name the outcome of a comparison."""
+"""How files name the outcome of a comparison. Bare numbers are left out: 0 and 1 mean different sides
+in different files, so that only a format that knows its numbers reads them."""
+NUMBERED_CHOICES = {"0": Choice.TIE, "1": Choice.LEFT, "2": Choice.RIGHT}
 
 TRUE_WORDS = frozenset({"true", "1", "1.0", "yes"})
 FALSE_WORDS = frozenset({"false", "0", "0.0", "no"})
@@ -42,7 +44,9 @@ def required(cells: Cells, *names: str) -> Any:
 
 def take_text(cells: Cells, *names: str) -> str:
     """Text, which may be empty. Numbers are not silently turned into text."""
-    value = required(cells, *names)
+    value = cells.get(names[0])
+    if value is None:
+        value = required(cells, *names)
     if not isinstance(value, str):
         raise DataError(f"field {names[0]!r} must be text, got {shown(value)}")
     return value
@@ -59,11 +63,12 @@ def take_label(cells: Cells, *names: str, default: str = "") -> str:
 
 def take_number(cells: Cells, *names: str, default: float | None = None) -> float:
     """A finite number, which CSV cells hold as text. Missing or empty gives `default`, if there is one."""
-    value = next((cells[name] for name in names if cells.get(name) not in (None, "")), None)
-    if value is None and default is not None:
-        return default
-    if value is None:
-        value = required(cells, *names)
+    value = cells.get(names[0])
+    if type(value) is float and math.isfinite(value):
+        return value
+    if value is None or value == "":
+        value = next((cells[name] for name in names if cells.get(name) not in (None, "")), default)
+        value = required(cells, *names) if value is None else value
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
@@ -113,9 +118,16 @@ def take_choice(cells: Cells, *names: str) -> Choice:
     value = required(cells, *names)
     choice = CHOICES.get(str(value).strip().lower())
     if choice is None:
-        raise DataError(
-            f"field {names[0]!r} must be left, right, tie or both_bad (or a, b, 1, 2, 0), got {shown(value)}"
-        )
+        raise DataError(f"field {names[0]!r} must be left, right, tie or both_bad, got {shown(value)}")
+    return choice
+
+
+def take_numbered_choice(cells: Cells, name: str) -> Choice:
+    """The outcome of a comparison as a number: 1 left, 2 right, 0 a tie."""
+    value = required(cells, name)
+    choice = NUMBERED_CHOICES.get(str(value))
+    if choice is None:
+        raise DataError(f"field {name!r} must be 1, 2 or 0 for a tie, got {shown(value)}")
     return choice
 
 

@@ -17,7 +17,7 @@ from accord.store.exchange.format import Cells, FileContext, Format
 
 LEFT = ("left", "response_a", "answer_a", "completion_a", "output_1", "response1")
 RIGHT = ("right", "response_b", "answer_b", "completion_b", "output_2", "response2")
-CHOICE = ("choice", "winner", "preference", "label")
+CHOICE = ("choice", "winner", "preference")
 ANNOTATOR = ("annotator_id", "annotator", "worker_id", "worker", "judge", "rater")
 USED = ("prompt", "source", *LEFT, *RIGHT, *CHOICE, *ANNOTATOR)
 

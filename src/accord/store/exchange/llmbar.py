@@ -1,12 +1,12 @@
 """LLMBar: two outputs for an instruction and an objective label that says which one follows it."""
 
 from accord.domain import Choice, DataError, Preference, Prompt, Provenance
-from accord.store.exchange.cells import rest_of, take_choice, take_text
+from accord.store.exchange.cells import rest_of, take_numbered_choice, take_text
 from accord.store.exchange.format import Cells, FileContext, Format
 
 
 def _read_row(cells: Cells, context: FileContext) -> list[Preference]:
-    choice = take_choice(cells, "label")
+    choice = take_numbered_choice(cells, "label")
     if not choice.is_decided:
         raise DataError(f"field 'label' must be 1 or 2, got {cells['label']!r}")
     outputs = [take_text(cells, "output_1"), take_text(cells, "output_2")]

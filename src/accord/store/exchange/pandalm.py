@@ -1,7 +1,7 @@
 """The PandaLM test set: three annotators a pair, 0 for a tie."""
 
 from accord.domain import Comparison, DataError, Judgment
-from accord.store.exchange.cells import required, rest_of, shown, take_choice, take_text
+from accord.store.exchange.cells import required, rest_of, shown, take_numbered_choice, take_text
 from accord.store.exchange.format import Cells, FileContext, Format
 from accord.store.exchange.instructions import instruction_prompt
 
@@ -27,7 +27,7 @@ def _read_row(cells: Cells, context: FileContext) -> list[Judgment]:
         meta=rest_of(cells, *used),
     )
     return [
-        Judgment(comparison=comparison, annotator_id=name, choice=take_choice(cells, name))
+        Judgment(comparison=comparison, annotator_id=name, choice=take_numbered_choice(cells, name))
         for name in ANNOTATORS
     ]
 
