@@ -75,7 +75,7 @@ def read_records(
     for source in sources:
         rows += _read_source(source, form, records, bad)
     if bad and not (skip_bad and records):
-        raise _bad_rows_error(bad, rows, is_skipping=skip_bad)
+        raise _bad_rows_error(bad, rows, form=form)
     if as_chat:
         records = [as_chat_record(record) for record in records]
     return RecordFile(path=str(path), format=form, records=records, rows=rows, skipped=bad)
@@ -90,7 +90,7 @@ def _recognize(sources: list[RowSource], path: str, name: str | None) -> Format:
         else:
             bad.append(row)
     if not samples and bad:
-        raise _bad_rows_error(bad, len(bad), is_skipping=False)
+        raise _bad_rows_error(bad, len(bad))
     if not samples:
         raise DataError("the file is empty; expected one record a row", path=path)
     try:
@@ -121,13 +121,16 @@ def _read_source(source: RowSource, form: Format, records: list[Record], bad: li
     return rows
 
 
-def _bad_rows_error(bad: list[BadRow], rows: int, *, is_skipping: bool) -> DataError:
+def _bad_rows_error(bad: list[BadRow], rows: int, *, form: Format | None = None) -> DataError:
     first, *others = bad
+    if len(bad) == rows and form is not None:
+        reason = f"{first.reason}\nNone of the {rows} rows can be read as {form.name!r} ({form.summary})."
+        return DataError(reason, path=first.path, line=first.line)
     lines = [first.reason]
     lines += [f"  {row.path}:{row.line}: {row.reason}" for row in others[: SHOWN_BAD_ROWS - 1]]
     if len(bad) > SHOWN_BAD_ROWS:
         lines.append(f"  and {len(bad) - SHOWN_BAD_ROWS} more")
-    advice = "" if is_skipping or len(bad) == rows else " Mend them, or leave them out with --skip-bad."
+    advice = "" if len(bad) == rows else " Mend them, or leave them out with --skip-bad."
     lines.append(f"{len(bad)} of {rows} rows cannot be used.{advice}")
     return DataError("\n".join(lines), path=first.path, line=first.line)
 
