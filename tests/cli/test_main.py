@@ -118,6 +118,18 @@ def test_a_bug_keeps_its_traceback():
         run_command([], application=failing)
 
 
+def test_missing_package_names_the_extra_that_brings_it():
+    # A process in which torch cannot be imported, as on the base install.
+    script = (
+        "import sys\nsys.modules['torch'] = None\nfrom accord.cli.main import run_command\n"
+        "sys.exit(run_command(['run', '--dry-run', '--resume', 'x']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert 'pip install "accord[train]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_wrong_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]):
     assert run_command(["runs", "--colour"]) == 2
     captured = capsys.readouterr()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.domain.errors import ConfigError, DataError
-from accord.pipeline.configuration import dump_config, load_config
+from accord.pipeline.configuration import apply_to, dump_config, load_config
 
 
 class Mode(StrEnum):
@@ -94,6 +94,16 @@ def test_a_table_changes_only_the_keys_it_names():
     # The field's own default (60 steps), not the default of the class (10), stays.
     settings = load_config(Settings, None, ["name=x", "optimization.learning_rate=1"])
     assert settings.optimization == Optimization(steps=60, learning_rate=1.0)
+
+
+def test_overrides_on_a_config_keep_what_they_do_not_name():
+    start = Settings(name="start", optimization=Optimization(steps=3), reward=FunctionReward(target="m:f"))
+    changed = apply_to(start, ["optimization.learning_rate=0.5", "reward.weight=2"])
+    assert changed.optimization == Optimization(steps=3, learning_rate=0.5)
+    assert changed.reward == FunctionReward(target="m:f", weight=2.0)
+    assert changed.name == "start"
+    with pytest.raises(ConfigError, match=r"did you mean 'reward\.weight'"):
+        apply_to(start, ["reward.wieght=2"])
 
 
 @pytest.mark.parametrize(

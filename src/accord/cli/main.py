@@ -9,14 +9,39 @@ import typer
 import accord
 from accord.cli.loading import LazyCommand, lazy_group
 from accord.cli.render import error_note, print_text
-from accord.domain.errors import AccordError, ConfigError, Interrupted
+from accord.domain.errors import AccordError, ConfigError, Interrupted, MissingExtra
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 """What a shell reports for a process stopped by Ctrl-C."""
 
+EXTRAS = {
+    "gguf": "gguf",
+    "jaxtyping": "train",
+    "peft": "train",
+    "pyarrow": "parquet",
+    "safetensors": "train",
+    "tokenizers": "train",
+    "torch": "train",
+    "tqdm": "train",
+    "transformers": "train",
+}
+"""Which extra brings a package that the base install leaves out."""
+
 COMMANDS = (
+    LazyCommand(
+        name="quickstart",
+        summary="Take SmolLM2-135M from a simulated panel's judgments to a measurably better support co-pilot.",
+        module="accord.cli.quickstart",
+        attribute="quickstart",
+    ),
+    LazyCommand(
+        name="run",
+        summary="Tune, learn a reward, optimize, evaluate and report, as a config file says.",
+        module="accord.cli.run",
+        attribute="run",
+    ),
     LazyCommand(
         name="data",
         summary="Look at, convert and split files of records.",
@@ -83,6 +108,12 @@ def run_command(arguments: Sequence[str], *, application: typer.Typer = app) -> 
         return EXIT_INTERRUPTED
     except AccordError as error:
         error_note(str(error))
+        return EXIT_ERROR
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        error_note(str(MissingExtra("this command", EXTRAS[package])))
         return EXIT_ERROR
     except (KeyboardInterrupt, typer.Abort):
         result = EXIT_INTERRUPTED

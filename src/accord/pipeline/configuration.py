@@ -31,16 +31,34 @@ def load_config(kind: type[Config], path: Path | None = None, overrides: Sequenc
     Raises:
         ConfigError: holds ALL problems: syntax, unknown keys, wrong types, missing values.
     """
-    problems: list[str] = []
     values = {} if path is None else read_toml(path)
-    for override in overrides:
-        problem = apply_override(values, override)
-        if problem is not None:
-            problems.append(problem)
+    return _decode(kind, values, overrides, source="command line" if path is None else str(path))
+
+
+def apply_to(config: Config, overrides: Sequence[str]) -> Config:
+    """`config` with `a.b=c` overrides on top: what they do not name stays as it is in `config`.
+
+    Raises:
+        ConfigError: holds all problems, as `load_config` does.
+    """
+    return _decode(type(config), {}, overrides, source="command line", base=config)
+
+
+def _decode(
+    kind: type[Config],
+    values: dict[str, Any],
+    overrides: Sequence[str],
+    *,
+    source: str,
+    base: Config | None = None,
+) -> Config:
+    problems = [
+        problem for override in overrides if (problem := apply_override(values, override)) is not None
+    ]
     decoder = Decoder(kind, problems)
-    config = decoder.decode(values, kind, "")
+    config = decoder.decode(values, kind, "", base=base)
     if problems:
-        raise ConfigError("command line" if path is None else str(path), problems)
+        raise ConfigError(source, problems)
     return cast(Config, config)
 
 
