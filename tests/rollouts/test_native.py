@@ -1,13 +1,24 @@
 """The native sampler against transformers' generate(), full forwards, and exact distributions."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig
-from transformers import MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from accord.domain import ConfigError, DataError, FinishReason, Prompt, Streams
+from accord.models.adapters import LoraConfig, add_adapter
 from accord.models.chat import ChatTokenizer
 from accord.models.language_model import LanguageModel
 from accord.models.tiny import byte_tokenizer, tiny_model
@@ -15,7 +26,9 @@ from accord.rollouts.generate import GenerateSampler
 from accord.rollouts.native import NativeSampler
 from accord.rollouts.sampler import SamplingConfig
 
-PROMPTS = [Prompt.from_text(text) for text in ("Hello there, who are you?", "a", "The sum of 2 and 3 is", "a")]
+PROMPTS = [
+    Prompt.from_text(text) for text in ("Hello there, who are you?", "a", "The sum of 2 and 3 is", "a")
+]
 
 
 def sharpened(seed=0, factor=6.0):
@@ -34,7 +47,13 @@ def family(name):
     network = {
         "gpt2": lambda: GPT2LMHeadModel(
             GPT2Config(
-                vocab_size=263, n_embd=48, n_layer=2, n_head=4, n_positions=512, bos_token_id=256, eos_token_id=257
+                vocab_size=263,
+                n_embd=48,
+                n_layer=2,
+                n_head=4,
+                n_positions=512,
+                bos_token_id=256,
+                eos_token_id=257,
             )
         ),
         "mistral": lambda: MistralForCausalLM(MistralConfig(**llama, sliding_window=None)),
@@ -93,7 +112,9 @@ def test_logprobs_equal_a_full_forward_at_the_sampling_temperature(name, tempera
     # trap 9: the log-probs are of logits / T
     model = sharpened() if name == "tiny" else family(name)
     config = SamplingConfig(max_tokens=30, temperature=temperature)
-    groups = NativeSampler(model, precision="fp32").sample(PROMPTS, group=3, config=config, streams=Streams(3))
+    groups = NativeSampler(model, precision="fp32").sample(
+        PROMPTS, group=3, config=config, streams=Streams(3)
+    )
     for prompt, group in zip(PROMPTS, groups, strict=True):
         for completion in group:
             expected = full_logprobs(model, prompt, completion, temperature)
@@ -101,7 +122,7 @@ def test_logprobs_equal_a_full_forward_at_the_sampling_temperature(name, tempera
 
 
 def test_first_token_follows_the_exact_softmax():
-    # 4000 draws of one token against the softmax of a full forward; cells with fewer than 5 expected are pooled
+    # 4000 draws of one token against the softmax of a full forward; cells that expect fewer than 5 are pooled
     model = sharpened()
     prompt = PROMPTS[0]
     draws = 4000
@@ -122,7 +143,9 @@ def test_group_sharing_equals_sampling_each_prompt_alone():
     sampler = NativeSampler(model, precision="fp32")
     config = SamplingConfig(max_tokens=40)
     together = sampler.sample(PROMPTS[:3], group=4, config=config, streams=Streams(7))
-    alone = [sampler.sample([prompt], group=4, config=config, streams=Streams(7))[0] for prompt in PROMPTS[:3]]
+    alone = [
+        sampler.sample([prompt], group=4, config=config, streams=Streams(7))[0] for prompt in PROMPTS[:3]
+    ]
     assert [[c.token_ids for c in group] for group in together] == [[c.token_ids for c in g] for g in alone]
 
 
@@ -167,7 +190,9 @@ def test_eos_is_kept_in_the_ids_and_not_in_the_text():
     with torch.no_grad():
         model.head_weight[model.tokenizer.eos_id] = model.head_weight[:256].mean(0) * 1.02
     config = SamplingConfig(max_tokens=60)
-    groups = NativeSampler(model, precision="fp32").sample(PROMPTS, group=8, config=config, streams=Streams(0))
+    groups = NativeSampler(model, precision="fp32").sample(
+        PROMPTS, group=8, config=config, streams=Streams(0)
+    )
     completions = [completion for group in groups for completion in group]
     reasons = {completion.finish_reason for completion in completions}
     assert reasons == {FinishReason.STOP, FinishReason.LENGTH}
@@ -224,7 +249,9 @@ def test_weights_changed_in_any_way_are_taken_over():
 def test_bf16_stays_close_to_fp32():
     model = sharpened(factor=3.0)
     config = SamplingConfig(max_tokens=20)
-    groups = NativeSampler(model, precision="bf16").sample(PROMPTS, group=2, config=config, streams=Streams(0))
+    groups = NativeSampler(model, precision="bf16").sample(
+        PROMPTS, group=2, config=config, streams=Streams(0)
+    )
     for prompt, group in zip(PROMPTS, groups, strict=True):
         for completion in group:
             gap = torch.tensor(completion.logprobs) - full_logprobs(model, prompt, completion)
@@ -233,11 +260,8 @@ def test_bf16_stays_close_to_fp32():
 
 
 def test_lora_weights_are_merged_and_adapters_off_is_the_base():
-    from peft import LoraConfig, get_peft_model
-
-    base = sharpened()
-    network = get_peft_model(base.network, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"))
-    model = LanguageModel(network=network, tokenizer=base.tokenizer, name="lora")
+    model = add_adapter(sharpened(), LoraConfig(rank=4, alpha=8.0))
+    network = model.network
     with torch.no_grad():
         for name, weight in network.named_parameters():
             if "lora_B" in name:
@@ -246,14 +270,11 @@ def test_lora_weights_are_merged_and_adapters_off_is_the_base():
     assert sampler.is_fast
     config = SamplingConfig(max_tokens=12)
     streams = Streams(1)
-    for scope in (None, model.reference()):
-        if scope is not None:
-            scope.__enter__()
-        ((completion,),) = sampler.sample([PROMPTS[0]], config=config, streams=streams)
-        expected = full_logprobs(model, PROMPTS[0], completion)
+    for scope in (nullcontext(), model.reference(), nullcontext()):
+        with scope:
+            ((completion,),) = sampler.sample([PROMPTS[0]], config=config, streams=streams)
+            expected = full_logprobs(model, PROMPTS[0], completion)
         assert torch.allclose(torch.tensor(completion.logprobs), expected, atol=2e-5)
-        if scope is not None:
-            scope.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("name", ["tiny", "gpt2"])
@@ -262,7 +283,9 @@ def test_dropout_is_off_while_sampling_and_the_mode_is_put_back(name):
     model = sharpened() if name == "tiny" else family(name)
     model.network.train()
     config = SamplingConfig(max_tokens=10)
-    ((completion,),) = NativeSampler(model, precision="fp32").sample([PROMPTS[0]], config=config, streams=Streams(0))
+    ((completion,),) = NativeSampler(model, precision="fp32").sample(
+        [PROMPTS[0]], config=config, streams=Streams(0)
+    )
     assert model.network.training
     model.network.eval()
     expected = full_logprobs(model, PROMPTS[0], completion)

@@ -1,1 +1,24 @@
-"""The tensor wing's mouth: making completions and rewarding them."""
+"""Generation and rewards: samplers behind one interface, and what scores their completions."""
+
+from accord.rollouts.generate import GenerateSampler
+from accord.rollouts.model_reward import ModelReward
+from accord.rollouts.native import NativeSampler
+from accord.rollouts.reward_loading import load_reward
+from accord.rollouts.rewards import FunctionReward, MissingEosConfig, Reward, RewardScores, WeightedReward
+from accord.rollouts.sampler import Sampler, SamplingConfig
+from accord.rollouts.scripted import ScriptedSampler
+
+__all__ = [
+    "FunctionReward",
+    "GenerateSampler",
+    "MissingEosConfig",
+    "ModelReward",
+    "NativeSampler",
+    "Reward",
+    "RewardScores",
+    "Sampler",
+    "SamplingConfig",
+    "ScriptedSampler",
+    "WeightedReward",
+    "load_reward",
+]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Decoding(Protocol):
-    """A batch in progress. Slots hold rows; row `prompt * group + sample` starts in the slot of that number."""
+    """A batch in progress. Slots hold rows: at first slot `prompt * group + sample` that row."""
 
     @property
     def first_logits(self) -> Tensor:

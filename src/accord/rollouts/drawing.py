@@ -64,7 +64,9 @@ def draw_tokens(
     torch.exp(scaled - peak, out=weights[:, : scaled.shape[-1]])
     block_sums = weights.view(len(scaled), n_blocks, BLOCK).sum(-1)
     tokens = (
-        logits.argmax(-1) if config.is_greedy else _invert_cdf(weights, block_sums, uniforms.to(scaled.device))
+        logits.argmax(-1)
+        if config.is_greedy
+        else _invert_cdf(weights, block_sums, uniforms.to(scaled.device))
     )
     log_total = block_sums.sum(-1).log()
     chosen = scaled.gather(1, tokens[:, None]).squeeze(1)

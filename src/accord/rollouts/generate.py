@@ -1,4 +1,4 @@
-"""Sampling through transformers' `generate()`: slow, and the oracle that the native sampler is tested against."""
+"""Sampling through transformers' `generate()`: slow; the oracle that `native` is tested against."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -41,9 +41,12 @@ class GenerateSampler:
             self.model.network.train(was_training)
         return groups
 
-    def _sample_group(self, ids: list[int], group: int, config: SamplingConfig, version: str) -> list[Completion]:
+    def _sample_group(
+        self, ids: list[int], group: int, config: SamplingConfig, version: str
+    ) -> list[Completion]:
         tokenizer = self.model.tokenizer
-        output: Any = self.model.causal_lm.generate(
+        network: Any = self.model.causal_lm
+        output = network.generate(
             input_ids=torch.tensor([ids], device=self.model.device),
             attention_mask=torch.ones(1, len(ids), dtype=torch.long, device=self.model.device),
             max_new_tokens=config.max_tokens,

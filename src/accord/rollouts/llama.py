@@ -15,7 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from accord.models.language_model import LanguageModel
-from accord.rollouts.packing import PackedLinear, bias_of, fingerprint, is_mergeable, merged_weight
+from accord.rollouts.packing import (
+    PackedLinear,
+    adapter_state,
+    bias_of,
+    fingerprint,
+    is_mergeable,
+    merged_weight,
+)
 
 COVERED_FAMILIES = frozenset({"llama", "mistral", "qwen2"})
 """`config.model_type` of the models this computes exactly; each has its own test."""
@@ -57,7 +64,7 @@ class PackedLayer:
 
 
 class LlamaDecoder:
-    """A llama-family model made ready for decoding; layers whose weights did not change are not packed again."""
+    """A llama-family model made ready for decoding; only layers whose weights changed are packed again."""
 
     def __init__(self, model: LanguageModel, *, dtype: torch.dtype):
         self.model = model
@@ -74,13 +81,13 @@ class LlamaDecoder:
     @property
     def version(self) -> str:
         """A fingerprint of the weights that decode now."""
-        return fingerprint_of([self.head_version, *(layer.version for layer in self.layers)])
+        return fingerprint([], state=" ".join([self.head_version, *(layer.version for layer in self.layers)]))
 
     def refresh(self) -> None:
         """Take over the model's weights as they are now."""
         layers = []
         for index, module in enumerate(_layers(self.model)):
-            version = fingerprint(_weights(module))
+            version = fingerprint(_weights(module), state=_adapters(module))
             is_current = index < len(self.layers) and self.layers[index].version == version
             layers.append(self.layers[index] if is_current else self._pack(module, version))
         self.layers = layers
@@ -125,9 +132,11 @@ class LlamaDecoder:
 
 
 class LlamaDecoding:
-    """Slots form a grid [prompt, width]: all slots of a prompt attend to the one copy of its keys and values."""
+    """Slots form a grid [prompt, width]: a prompt's slots attend to the one copy of its keys and values."""
 
-    def __init__(self, decoder: LlamaDecoder, prompts: Sequence[Sequence[int]], *, group: int, max_tokens: int):
+    def __init__(
+        self, decoder: LlamaDecoder, prompts: Sequence[Sequence[int]], *, group: int, max_tokens: int
+    ):
         self.decoder = decoder
         self.n_prompts, self.width = len(prompts), group
         self.max_tokens, self.n_new, self.columns = max_tokens, 0, min(FIRST_COLUMNS, max_tokens)
@@ -170,7 +179,7 @@ class LlamaDecoding:
         return self._logits(stream)
 
     def compact(self, is_alive: Sequence[bool]) -> list[int] | None:
-        """Shrink the grid to the prompts with a live slot and the widest of them, if that drops enough slots."""
+        """Shrink the grid to the prompts with a live slot and the widest of them, if that drops enough."""
         alive = [
             [slot for slot in range(row * self.width, (row + 1) * self.width) if is_alive[slot]]
             for row in range(self.n_prompts)
@@ -209,7 +218,7 @@ class LlamaDecoding:
         self.columns += more
 
     def _prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        """Run all prompts end to end without padding; keep their keys and values; logits after each [prompt, V]."""
+        """Run all prompts end to end, keep their keys and values; the logits [prompt, V] after each."""
         decoder = self.decoder
         device = self.lengths.device
         tokens = torch.tensor([token for ids in prompts for token in ids], device=device)
@@ -227,7 +236,7 @@ class LlamaDecoding:
         return self._logits(stream[ends])
 
     def _store_prefix(self, keys: Tensor, values: Tensor, lengths: list[int]) -> None:
-        """keys and values [token, kv head, d] into [prompt * kv head, longest, d] blocks, zero where absent."""
+        """keys and values [token, kv head, d] to [prompt * kv head, longest, d] blocks, zero where absent."""
         n_keys, size = self.decoder.n_kv_heads, self.decoder.head_size
         for part, store in ((keys, self.prefix_keys), (values, self.prefix_values)):
             padded = nn.utils.rnn.pad_sequence(part.split(lengths), batch_first=True)
@@ -235,7 +244,9 @@ class LlamaDecoding:
         for store in (self.own_keys, self.own_values):
             store.append(keys.new_empty(self.n_slots * n_keys, self.columns, size))
 
-    def _project(self, layer: PackedLayer, stream: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(
+        self, layer: PackedLayer, stream: Tensor, cos: Tensor, sin: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries [row, head, d], rotated keys and plain values [row, kv head, d], all fp32."""
         decoder = self.decoder
         normed = nn.functional.rms_norm(stream, stream.shape[-1:], layer.input_norm, decoder.eps)
@@ -255,7 +266,9 @@ class LlamaDecoding:
         rows, width = self.n_prompts, self.width
         n_columns = self.n_new + 1
         # All queries of a group that share a key head become rows of one product with the prompt's keys.
-        grouped = queries.view(rows, width, n_keys, shared, size).transpose(1, 2).reshape(-1, width * shared, size)
+        grouped = (
+            queries.view(rows, width, n_keys, shared, size).transpose(1, 2).reshape(-1, width * shared, size)
+        )
         prefix = torch.bmm(grouped, self.prefix_keys[index].transpose(1, 2))
         longest = prefix.shape[-1]
         prefix = prefix.view(rows, n_keys, width, shared, longest) + self.bias[:, None, None, None]
@@ -266,7 +279,9 @@ class LlamaDecoding:
         of_prefix = weights[..., :longest].transpose(1, 2).reshape(-1, width * shared, longest)
         from_prefix = torch.bmm(of_prefix, self.prefix_values[index])
         of_own = weights[..., longest:].reshape(-1, shared, n_columns)
-        mixed = torch.bmm(of_own, self.own_values[index][:, :n_columns]).view(rows, width, n_keys, shared, size)
+        mixed = torch.bmm(of_own, self.own_values[index][:, :n_columns]).view(
+            rows, width, n_keys, shared, size
+        )
         mixed = mixed + from_prefix.view(rows, n_keys, width, shared, size).transpose(1, 2)
         return mixed.view(rows * width, -1)
 
@@ -280,11 +295,6 @@ class LlamaDecoding:
     def _logits(self, stream: Tensor) -> Tensor:
         normed = nn.functional.rms_norm(stream, stream.shape[-1:], self.decoder.norm, self.decoder.eps)
         return self.decoder.head(normed.to(self.decoder.dtype))
-
-
-def fingerprint_of(parts: Sequence[str]) -> str:
-    """One fingerprint for several."""
-    return fingerprint([torch.tensor([float(int(part, 16) % 2**24) for part in parts])])
 
 
 def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -319,3 +329,7 @@ def _linears(layer: Any) -> list[nn.Module]:
 def _weights(layer: Any) -> list[Tensor]:
     norms = [layer.input_layernorm.weight, layer.post_attention_layernorm.weight]
     return [*norms, *(parameter for linear in _linears(layer) for parameter in linear.parameters())]
+
+
+def _adapters(layer: Any) -> str:
+    return ";".join(adapter_state(linear) for linear in _linears(layer))

@@ -97,7 +97,7 @@ class NativeSampler:
         return self._decoder
 
     def _waves(self, prompt_ids: Sequence[Sequence[int]], group: int) -> Iterator[tuple[list[int], int, int]]:
-        """(prompts of one batch, samples of each, first sample): at most `max_rows` rows, like lengths together."""
+        """(prompts of a batch, samples of each, first sample): like lengths together, at most `max_rows`."""
         order = sorted(range(len(prompt_ids)), key=lambda i: (len(prompt_ids[i]), i))
         per_wave = max(1, self.max_rows // group)
         for start in range(0, len(order), per_wave):
@@ -120,7 +120,9 @@ def decode_rows(
     logits, slot_uniforms = decoding.first_logits, uniforms
     for step in range(config.max_tokens):
         drawn = draw_tokens(logits, slot_uniforms[:, step], config)
-        for slot, (token, logprob) in enumerate(zip(drawn.tokens.tolist(), drawn.logprobs.tolist(), strict=True)):
+        for slot, (token, logprob) in enumerate(
+            zip(drawn.tokens.tolist(), drawn.logprobs.tolist(), strict=True)
+        ):
             if is_alive[slot]:
                 row = rows[slots[slot]]
                 row.ids.append(token)

@@ -6,6 +6,7 @@ is a copy; `fingerprint` tells when the weights behind it have changed.
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from peft.tuners.lora import LoraLayer
@@ -15,12 +16,13 @@ PROBES = 64
 """Entries of a tensor that go into its fingerprint as they are, beside the sum of all."""
 
 
-def fingerprint(weights: Iterable[Tensor]) -> str:
+def fingerprint(weights: Iterable[Tensor], *, state: str = "") -> str:
     """A hash of the sum and some entries of each tensor: quick, and another after any optimizer step.
 
-    It does not guard against an edit that leaves both as they were; a content hash does, at 20 times the cost.
+    `state` is what else the weights stand for. An edit that leaves sum and entries as they were
+    is not seen; a content hash sees it, at 20 times the cost.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(state.encode())
     for weight in weights:
         flat = weight.detach().reshape(-1)
         probe = flat[:: max(1, flat.numel() // PROBES)][:PROBES].float().cpu()
@@ -38,7 +40,7 @@ def is_mergeable(linear: nn.Module) -> bool:
     return type(linear) is nn.Linear
 
 
-def merged_weight(linear: nn.Module) -> Tensor:
+def merged_weight(linear: Any) -> Tensor:
     """The weight [out, in] that the layer works with, adapters included unless they are off."""
     if not isinstance(linear, LoraLayer):
         return linear.weight
@@ -51,7 +53,14 @@ def merged_weight(linear: nn.Module) -> Tensor:
     return weight
 
 
-def bias_of(linear: nn.Module) -> Tensor | None:
+def adapter_state(linear: nn.Module) -> str:
+    """Which adapters the layer works with now; switching them changes no tensor."""
+    if not isinstance(linear, LoraLayer):
+        return ""
+    return f"{linear.disable_adapters}{linear.merged}{','.join(linear.active_adapters)}"
+
+
+def bias_of(linear: Any) -> Tensor | None:
     """The layer's bias, wherever the adapter keeps it."""
     return linear.get_base_layer().bias if isinstance(linear, LoraLayer) else linear.bias
 
@@ -90,7 +99,9 @@ def has_fast_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bf16 matrices faster than fp32 ones."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return device.type == "cpu" and (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
 
 
 def _stack_biases(

@@ -13,7 +13,7 @@ Script = Mapping[str, Sequence[str]] | Callable[[Prompt, int], str]
 
 
 class ScriptedSampler:
-    """Answers by a table (prompt text to answers, taken in turn) or by a function of prompt and sample number.
+    """Answers by a table (prompt text to answers, taken in turn) or a function of prompt and sample number.
 
     With a tokenizer completions carry ids, cut at `max_tokens` as a model's would be. Log-probs
     are never given: nothing was drawn.
@@ -29,7 +29,9 @@ class ScriptedSampler:
         self, prompts: Sequence[Prompt], *, group: int = 1, config: SamplingConfig, streams: Streams
     ) -> list[list[Completion]]:
         """The next `group` answers of the script for each prompt; a table starts again when it is used up."""
-        return [[self._completion(self._answer(prompt, j), config) for j in range(group)] for prompt in prompts]
+        return [
+            [self._completion(self._answer(prompt, j), config) for j in range(group)] for prompt in prompts
+        ]
 
     def _answer(self, prompt: Prompt, sample: int) -> str:
         if callable(self.script):

@@ -1,0 +1,53 @@
+"""Finds a reward by what a config says: "module:function", "file.py:function", or a reward model folder."""
+
+import importlib
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+from accord.domain.errors import RewardError
+from accord.rollouts.model_reward import ModelReward
+from accord.rollouts.rewards import FunctionReward, Reward
+
+EXPECTED = 'expected "module:function", "file.py:function", or the folder of a reward model'
+
+
+def load_reward(spec: str | Path) -> Reward:
+    """The reward that `spec` names. A file's code is run: name only files you trust."""
+    path = Path(spec)
+    if path.is_dir():
+        return ModelReward(path)
+    place, colon, name = str(spec).rpartition(":")
+    if not colon or not place or not name:
+        raise RewardError(f"reward {str(spec)!r} is neither a folder nor a function; {EXPECTED}")
+    module = _module_from_file(Path(place)) if place.endswith(".py") else _module_from_name(place)
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = sorted(
+            key for key in vars(module) if callable(getattr(module, key)) and not key.startswith("_")
+        )
+        raise RewardError(
+            f"reward {str(spec)!r}: {place} has no function {name!r}; it has {', '.join(known) or 'none'}"
+        )
+    return FunctionReward(function, name=name)
+
+
+def _module_from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise RewardError(f"reward file {path} does not exist; {EXPECTED}")
+    spec = importlib.util.spec_from_file_location(f"accord_reward_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise RewardError(f"reward file {path} failed to load: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _module_from_name(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise RewardError(f"reward module {name!r} cannot be imported: {error}; {EXPECTED}") from error
