@@ -55,7 +55,7 @@ def test_convert_turns_votes_into_preferences(votes, tmp_path):
     out = tmp_path / "out" / "preferences.csv"
     result = run("convert", votes, out, "--to", "preference")
     assert result.exit_code == 0, result.output
-    assert "30 preference rows from 60 accord_judgment rows" in " ".join(result.output.split())
+    assert "30 preference rows from 60 judgment records" in " ".join(result.output.split())
     preferences = read_preferences(out)
     assert len(preferences) == 30
     assert {(one.chosen, one.rejected, one.p_chosen) for one in preferences} == {("good", "bad", 1.0)}

@@ -63,6 +63,13 @@ def test_a_file_without_one_good_row_raises_even_when_skipping(tmp_path):
         read_records(path, skip_bad=True)
 
 
+def test_a_wrong_format_says_once_what_it_needs(tmp_path):
+    path = written(tmp_path / "a.jsonl", *[GOOD] * 3)
+    with pytest.raises(DataError, match=r"None of the 3 rows can be read as 'kto' \(.*label") as raised:
+        read_records(path, format="kto")
+    assert str(raised.value).count("'label' is missing") == 1
+
+
 def test_bad_utf8_names_byte_and_line(tmp_path):
     path = written(tmp_path / "a.jsonl", GOOD, b'{"prompt": "\xe9"}\n')
     with pytest.raises(DataError, match=r"a\.jsonl:2: not valid UTF-8: byte 0xe9 at position 12"):

@@ -103,9 +103,8 @@ def convert(
     records = _converted(file, to)
     written = write_records(target, records, format=to)
     _note_skipped(file)
-    print_text(
-        f"{target}: {_count(written, to or ACCORD)} from {_count(len(file.records), file.format.name)}"
-    )
+    kind = file.kind.__name__.lower()
+    print_text(f"{target}: {written} {to or ACCORD} rows from {len(file.records)} {kind} records")
 
 
 @app.command("split")
@@ -183,10 +182,6 @@ def _note_skipped(file: RecordFile) -> None:
             f"{len(file.skipped)} of {file.rows} rows left out, the first one "
             f"{first.path}:{first.line}: {first.reason}"
         )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what} row" if number == 1 else f"{number} {what} rows"
 
 
 def _show_inspection(inspection: Inspection) -> None:
