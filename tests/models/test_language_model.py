@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -144,3 +146,15 @@ def test_scoring_gives_each_part_its_mode_back(tiny: LanguageModel):
     assert tiny.network.training
     assert not tiny.body.layers[0].mlp.training
     assert tiny.body.layers[1].mlp.training
+
+
+def test_the_eos_embedding_learns_although_the_checkpoint_pads_with_it(tmp_path: Path, tiny: LanguageModel):
+    # transformers builds Embedding(padding_idx=pad), which drops the gradient of that row
+    config = tiny.causal_lm.config
+    config.pad_token_id, config.tie_word_embeddings = config.eos_token_id, False
+    type(tiny.causal_lm)(config).save_pretrained(tmp_path)
+    tiny.tokenizer.hf.save_pretrained(tmp_path)
+    model = load_model(tmp_path)
+    row = torch.tensor([[model.tokenizer.eos_id, 65, 66]])
+    model.network(input_ids=row, labels=row).loss.backward()
+    assert model.body.embed_tokens.weight.grad[model.tokenizer.eos_id].abs().max() > 0

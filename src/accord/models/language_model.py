@@ -5,8 +5,7 @@ parts, a hash of its weights and a frozen copy that shares what does not train.
 """
 
 import copy
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from accord.domain.errors import ModelError
 from accord.models.chat import ChatTokenizer
+from accord.models.weights import hash_weights
 
 
 @dataclass
@@ -122,15 +122,6 @@ class LanguageModel:
                 yield name.removeprefix("base_model.model.").replace(".base_layer.", "."), weight
 
 
-def hash_weights(weights: Iterable[tuple[str, Tensor]]) -> str:
-    """SHA-256 of names, types, shapes and bytes in the order of the names, as 16 hex digits."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(weights, key=lambda item: item[0]):
-        digest.update(f"{name}:{weight.dtype}:{tuple(weight.shape)};".encode())
-        digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
-
-
 def set_special_ids(network: PreTrainedModel, tokenizer: ChatTokenizer) -> None:
     """Let config, generation config and tokenizer agree on what ends an answer and what pads a row."""
     stops = sorted(tokenizer.stop_ids)
@@ -138,6 +129,8 @@ def set_special_ids(network: PreTrainedModel, tokenizer: ChatTokenizer) -> None:
     ids = {"bos_token_id": tokenizer.bos_id, "eos_token_id": ends, "pad_token_id": tokenizer.pad_id}
     network.config.update(ids)
     network.generation_config = GenerationConfig(**ids)
+    # transformers gives the pad row of the embedding no gradient, and a checkpoint may pad with its EOS
+    network.get_input_embeddings().padding_idx = None  # type: ignore[assignment]
     tokenizer.hf.pad_token = tokenizer.hf.convert_ids_to_tokens(tokenizer.pad_id)
 
 

@@ -27,6 +27,7 @@ from accord.models.layers import train_top_layers
 from accord.models.silence import without_peft_deprecations, without_progress_bars
 from accord.models.template import plain_template
 from accord.models.tiny import tiny_model
+from accord.models.weights import refuse_missing
 
 BUILT_IN = ("smollm2", "tiny")
 LOGIT_SCALES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
@@ -121,12 +122,7 @@ def _load_pretrained(place: str, dtype: torch.dtype, dropout: float) -> Language
     except UNREADABLE as error:
         raise ModelError(_explain(place, error)) from error
     network: PreTrainedModel = loaded[0]
-    missing = sorted(map(str, [*loaded[1]["missing_keys"], *loaded[1].get("mismatched_keys", [])]))
-    if missing:
-        raise ModelError(
-            f"the weights at {place} are not those of a {type(network).__name__}: {len(missing)} tensors are "
-            f"missing or of another shape, first {missing[0]!r}. They would be random; is it a reward model?"
-        )
+    refuse_missing(place, type(network).__name__, loaded[1])
     model = LanguageModel(
         network=network.eval(), tokenizer=ChatTokenizer(hf_tokenizer, name=place), name=place, source=place
     )
