@@ -32,7 +32,10 @@ from accord.evaluation.report import (
     Sample,
     StageRow,
     report_from_json,
+    report_to_html,
     report_to_json,
+    summary_lines,
+    write_report,
 )
 from accord.evaluation.reward_accuracy import RewardAccuracy, length_baseline, measure_reward_accuracy
 from accord.evaluation.winrate import (
@@ -83,9 +86,12 @@ __all__ = [
     "measure_reward_accuracy",
     "measure_token_divergence",
     "report_from_json",
+    "report_to_html",
     "report_to_json",
     "share_estimate",
     "sign_test",
+    "summary_lines",
     "wilson",
     "within_prompt_correlation",
+    "write_report",
 ]

@@ -14,6 +14,8 @@ from accord.evaluation.report.contents import (
     StageRow,
 )
 from accord.evaluation.report.encoding import report_from_json, report_to_json
+from accord.evaluation.report.page import report_to_html, write_report
+from accord.evaluation.report.summary import summary_lines
 
 __all__ = [
     "AnnotatorRow",
@@ -28,5 +30,8 @@ __all__ = [
     "Sample",
     "StageRow",
     "report_from_json",
+    "report_to_html",
     "report_to_json",
+    "summary_lines",
+    "write_report",
 ]
