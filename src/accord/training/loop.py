@@ -130,13 +130,17 @@ class _Run:
         self.optimizer = build_optimizer(self.named, config)
         self.device = self.named[0][1].device
         self.progress = Progress()
+        self.identity: dict[str, str] = {}
         self.observers = list(observers)
         if run_dir is not None:
             self.observers.insert(0, JsonlMetrics(run_dir / "metrics.jsonl"))
 
     def begin(self, *, resume: bool) -> None:
         """Take up the newest checkpoint when asked to, and tell the observers."""
-        newest = None if self.run_dir is None else latest_checkpoint(self.run_dir / "checkpoints")
+        newest = None
+        if self.run_dir is not None:
+            newest = latest_checkpoint(self.run_dir / "checkpoints")
+            self.identity = self._identify()  # now, while the weights are those the run starts from
         if newest is not None and not resume:
             raise TrainingError(
                 f"{self.run_dir} already holds a run (checkpoint {newest.name}). "
@@ -144,7 +148,7 @@ class _Run:
             )
         if newest is not None:
             self.progress, state = load_checkpoint(
-                newest, identity=self.identity(), named=self.named, optimizer=self.optimizer
+                newest, identity=self.identity, named=self.named, optimizer=self.optimizer
             )
             self.task.load_state_dict(state)
         start = RunStart(
@@ -214,7 +218,7 @@ class _Run:
         assert self.run_dir is not None
         return save_checkpoint(
             self.run_dir / "checkpoints",
-            identity=self.identity(),
+            identity=self.identity,
             progress=self.progress,
             named=self.named,
             optimizer=self.optimizer,
@@ -242,7 +246,7 @@ class _Run:
         for observer in self.observers:
             observer.on_end(reason)
 
-    def identity(self) -> dict[str, str]:
+    def _identify(self) -> dict[str, str]:
         """What a checkpoint is bound to: task, seed, settings, and the task's own hashes."""
         settings = {
             f"optimization.{key}": json.dumps(value)

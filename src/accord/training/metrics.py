@@ -42,7 +42,7 @@ OPTIMIZATION = (
         "throughput/step_s",
         "s",
         "duration of the step",
-        "wall time from asking for the update to the changed weights; evaluation and checkpoints not included",
+        "wall time from asking for the update to the changed weights, without evaluation",
     ),
     Metric("memory/rss_gb", "10^9 bytes", "memory the process holds", "resident set after the step"),
     Metric(

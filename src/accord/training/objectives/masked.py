@@ -17,7 +17,7 @@ def masked_sum(values: Float[Tensor, " slot"], mask: Bool[Tensor, " slot"]) -> F
 
 
 def masked_mean(
-    values: Float[Tensor, " slot"], mask: Bool[Tensor, " slot"], *, normalizer: float | None = None
+    values: Float[Tensor, " slot"], mask: Bool[Tensor, " slot"], *, normalizer: int | float | None = None
 ) -> Float[Tensor, ""]:
     """`masked_sum` over `normalizer`, or over the number of slots that count.
 
@@ -35,7 +35,7 @@ def completion_nll(
     logprobs: Float[Tensor, " token"],
     completion_mask: Bool[Tensor, " token"],
     *,
-    normalizer: float | None = None,
+    normalizer: int | float | None = None,
 ) -> Float[Tensor, ""]:
     """Negative log-likelihood per completion token: what supervised fine-tuning lowers.
 

@@ -14,8 +14,8 @@ def preference_loss(
     weights: Float[Tensor, " pair"],
     p_chosen: Float[Tensor, " pair"] | None = None,
     margins: Float[Tensor, " pair"] | None = None,
-    centering: float = 0.0,
-    normalizer: float | None = None,
+    centering: int | float = 0.0,
+    normalizer: int | float | None = None,
 ) -> Float[Tensor, ""]:
     """Weighted Bradley-Terry negative log-likelihood, mean over total weight.
 
