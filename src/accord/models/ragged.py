@@ -110,8 +110,8 @@ class Ragged:
 
     def layout(self) -> AttentionLayout:
         """What attention needs to know about this batch."""
-        paths = [self.path_of(segment) for segment in range(len(self.lengths))]
-        return AttentionLayout(lengths=self.lengths, ancestors=tuple(path[:-1] for path in paths))
+        ancestors = tuple(self.path_of(segment)[:-1] for segment in range(len(self.lengths)))
+        return AttentionLayout.of(self.starts, self.lengths, ancestors)
 
     def _path_lengths(self) -> list[int]:
         return [sum(self.lengths[i] for i in self.path_of(segment)) for segment in range(len(self.lengths))]
