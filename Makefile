@@ -13,7 +13,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 py
 RUNTIME := $(VENV)/.installed-runtime
 DEV     := $(VENV)/.installed-dev
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q
-STYLED  := src tests benchmarks docs
+STYLED  := src tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup quickstart test check format docs bench clean
@@ -42,14 +42,14 @@ format: $(DEV) ## Put all Python files into the house format
 	$(BIN)/ruff format $(STYLED)
 
 docs: $(DEV) ## Write the reference pages anew from the code
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m accord.cli.reference docs
 
 bench: $(DEV) ## Time training on fixed work: make bench ARGS="sft --model DIR --data DIR"
 	$(BIN)/python benchmarks/training.py $(ARGS)
 
 clean: ## Remove .venv and caches; runs stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	find src tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { \

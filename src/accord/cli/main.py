@@ -32,7 +32,9 @@ EXTRAS = {
 COMMANDS = (
     LazyCommand(
         name="quickstart",
-        summary="Take SmolLM2-135M from a simulated panel's judgments to a measurably better support co-pilot.",
+        summary=(
+            "Take SmolLM2-135M from a simulated panel's judgments to a measurably better support co-pilot."
+        ),
         module="accord.cli.quickstart",
         attribute="quickstart",
     ),

@@ -1,0 +1,202 @@
+"""The reference pages, made from the code: commands, configuration, metrics. `make docs` writes them.
+
+Each page is a function that returns its text, so that a test can compare it with the file.
+Written by hand are only the sentences at the top of each page.
+"""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import itertools
+import pkgutil
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from typer.main import get_command
+
+import accord
+from accord.cli.main import COMMANDS, app
+from accord.domain.files import write_text_atomic
+from accord.pipeline.decoding import default_of, describe, table_types
+
+HELP_WIDTH = 96
+
+
+def command_page() -> str:
+    """`docs/cli.md`: the help of every command, as it is printed."""
+    parts = [
+        "# Commands",
+        "",
+        "Generated from the commands themselves by `make docs`; a test keeps it fresh.",
+        "Results go to stdout, notes and errors to stderr. Exit codes: 0 done, 1 error, 2 wrong command line",
+        "or config, 130 stopped by Ctrl-C.",
+    ]
+    for path, command in walk_commands():
+        context = command.make_context(path, [], resilient_parsing=True, terminal_width=HELP_WIDTH)
+        parts += ["", f"## {path}", "", "```text", context.get_help().rstrip(), "```"]
+    return "\n".join(parts) + "\n"
+
+
+def walk_commands() -> Iterator[tuple[str, Any]]:
+    """Every command with its full name: the root, then each command and what is below it."""
+    yield "accord", get_command(app)
+    for entry in COMMANDS:
+        yield from _walk(f"accord {entry.name}", entry.load())
+
+
+def _walk(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _walk(f"{path} {name}", inner)
+
+
+def configuration_page() -> str:
+    """`docs/configuration.md`: every key of every config, its type, default and meaning."""
+    from accord.pipeline.plan import SpineConfig
+
+    places = config_places(SpineConfig)
+    parts = [
+        "# Configuration",
+        "",
+        "Generated from the config classes by `make docs`; a test keeps it fresh.",
+        "",
+        "A run is described by one TOML file. Each table of the file is one class below, each key one field.",
+        "`--set a.b=c` changes one key on top of the file; `c` is a TOML value, a string needs no quotes.",
+        "Keys left out keep their defaults. Where a field may be empty, the string `none` empties it.",
+        "A field that takes one of several tables tells them apart by the key `type`.",
+        "All problems of a config are reported together, and nothing runs before they are gone.",
+        "Relative paths count from the folder the command is called in.",
+    ]
+    kinds = config_classes()
+    for kind in sorted(kinds, key=lambda kind: (places.get(kind, ["~"])[0], kind.__name__)):
+        parts += ["", *_config_section(kind, places.get(kind, []))]
+    return "\n".join(parts) + "\n"
+
+
+def _config_section(kind: type, places: list[str]) -> list[str]:
+    where = ", ".join(f"`[{place}]`" if place else "the top of the file" for place in places)
+    docs = field_docs(kind)
+    annotations = typing.get_type_hints(kind)
+    lines = [
+        f"## {kind.__name__}",
+        "",
+        f"{inspect.cleandoc(kind.__doc__ or '').splitlines()[0]}",
+        "",
+        f"In a run's file: {where}." if where else f"From Python: `{kind.__module__}`.",
+        "",
+        "| key | type | default | meaning |",
+        "| --- | --- | --- | --- |",
+    ]
+    for field in dataclasses.fields(kind):
+        annotation = annotations[field.name]
+        tables = table_types(annotation)
+        shape = " or ".join(f"[{inner.__name__}](#{inner.__name__.lower()})" for inner in tables)
+        meaning = " ".join(docs.get(field.name, "").split()).replace("|", "\\|")
+        lines.append(
+            f"| `{field.name}` | {shape or describe(annotation)} | {_shown_default(field)} | {meaning} |"
+        )
+    return lines
+
+
+def _shown_default(field: "dataclasses.Field[Any]") -> str:
+    default = default_of(field)
+    if default is dataclasses.MISSING:
+        return "must be given"
+    if default is None:
+        return "none"
+    if dataclasses.is_dataclass(default) and not isinstance(default, type):
+        own = {inner.name: default_of(inner) for inner in dataclasses.fields(default)}
+        changed = [
+            f"{name} = {_value(getattr(default, name))}"
+            for name in own
+            if getattr(default, name) != own[name]
+        ]
+        return f"with `{', '.join(changed)}`" if changed else "its defaults"
+    return f"`{_value(default)}`"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Enum):
+        value = value.value
+    if dataclasses.is_dataclass(value):
+        return type(value).__name__
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value}"' if isinstance(value, str | Path) else str(value)
+
+
+def metric_page() -> str:
+    """`docs/metrics.md`: every metric a run may log."""
+    from accord.training.metrics import metrics_page
+
+    return metrics_page()
+
+
+def config_places(kind: type, path: str = "") -> dict[type, list[str]]:
+    """Where in a run's file each config class may stand, as dotted table names."""
+    places: dict[type, list[str]] = {kind: [path]}
+    annotations = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        for inner in table_types(annotations[field.name]):
+            for found, where in config_places(inner, f"{path}.{field.name}".lstrip(".")).items():
+                places.setdefault(found, []).extend(where)
+    return places
+
+
+def config_classes() -> list[type]:
+    """Every dataclass of the package whose name ends in Config."""
+    return [
+        kind
+        for module in all_modules()
+        for name, kind in vars(module).items()
+        if inspect.isclass(kind)
+        and name.endswith("Config")
+        and dataclasses.is_dataclass(kind)
+        and kind.__module__ == module.__name__
+    ]
+
+
+def all_modules() -> list[ModuleType]:
+    """Every module of the package, imported."""
+    found = pkgutil.walk_packages(accord.__path__, "accord.")
+    return [importlib.import_module(info.name) for info in found if not info.name.endswith("__main__")]
+
+
+def field_docs(kind: type) -> dict[str, str]:
+    """The docstring under each field of a dataclass, by field name."""
+    tree = ast.parse(inspect.getsource(importlib.import_module(kind.__module__)))
+    body = next(
+        node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__
+    )
+    docs = {}
+    for field, after in itertools.pairwise(body):
+        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+            continue
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            docs[field.target.id] = inspect.cleandoc(str(after.value.value))
+    return docs
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": command_page,
+    "configuration.md": configuration_page,
+    "metrics.md": metric_page,
+}
+
+
+def write_pages(folder: Path) -> None:
+    """Write every page below `folder`."""
+    for name, make_page in PAGES.items():
+        write_text_atomic(folder / name, make_page())
+
+
+if __name__ == "__main__":
+    write_pages(Path(sys.argv[1]))
