@@ -50,10 +50,17 @@ class Journal:
         try:
             return StageRecord(**json.loads(path.read_text(encoding="utf-8")))
         except (json.JSONDecodeError, TypeError) as error:
-            raise WorkspaceError(f"{path} is not a stage record ({error}). Delete it to run the stage again.") from error
+            raise WorkspaceError(
+                f"{path} is not a stage record ({error}). Delete it to run the stage again."
+            ) from error
 
     def run(
-        self, name: str, settings: Mapping[str, Any], work: Callable[[Path], Mapping[str, Any]], *, after: tuple[str, ...] = ()
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        work: Callable[[Path], Mapping[str, Any]],
+        *,
+        after: tuple[str, ...] = (),
     ) -> StageRecord:
         """Run `work(folder)` unless it is done; what it returns (JSON) becomes the record's facts.
 
@@ -61,7 +68,9 @@ class Journal:
         folder that an interrupted run left is kept, so that `work` can go on in it; one
         that belongs to other settings is emptied first.
         """
-        fingerprint = content_hash([name, _plain(settings), [self._fingerprint(earlier) for earlier in after]])
+        fingerprint = content_hash(
+            [name, _plain(settings), [self._fingerprint(earlier) for earlier in after]]
+        )
         done = self.record(name)
         if done is not None and done.fingerprint == fingerprint:
             return done

@@ -67,8 +67,6 @@ TaskConfig = SupportTaskConfig | FilesTaskConfig
 class PanelConfig:
     """The simulated annotators of the support task."""
 
-    annotators: int = 7
-    """Size of the panel."""
     votes_per_pair: int = 3
     """Annotators who see each pair."""
     consensus: Literal["majority", "vote_share", "dawid_skene"] = "dawid_skene"

@@ -20,7 +20,7 @@ def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> SpineConfig:
         seed=seed,
         model=ModelConfig(name="smollm2", trainable_layers=TOP_LAYERS),
         task=SupportTaskConfig(compared_prompts=240, heldout_prompts=96),
-        panel=PanelConfig(annotators=7, votes_per_pair=3),
+        panel=PanelConfig(votes_per_pair=3),
         sft=SftConfig(
             epochs=1,
             batch_size=8,

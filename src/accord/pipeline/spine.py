@@ -132,7 +132,7 @@ class Spine:
             return comparisons.facts()
 
         what = (
-            f"{self.config.panel.annotators} SIMULATED annotators compare two answers to each of "
+            f"SIMULATED annotators, {self.config.panel.votes_per_pair} a pair, compare two answers to each of "
             f"{len(self.material.compared) + len(self.material.heldout)} prompts"
             if self.material.preferences is None
             else "read people's comparisons"
