@@ -7,8 +7,8 @@ import signal
 import threading
 
 import pytest
+import safetensors.torch
 import torch
-from safetensors.torch import load_file
 
 from accord.domain import ConfigError, Interrupted, RewardError, Streams, TrainingError
 from accord.training import LossPart, OptimizationConfig, Recorder, Update, optimize
@@ -238,14 +238,12 @@ def test_a_checkpoint_is_safetensors_and_json(make_task, tmp_path):
     run(make_task(), tmp_path, checkpoint_every=6)
     folder = latest_checkpoint(tmp_path / "checkpoints")
     assert sorted(path.suffix for path in folder.iterdir()) == [".json"] + [".safetensors"] * 3
-    assert set(load_file(folder / "optimizer.safetensors")) == {
+    assert set(safetensors.torch.load_file(folder / "optimizer.safetensors")) == {
         f"{name}|{key}" for name in ("weight", "bias") for key in ("exp_avg", "exp_avg_sq", "step")
     }
 
 
 def test_a_full_disk_leaves_the_previous_checkpoint(make_task, tmp_path, monkeypatch):
-    from accord.training import checkpoint
-
     written = []
 
     def save(tensors, path):
@@ -254,15 +252,15 @@ def test_a_full_disk_leaves_the_previous_checkpoint(make_task, tmp_path, monkeyp
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         real_save(tensors, path)
 
-    real_save = checkpoint.save_file
-    monkeypatch.setattr(checkpoint, "save_file", save)
+    real_save = safetensors.torch.save_file
+    monkeypatch.setattr(safetensors.torch, "save_file", save)
     with pytest.raises(
         TrainingError, match=r"checkpoint of step 4 .*step-00000002 is unchanged.*disk is full"
     ) as caught:
         run(make_task(), tmp_path, checkpoint_every=2)
     assert str(tmp_path / "checkpoints" / "step-00000004") in str(caught.value)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000002"]
-    monkeypatch.setattr(checkpoint, "save_file", real_save)
+    monkeypatch.setattr(safetensors.torch, "save_file", real_save)
     whole, resumed = make_task(), make_task()
     run(whole)
     run(resumed, tmp_path, checkpoint_every=2, resume=True)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from accord.domain import TrainingError, WorkspaceError
@@ -68,7 +68,8 @@ def save_checkpoint(
     try:
         with atomic_folder(target) as folder:
             for file_name, content in tensors.items():
-                save_file({key: value.contiguous() for key, value in content.items()}, folder / file_name)
+                contiguous = {key: value.contiguous() for key, value in content.items()}
+                safetensors.torch.save_file(contiguous, folder / file_name)
             manifest = {
                 "format": FORMAT,
                 "progress": vars(progress),
@@ -164,7 +165,7 @@ def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
     try:
         if _sha256(path) != digest:
             raise TrainingError(_damaged(path, "does not match its hash"))
-        return load_file(path)
+        return safetensors.torch.load_file(path)
     except (OSError, SafetensorError) as error:
         raise TrainingError(_damaged(path, "is missing or not readable")) from error
 

@@ -1,5 +1,6 @@
 """Every metric a run may log: name, unit, meaning and how it is estimated."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -136,12 +137,12 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in (*OPTIMIZATION, 
 """The registry; a name that is not here must not be logged."""
 
 
-def find_metric(name: str) -> Metric | None:
+def find_metric(name: str, *, registry: Mapping[str, Metric] = METRICS) -> Metric | None:
     """The entry of a logged name, by itself or by its family (`*`); None when it is not registered."""
-    if name in METRICS:
-        return METRICS[name]
-    families = [key for key in METRICS if key.endswith("*") and name.startswith(key[:-1])]
-    return METRICS[max(families, key=len)] if families else None
+    if name in registry:
+        return registry[name]
+    families = [key for key in registry if key.endswith("*") and name.startswith(key[:-1])]
+    return registry[max(families, key=len)] if families else None
 
 
 def metrics_page() -> str:
