@@ -116,13 +116,9 @@ def measure_overoptimization(
     gold = np.stack([finite_array(point.gold, name="gold", length=rows) for point in ordered])
     clusters = Clusters.of(prompt_ids, rows=rows)
     steps = [point.step for point in ordered]
+    means = [[mean_estimate(row, prompt_ids, seed=seed) for row in rows] for rows in (proxy, gold)]
     points = tuple(
-        FrontierPoint(
-            step=point.step,
-            kl=point.kl,
-            proxy=mean_estimate(proxy[i], prompt_ids, seed=seed),
-            gold=mean_estimate(gold[i], prompt_ids, seed=seed),
-        )
+        FrontierPoint(step=point.step, kl=point.kl, proxy=means[0][i], gold=means[1][i])
         for i, point in enumerate(ordered)
     )
     peaks = _resampled_peaks(gold, clusters, seed=seed)

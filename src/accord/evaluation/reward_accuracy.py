@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
@@ -74,29 +74,19 @@ def measure_reward_accuracy(
             f"accuracy needs at least one"
         )
     side = np.sign(label - 0.5)
-    hits = 0.5 + 0.5 * np.sign(margin) * side
-
-    def accuracy_on(is_in: np.ndarray) -> Estimate:
-        return clustered_share(hits[is_in], clusters.select(is_in), seed=seed)
-
-    def binned(parts: Sequence[tuple[str, np.ndarray]]) -> tuple[AccuracyBin, ...]:
-        kept = [(name, is_in & is_decided) for name, is_in in parts]
-        return tuple(
-            AccuracyBin(label=name, accuracy=accuracy_on(is_in)) for name, is_in in kept if is_in.any()
-        )
-
+    hits = _Hits(hits=0.5 + 0.5 * np.sign(margin) * side, is_decided=is_decided, clusters=clusters, seed=seed)
     by_length: tuple[AccuracyBin, ...] = ()
     if length_differences is not None:
         longer = side * finite_array(length_differences, name="length differences", length=len(margin))
-        by_length = binned([("preferred is longer", longer > 0), ("preferred is shorter", longer < 0)])
+        by_length = hits.binned([("preferred is longer", longer > 0), ("preferred is shorter", longer < 0)])
     losses = negative_log_likelihood(margin, label)
     return RewardAccuracy(
-        accuracy=accuracy_on(is_decided),
+        accuracy=hits.accuracy_on(is_decided),
         nll=ratio_estimate(losses, np.ones_like(losses), clusters, seed=seed),
         n_pairs=len(margin),
         n_label_ties=int((~is_decided).sum()),
-        by_margin=binned(_margin_thirds(margin)),
-        by_agreement=binned(_agreement_levels(label)),
+        by_margin=hits.binned(_margin_thirds(margin)),
+        by_agreement=hits.binned(_agreement_levels(label)),
         by_length=by_length,
     )
 
@@ -127,6 +117,26 @@ def length_baseline(
         slope = _fit_slope(difference[~is_test] / scale, label[~is_test])
         margins[is_test] = slope * difference[is_test] / scale
     return measure_reward_accuracy(margins, label, prompt_ids, length_differences=difference, seed=seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Hits:
+    """1 where the reward model sides with the label, 0.5 on equal rewards."""
+
+    hits: FloatArray
+    is_decided: NDArray[np.bool_]
+    clusters: Clusters
+    seed: int
+
+    def accuracy_on(self, is_in: NDArray[np.bool_]) -> Estimate:
+        return clustered_share(self.hits[is_in], self.clusters.select(is_in), seed=self.seed)
+
+    def binned(self, parts: Sequence[tuple[str, NDArray[np.bool_]]]) -> tuple[AccuracyBin, ...]:
+        """Accuracy on the decided pairs of each part; parts without any are left out."""
+        kept = [(name, is_in & self.is_decided) for name, is_in in parts]
+        return tuple(
+            AccuracyBin(label=name, accuracy=self.accuracy_on(is_in)) for name, is_in in kept if is_in.any()
+        )
 
 
 def _fit_slope(feature: FloatArray, label: FloatArray) -> float:

@@ -1,4 +1,4 @@
-"""A report in which every section is filled from seeded numbers, with a planted turn of the gold reward."""
+"""A report in which every section is filled from seeded numbers, with a planted turn of gold."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,24 @@ from accord.evaluation import (
 
 N_PROMPTS = 96
 MODELS = ("Start", "SFT", "Policy")
-WORDS = ["your", "order", "ships", "today", "please", "check", "the", "tracking", "page", "if", "it", "has", "not", "moved", "write", "back"]
+WORDS = [
+    "your",
+    "order",
+    "ships",
+    "today",
+    "please",
+    "check",
+    "the",
+    "tracking",
+    "page",
+    "if",
+    "it",
+    "has",
+    "not",
+    "moved",
+    "write",
+    "back",
+]
 
 
 def build_report() -> Report:
@@ -55,8 +72,8 @@ def build_report() -> Report:
     health = _reward_health(generator)
     return Report(
         title="SmolLM2-135M-Instruct as a support co-pilot",
-        subtitle="Supervised fine-tuning on 60 demonstrations, a reward model from 1,440 compared pairs, then 120 "
-        "updates of RLOO against it, judged on 96 held-out prompts by the panel's true taste.",
+        subtitle="Supervised fine-tuning on 60 demonstrations, a reward model from 1,440 compared pairs, "
+        "then 120 updates of RLOO against it, judged on 96 held-out prompts by the panel's true taste.",
         created_at="2026-11-23T21:04:00+00:00",
         is_simulated=True,
         facts={
@@ -68,8 +85,10 @@ def build_report() -> Report:
             "Time": "5 min 21 s",
         },
         notes=(
-            "The policy beats the start on true taste at a KL of 9.8 nats an answer; about a third of the gain is SFT's.",
-            "Past step 80 the reward model's score rises while true taste falls: the released policy is the one from step 80.",
+            "The policy beats the start on true taste at a KL of 9.8 nats an answer; "
+            "about a third of the gain is SFT's.",
+            "Past step 80 the reward model's score rises while true taste falls: "
+            "the released policy is the one from step 80.",
         ),
         cards=(
             Card(
@@ -223,10 +242,10 @@ def _frontier(generator, ids, base):
 
 
 def _curves(generator) -> tuple[Curve, ...]:
-    def falling(count, start, end, noise):
+    def falling(count, start, end, noise, every=1):
         steps = np.arange(1, count + 1)
         values = end + (start - end) * np.exp(-steps / (0.3 * count)) + generator.normal(0, noise, size=count)
-        return tuple(steps.astype(float).tolist()), tuple(values.tolist())
+        return tuple((every * steps).astype(float).tolist()), tuple(values.tolist())
 
     def line(stage, name, y_label, *shape):
         x, y = falling(*shape)
@@ -234,9 +253,9 @@ def _curves(generator) -> tuple[Curve, ...]:
 
     return (
         line("Supervised fine-tuning", "training", "loss, nats a token", 60, 2.9, 1.7, 0.09),
-        line("Supervised fine-tuning", "held out", "loss, nats a token", 6, 2.8, 1.95, 0.0),
+        line("Supervised fine-tuning", "held out", "loss, nats a token", 6, 2.8, 1.95, 0.0, 10),
         line("Reward model", "training", "loss, nats a pair", 90, 0.72, 0.42, 0.04),
-        line("Reward model", "held out", "accuracy", 9, 0.5, 0.76, 0.01),
+        line("Reward model", "held out", "accuracy", 9, 0.5, 0.76, 0.01, 10),
         line("RLOO", "reward", "mean reward", 120, -0.2, 1.4, 0.12),
         line("RLOO", "KL", "nats an answer", 120, 0.0, 12.0, 0.5),
     )
@@ -244,10 +263,11 @@ def _curves(generator) -> tuple[Curve, ...]:
 
 def _samples(taste, lengths) -> tuple[Sample, ...]:
     texts = {
-        "Start": "Thank you for reaching out! I am an AI assistant and I can help you with many things. To change the delivery "
-        "address of an order, you will need to log in to your account. Log in to your account. Log in to",
-        "SFT": "You can change the address until the parcel has shipped: open Orders, choose the order and press Edit address. "
-        "Let me know if the button is missing.",
+        "Start": "Thank you for reaching out! I am an AI assistant and I can help you with many things. "
+        "To change the delivery address of an order, you will need to log in to your account. "
+        "Log in to your account. Log in to",
+        "SFT": "You can change the address until the parcel has shipped: open Orders, choose the order "
+        "and press Edit address. Let me know if the button is missing.",
         "Policy": "Yes, as long as it has not shipped. Open Orders, choose the order and press Edit address. "
         "If the button is gone, reply here and we will stop the parcel.",
     }

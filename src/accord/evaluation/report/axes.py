@@ -69,6 +69,8 @@ class Frame:
     x_ticks: tuple[float, ...] = ()
     """Fixed ticks; chosen when empty."""
     y_ticks: tuple[float, ...] = ()
+    has_rows: bool = True
+    """False leaves out horizontal grid lines and their labels."""
     is_percent: bool = False
     """True labels both axes as percentages."""
 
@@ -112,44 +114,44 @@ class Frame:
         return math.sqrt(max(value, 0.0)) if self.x_scale == "sqrt" else value
 
     def _grid(self) -> Markup:
-        x_ticks = list(self.x_ticks) or self._default_x_ticks()
-        y_ticks = list(self.y_ticks) or nice_ticks(*self.y_range, count=4)
-        base = self.height - self.bottom
-        rows = [
-            element(
-                "line",
-                x1=self.left,
-                x2=self.width - self.right,
-                y1=self.y(tick),
-                y2=self.y(tick),
-                class_="grid",
-            )
-            for tick in y_ticks
-        ]
-        labels = [
-            element("text", self._tick(tick, y_ticks), x=self.left - 8, y=self.y(tick) + 4, class_="tick end")
-            for tick in y_ticks
-        ]
-        columns = [
-            (
-                element("line", x1=self.x(tick), x2=self.x(tick), y1=base, y2=base + 4, class_="axis"),
-                element("text", self._tick(tick, x_ticks), x=self.x(tick), y=base + 18, class_="tick middle"),
-            )
-            for tick in x_ticks
-        ]
+        base, end = self.height - self.bottom, self.width - self.right
         return element(
             "g",
-            rows,
-            labels,
-            element("line", x1=self.left, x2=self.width - self.right, y1=base, y2=base, class_="axis"),
-            columns,
-            element("text", self.x_label, x=self.width - self.right, y=self.height - 6, class_="label end"),
+            self._rows(end) if self.has_rows else None,
+            element("line", x1=self.left, x2=end, y1=base, y2=base, class_="axis"),
+            self._columns(base),
+            element("text", self.x_label, x=end, y=self.height - 6, class_="label end"),
             element("text", self.y_label, x=2, y=12, class_="label"),
             aria_hidden="true",
         )
 
-    def _tick(self, value: float, ticks: Sequence[float]) -> str:
-        return number(100 * value, digits=0) + "%" if self.is_percent else tick_text(value, ticks)
+    def _rows(self, end: float) -> list[Child]:
+        """Horizontal grid lines with their labels."""
+        ticks = list(self.y_ticks) or nice_ticks(*self.y_range, count=5)
+        lines: list[Child] = []
+        for tick in ticks:
+            level = self.y(tick)
+            lines.append(element("line", x1=self.left, x2=end, y1=level, y2=level, class_="grid"))
+            lines.append(
+                element("text", self._tick(tick, ticks), x=self.left - 8, y=level + 4, class_="tick end")
+            )
+        return lines
+
+    def _columns(self, base: float) -> list[Child]:
+        """Ticks on the horizontal axis with their labels."""
+        ticks = list(self.x_ticks) or self._default_x_ticks()
+        is_ladder = self.x_scale == "sqrt"
+        marks: list[Child] = []
+        for tick in ticks:
+            spot, text = self.x(tick), self._tick(tick, ticks, is_ladder=is_ladder)
+            marks.append(element("line", x1=spot, x2=spot, y1=base, y2=base + 4, class_="axis"))
+            marks.append(element("text", text, x=spot, y=base + 18, class_="tick middle"))
+        return marks
+
+    def _tick(self, value: float, ticks: Sequence[float], *, is_ladder: bool = False) -> str:
+        if self.is_percent:
+            return number(100 * value, digits=0) + "%"
+        return f"{value:g}" if is_ladder else tick_text(value, ticks)
 
     def _default_x_ticks(self) -> list[float]:
         if self.x_scale == "linear":

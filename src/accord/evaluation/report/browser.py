@@ -9,7 +9,7 @@ from accord.evaluation.report.contents import Answer, Report, Sample
 from accord.evaluation.report.markup import Markup, element
 from accord.evaluation.report.numerals import number
 from accord.evaluation.report.plots import tone_of
-from accord.evaluation.report.sections import section
+from accord.evaluation.report.section import section
 
 FILTERS = (("all", "All"), ("wins", "Biggest wins"), ("losses", "Biggest losses"))
 
@@ -18,53 +18,12 @@ def samples(report: Report) -> Markup | None:
     """Every sample with its answers side by side, and the controls (shown once the script runs)."""
     if not report.samples:
         return None
-    controls = element(
-        "div",
-        element(
-            "div",
-            [
-                element(
-                    "button",
-                    name,
-                    type="button",
-                    data_filter=key,
-                    aria_pressed="true" if key == "all" else "false",
-                )
-                for key, name in FILTERS
-            ],
-            class_="filters",
-            role="group",
-            aria_label="Which samples",
-        ),
-        element("p", class_="status", role="status"),
-        element(
-            "div",
-            element(
-                "button",
-                element("kbd", "←"),
-                " Previous",
-                type="button",
-                data_move="-1",
-                aria_keyshortcuts="ArrowLeft",
-            ),
-            element(
-                "button",
-                "Next ",
-                element("kbd", "→"),
-                type="button",
-                data_move="1",
-                aria_keyshortcuts="ArrowRight",
-            ),
-            class_="moves",
-        ),
-        class_="controls",
-        hidden=True,
-    )
     return section(
         "samples",
         "Read the answers",
-        "The same held-out prompts, answered by each model. The gain is the last answer's score minus the first's.",
-        controls,
+        "The same held-out prompts, answered by each model. "
+        "The gain is the last answer's score minus the first's.",
+        _controls(),
         element("ol", [_sample(sample) for sample in report.samples], class_="samples"),
     )
 
@@ -72,6 +31,31 @@ def samples(report: Report) -> Markup | None:
 def script() -> Markup:
     """The inline script of the browser, shipped beside this file."""
     return Markup(files("accord.evaluation.report").joinpath("browser.js").read_text(encoding="utf-8"))
+
+
+def _controls() -> Markup:
+    """Filters, place and moves; hidden until the script runs, since they do nothing without it."""
+    filters = [
+        element(
+            "button", name, type="button", data_filter=key, aria_pressed="true" if key == "all" else "false"
+        )
+        for key, name in FILTERS
+    ]
+    back = (element("kbd", "←"), " Previous")
+    forth = ("Next ", element("kbd", "→"))
+    return element(
+        "div",
+        element("div", filters, class_="filters", role="group", aria_label="Which samples"),
+        element("p", class_="status", role="status"),
+        element(
+            "div",
+            element("button", back, type="button", data_move="-1", aria_keyshortcuts="ArrowLeft"),
+            element("button", forth, type="button", data_move="1", aria_keyshortcuts="ArrowRight"),
+            class_="moves",
+        ),
+        class_="controls",
+        hidden=True,
+    )
 
 
 def _sample(sample: Sample) -> Markup:

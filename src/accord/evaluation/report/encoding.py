@@ -24,7 +24,7 @@ SCHEMA = 1
 
 def report_to_json(report: Report) -> str:
     """The report as JSON text, keys in the order of the records, ending in a newline."""
-    return json.dumps({"schema": SCHEMA, **encode(report)}, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps({"schema": SCHEMA, **encode(report)}, indent=1) + "\n"
 
 
 def report_from_json(text: str) -> Report:

@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from accord.evaluation.report.contents import Card, Report
-from accord.evaluation.report.markup import Child, Markup, element
-from accord.evaluation.report.numerals import confidence_words, interval, styled
+from accord.evaluation.report.markup import Markup, element
+from accord.evaluation.report.numerals import confidence_words, estimate_value, interval, styled
 from accord.evaluation.report.tracks import Axis, interval_track
 
 SIMULATED = (
@@ -68,46 +68,50 @@ def findings(report: Report) -> Markup | None:
 
 
 def _card(card: Card) -> Markup:
-    before = [] if card.before is None else [card.before]
-    marks = [mark.value for mark in card.marks]
-    if card.axis is not None:
-        axis = Axis(low=card.axis[0], high=card.axis[1], style=card.style)
-    elif card.style == "percent":
-        axis = Axis(low=0.0, high=1.0, style="percent")
-    else:
-        axis = Axis.around([card.estimate, *before], include=marks, style=card.style)
-    value = styled(card.estimate.value, card.style)
-    figure, unit = (value[:-5], "nats") if value.endswith(" nats") else (value, "")
-    change: Child = None
-    if card.before is not None:
-        change = (
-            element("span", styled(card.before.value, card.style)),
-            element("span", "→", class_="arrow"),
-        )
     bounds = interval(card.estimate, card.style)
+    words = f"{confidence_words(card.estimate)} {bounds}" if bounds else "no interval"
+    marks = [
+        element(
+            "p",
+            element("span", class_="tick-mark"),
+            f"{mark.label} {styled(mark.value, card.style)}",
+            class_="mark-label",
+        )
+        for mark in card.marks
+    ]
     return element(
         "article",
         element("h2", card.label),
-        element(
-            "p",
-            element("span", change, class_="before") if change else None,
-            element("span", figure, class_="figure"),
-            element("span", unit, class_="unit") if unit else None,
-            class_="value",
-        ),
-        element(
-            "p", f"{confidence_words(card.estimate)} {bounds}" if bounds else "no interval", class_="bounds"
-        ),
-        interval_track(card.estimate, axis, marks=card.marks),
-        [
-            element(
-                "p",
-                element("span", class_="tick-mark"),
-                f"{mark.label} {styled(mark.value, card.style)}",
-                class_="mark-label",
-            )
-            for mark in card.marks
-        ],
+        _figure(card),
+        element("p", words, class_="bounds"),
+        interval_track(card.estimate, _card_axis(card), marks=card.marks),
+        marks,
         element("p", card.note, class_="note") if card.note else None,
         class_="card",
     )
+
+
+def _figure(card: Card) -> Markup:
+    """The large number, after the smaller one that it was before."""
+    value = estimate_value(card.estimate, card.style)
+    unit = "nats" if card.style == "nats" else ""
+    before = None
+    if card.before is not None:
+        arrow = element("span", "→", class_="arrow")
+        before = element("span", estimate_value(card.before, card.style), arrow, class_="before")
+    return element(
+        "p",
+        before,
+        element("span", value.removesuffix(" nats"), class_="figure"),
+        element("span", unit, class_="unit") if unit else None,
+        class_="value",
+    )
+
+
+def _card_axis(card: Card) -> Axis:
+    if card.axis is not None:
+        return Axis(low=card.axis[0], high=card.axis[1], style=card.style)
+    if card.style == "percent":
+        return Axis(low=0.0, high=1.0, style="percent")
+    shown = [card.estimate] if card.before is None else [card.estimate, card.before]
+    return Axis.around(shown, include=[mark.value for mark in card.marks], style=card.style)

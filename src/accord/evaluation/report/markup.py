@@ -17,7 +17,7 @@ class Markup(str):
     __slots__ = ()
 
 
-Child: TypeAlias = str | int | None | Iterable["Child"]
+Child: TypeAlias = str | int | Iterable["Child"] | None
 """What an element may hold; None is left out, a plain `str` is escaped, `Markup` is kept."""
 Attribute: TypeAlias = "str | int | float | bool | None"
 
@@ -41,7 +41,10 @@ def join(children: Child) -> Markup:
     if isinstance(children, Markup):
         return children
     if isinstance(children, str | int):
-        return Markup(escape(str(children), quote=False))
+        text = (
+            str(children).encode("utf-8", "replace").decode("utf-8")
+        )  # half a surrogate pair cannot be written
+        return Markup(escape(text, quote=False))
     return Markup("".join(join(child) for child in children))
 
 

@@ -35,11 +35,29 @@ def percent(value: float | None, *, digits: int = 1) -> str:
     return number(100.0 * value, digits=digits) + "%"
 
 
-def styled(value: float | None, style: Style) -> str:
+def styled(value: float | None, style: Style, *, digits: int | None = None) -> str:
     """A value in the style of its card."""
     if style == "percent":
         return percent(value)
-    return number(value) + (" nats" if style == "nats" and value is not None else "")
+    return number(value, digits=digits) + (" nats" if style == "nats" and value is not None else "")
+
+
+def nats(value: float) -> str:
+    """A KL without its unit: one decimal, two below one nat."""
+    return number(value, digits=1 if value >= 1 else 2)
+
+
+def estimate_digits(estimate: Estimate) -> int | None:
+    """Decimals worth showing: the last counts at most half of the half width; None without an interval."""
+    half = (estimate.high - estimate.low) / 2
+    if not estimate.has_interval or half <= 0:
+        return None
+    return min(4, max(0, -math.floor(math.log10(half / 2))))
+
+
+def estimate_value(estimate: Estimate, style: Style = "number") -> str:
+    """The value alone, with the decimals that its interval allows."""
+    return styled(estimate.value, style, digits=estimate_digits(estimate))
 
 
 def interval(estimate: Estimate, style: Style = "number") -> str:
@@ -48,7 +66,8 @@ def interval(estimate: Estimate, style: Style = "number") -> str:
         return ""
     if style == "percent":
         return f"{percent(estimate.low)[:-1]} to {percent(estimate.high)}"
-    return f"{number(estimate.low)} to {number(estimate.high)}"
+    digits = estimate_digits(estimate)
+    return f"{number(estimate.low, digits=digits)} to {number(estimate.high, digits=digits)}"
 
 
 def with_interval(estimate: Estimate | None, style: Style = "number") -> str:
@@ -57,9 +76,8 @@ def with_interval(estimate: Estimate | None, style: Style = "number") -> str:
         return MISSING
     if not estimate.has_interval:
         return styled(estimate.value, style)
-    bounds = (estimate.low, estimate.high)
-    low, high = (percent(bound)[:-1] if style == "percent" else number(bound) for bound in bounds)
-    return f"{styled(estimate.value, style)} [{low}, {high}]"
+    low, _, high = interval(estimate, style).removesuffix("%").partition(" to ")
+    return f"{estimate_value(estimate, style)} [{low}, {high}]"
 
 
 def confidence_words(estimate: Estimate) -> str:

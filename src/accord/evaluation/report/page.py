@@ -1,4 +1,4 @@
-"""One report as one self-contained HTML page: no network, no external file, the same bytes for the same report."""
+"""One report as one self-contained HTML page: no network, no other file, equal bytes for equal reports."""
 
 import base64
 import hashlib
@@ -6,16 +6,16 @@ from importlib.resources import files
 from pathlib import Path
 
 from accord.domain.files import write_text_atomic
-from accord.evaluation.report import browser, headline, sections
+from accord.evaluation.report import browser, footer, headline, reward_health, sections, stage_table
 from accord.evaluation.report.contents import Report
 from accord.evaluation.report.encoding import report_to_json
 from accord.evaluation.report.markup import Markup, element, join
 
 SECTIONS = (
-    sections.stages,
+    stage_table.stages,
     sections.win_rates,
     sections.frontier,
-    sections.reward_model,
+    reward_health.reward_model,
     sections.lengths,
     browser.samples,
     sections.curves,
@@ -49,7 +49,7 @@ def report_to_html(report: Report) -> str:
         "body",
         headline.header(report),
         main,
-        sections.lineage(report),
+        footer.lineage(report),
         element("script", script) if script else None,
     )
     page = element("html", head, body, lang="en")
@@ -57,7 +57,7 @@ def report_to_html(report: Report) -> str:
 
 
 def write_report(report: Report, folder: Path) -> Path:
-    """Write `report.html` and `report.json` into `folder`, each whole or not at all; returns the page's path."""
+    """Write `report.html` and `report.json` into `folder`, each whole or not at all; returns the page."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomic(folder / "report.json", report_to_json(report))
     page = folder / "report.html"

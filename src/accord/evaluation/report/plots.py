@@ -15,10 +15,12 @@ from accord.evaluation.overoptimization import Gaming, Overoptimization
 from accord.evaluation.report.axes import FONT_WIDTH, Frame, nice_ticks, padded_range
 from accord.evaluation.report.contents import Curve
 from accord.evaluation.report.markup import Markup, element
-from accord.evaluation.report.numerals import number, percent, with_interval
+from accord.evaluation.report.numerals import nats, number, percent, with_interval
 
 SMOOTH_FROM = 40
 """Curves with at least this many points get a running mean over the raw line."""
+GOOD_FIT = 0.8
+"""R-squared from which the fitted curve is drawn; a worse one would mislead the eye."""
 LENGTH_BINS = 32
 RIDGE_HEIGHT = 62.0
 
@@ -80,21 +82,14 @@ def frontier_panel(frontier: Overoptimization, *, kind: str, name: str, key: str
         y_label=name,
         x_scale="sqrt",
     )
-    parts = [_gaming_band(frame, frontier, kls)]
-    if kind == "gold" and frontier.fit is not None:
+    parts: list[Markup | None] = [_gaming_band(frame, frontier, kls)]
+    if kind == "gold" and frontier.fit is not None and frontier.fit.r_squared >= GOOD_FIT:
         parts.append(_fit_line(frame, frontier, kls))
     values = [row.value for row in estimates]
     parts.append(element("path", d=frame.path(kls, values), class_=f"line {kind}"))
     for point, kl, row in zip(frontier.points, kls, estimates, strict=True):
-        title = element("title", f"step {point.step}, KL {number(kl)}: {with_interval(row)}")
-        whisker = None
-        if row.has_interval:
-            spot = frame.x(kl)
-            whisker = element(
-                "line", x1=spot, x2=spot, y1=frame.y(row.low), y2=frame.y(row.high), class_="whisker"
-            )
-        dot = element("circle", cx=frame.x(kl), cy=frame.y(row.value), r=4.0, class_="dot")
-        parts.append(element("g", title, whisker, dot, class_=kind))
+        words = f"step {point.step}, KL {nats(kl)}: {with_interval(row)}"
+        parts.append(_spot(frame, kl, row, radius=4.0, words=words, class_=kind))
     if kind == "gold":
         parts.append(_peak_label(frame, frontier))
     first, last = frontier.points[0], frontier.points[-1]
@@ -103,8 +98,8 @@ def frontier_panel(frontier: Overoptimization, *, kind: str, name: str, key: str
         key=key,
         title=f"{name} over KL",
         description=(
-            f"From {with_interval(estimates[0])} at step {first.step} to {with_interval(estimates[-1])} at step "
-            f"{last.step}; highest at step {frontier.points[int(np.argmax(values))].step}."
+            f"From {with_interval(estimates[0])} at step {first.step} to {with_interval(estimates[-1])} "
+            f"at step {last.step}; highest at step {frontier.points[int(np.argmax(values))].step}."
         ),
     )
 
@@ -127,18 +122,12 @@ def reliability_plot(calibration: Calibration, *, key: str) -> Markup:
     parts = [element("path", d=frame.path((0.5, 1.0), (0.5, 1.0)), class_="line ideal")]
     largest = max(cell.n for cell in bins)
     for cell in bins:
-        spot = frame.x(cell.confidence)
-        title = element(
-            "title",
-            f"predicted {percent(cell.confidence)}, observed {with_interval(cell.observed, 'percent')}, n {cell.n}",
-        )
-        whisker = None
-        if cell.observed.has_interval:
-            ends_y = frame.y(cell.observed.low), frame.y(cell.observed.high)
-            whisker = element("line", x1=spot, x2=spot, y1=ends_y[0], y2=ends_y[1], class_="whisker")
+        words = f"predicted {percent(cell.confidence)}, observed {with_interval(cell.observed, 'percent')}"
         radius = 2.5 + 2.5 * math.sqrt(cell.n / largest)
-        dot = element("circle", cx=spot, cy=frame.y(cell.observed.value), r=radius, class_="dot")
-        parts.append(element("g", title, whisker, dot, class_="tone-last"))
+        words += f", n {cell.n}"
+        parts.append(
+            _spot(frame, cell.confidence, cell.observed, radius=radius, words=words, class_="tone-last")
+        )
     return frame.svg(
         parts,
         key=key,
@@ -160,10 +149,10 @@ def length_ridges(lengths: Mapping[str, Sequence[int]], *, key: str) -> Markup:
         y_range=(0.0, float(len(lengths))),
         x_label="length of the answer, tokens",
         y_label="",
-        width=640,
+        width=560,
         height=height + 60,
         left=margin,
-        y_ticks=(-1.0,),
+        has_rows=False,
         top=14,
     )
     parts = []
@@ -197,17 +186,28 @@ def _ridge(
             class_="area",
         ),
         element("line", x1=frame.left, x2=frame.width - frame.right, y1=floor, y2=floor, class_="axis"),
-        element("line", x1=spot, x2=spot, y1=floor, y2=frame.y(level + 0.88), class_="median"),
+        element("line", x1=spot, x2=spot, y1=floor, y2=frame.y(level + 0.86), class_="median"),
         element(
             "text",
             f"median {median:.0f}",
             x=spot + (5 if is_right else -5),
-            y=frame.y(level + 0.8),
+            y=frame.y(level + 0.68),
             class_="note" if is_right else "note end",
         ),
         element("text", name, x=frame.left - 10, y=floor - 8, class_="label strong end"),
         class_=tone,
     )
+
+
+def _spot(frame: Frame, x: float, row: Estimate, *, radius: float, words: str, class_: str) -> Markup:
+    """A point with its interval and the words that a pointer resting on it shows."""
+    place = frame.x(x)
+    whisker = None
+    if row.has_interval:
+        low, high = frame.y(row.low), frame.y(row.high)
+        whisker = element("line", x1=place, x2=place, y1=low, y2=high, class_="whisker")
+    dot = element("circle", cx=place, cy=frame.y(row.value), r=radius, class_="dot")
+    return element("g", element("title", words), whisker, dot, class_=class_)
 
 
 def _gaming_band(frame: Frame, frontier: Overoptimization, kls: Sequence[float]) -> Markup | None:
@@ -239,20 +239,19 @@ def _fit_line(frame: Frame, frontier: Overoptimization, kls: Sequence[float]) ->
     start = frontier.points[int(np.argmin([point.kl for point in frontier.points]))].gold.value
     distance = np.linspace(1e-3, math.sqrt(max(kls)), 60)
     values = start + distance * (fit.alpha.value - fit.beta.value * np.log(distance))
-    return element("path", d=frame.path(distance**2, values), class_="line fitted")
+    return element("path", d=frame.path((distance**2).tolist(), values.tolist()), class_="line fitted")
 
 
 def _peak_label(frame: Frame, frontier: Overoptimization) -> Markup:
     peak = frontier.peak
     spot = frame.x(max(0.0, peak.kl))
-    top = frame.y(peak.gold.high if peak.gold.has_interval else peak.gold.value) - 7
-    is_left = spot > frame.width * 0.6
+    is_left = spot > frame.width * 0.45
     return element(
         "text",
-        f"peak at step {peak.step}, KL {number(peak.kl)}",
-        x=spot,
-        y=max(frame.top - 4, top),
-        class_="note strong " + ("end" if is_left else "middle" if spot > frame.width * 0.3 else ""),
+        f"peak at step {peak.step}, KL {nats(peak.kl)}",
+        x=spot - 8 if is_left else spot + 8,
+        y=frame.top + 4,
+        class_="note strong end" if is_left else "note strong",
     )
 
 
