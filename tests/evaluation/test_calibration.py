@@ -114,7 +114,7 @@ def test_debiased_ece_interval_covers_the_truth():
     # all rows at confidence 0.8, truth 0.7: the true error is 0.1
     generator = np.random.default_rng(4)
     is_covered = []
-    for _ in range(100):
+    for _ in range(60):
         labels = (generator.uniform(size=200) < 0.7).astype(float)
         result = measure_calibration(np.full(200, LOGIT_80), labels).ece_debiased
         is_covered.append(result.low <= 0.1 <= result.high)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from accord.evaluation.report.contents import Card, Report
+from accord.evaluation.report.contents import Card, Mark, Report
 from accord.evaluation.report.markup import Markup, element
 from accord.evaluation.report.numerals import confidence_words, estimate_value, interval, styled
 from accord.evaluation.report.tracks import Axis, interval_track
@@ -70,6 +70,7 @@ def findings(report: Report) -> Markup | None:
 def _card(card: Card) -> Markup:
     bounds = interval(card.estimate, card.style)
     words = f"{confidence_words(card.estimate)} {bounds}" if bounds else "no interval"
+    before = () if card.before is None else (Mark(value=card.before.value, label="before"),)
     marks = [
         element(
             "p",
@@ -84,7 +85,7 @@ def _card(card: Card) -> Markup:
         element("h2", card.label),
         _figure(card),
         element("p", words, class_="bounds"),
-        interval_track(card.estimate, _card_axis(card), marks=card.marks),
+        interval_track(card.estimate, _card_axis(card), marks=(*card.marks, *before)),
         marks,
         element("p", card.note, class_="note") if card.note else None,
         class_="card",
