@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from accord.domain import ConfigError, Interrupted, RewardError, Streams, TrainingError
-from accord.training import LossPart, OptimizationConfig, Recorder, Update, optimize
+from accord.training import LossPart, OptimizationConfig, Recorder, StopRun, Update, optimize
 from accord.training.checkpoint import latest_checkpoint
 
 SEEN = ("sft/loss", "optim/grad_norm")
@@ -281,6 +281,24 @@ def test_a_task_that_fails_loses_only_its_step(make_task, tmp_path):
     run(whole)
     run(mended, tmp_path, resume=True)
     assert torch.equal(mended.weight, whole.weight)
+
+
+def test_a_task_may_end_the_run_early(make_task, tmp_path):
+    class Spent(type(make_task())):
+        def next_update(self, step) -> Update:
+            if step == 2:
+                raise StopRun("the KL budget is spent")
+            return super().next_update(step)
+
+    recorder = Recorder()
+    task = Spent([[[1.0]]])
+    result = run(task, tmp_path, checkpoint_every=5, observers=[recorder])
+    assert (result.steps, result.stopped_reason) == (2, "the KL budget is spent")
+    assert recorder.reason == "finished"
+    assert [report.step for report in recorder.evaluations] == [0, 2]
+    assert task.saved == [tmp_path / "model"]
+    again = run(Spent([[[1.0]]]), tmp_path, checkpoint_every=5, resume=True)
+    assert again == result
 
 
 # --- Ctrl-C ---

@@ -8,7 +8,7 @@ from accord.training.precision import Precision, autocast, resolve_precision
 from accord.training.reports import EvalReport, Observer, RunStart, StepReport
 from accord.training.reward import RewardTrainingConfig, RewardTrainingResult, train_reward_model
 from accord.training.sft import SftConfig, TrainingResult, train_sft
-from accord.training.task import LossPart, Task, Update
+from accord.training.task import LossPart, StopRun, Task, Update
 
 __all__ = [
     "METRICS",
@@ -27,6 +27,7 @@ __all__ = [
     "RunStart",
     "SftConfig",
     "StepReport",
+    "StopRun",
     "Task",
     "TensorBoard",
     "TrainingResult",

@@ -34,6 +34,10 @@ class Progress:
 
     step: int = 0
     skipped_in_a_row: int = 0
+    evaluated_step: int = -1
+    """Step of the newest evaluation."""
+    stopped_reason: str = ""
+    """Why the task ended the run before its last step; empty when it did not."""
     metrics: dict[str, float] = field(default_factory=dict)
     """The newest finite value of every metric."""
 

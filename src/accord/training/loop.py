@@ -31,7 +31,7 @@ from accord.training.optimizer import (
 )
 from accord.training.precision import autocast
 from accord.training.reports import EvalReport, Observer, RunStart, StepReport
-from accord.training.task import LossPart, Task, Update
+from accord.training.task import LossPart, StopRun, Task, Update
 
 __all__ = [
     "EvalReport",
@@ -40,6 +40,7 @@ __all__ = [
     "OptimizationConfig",
     "OptimizationResult",
     "StepReport",
+    "StopRun",
     "Task",
     "Update",
     "optimize",
@@ -57,7 +58,7 @@ class OptimizationResult:
     """The last finite value of every metric, evaluation included."""
     steps: int
     stopped_reason: str
-    """finished; anything else raises."""
+    """`finished`, or why the task ended the run before its last step; anything else raises."""
 
 
 def optimize(
@@ -77,33 +78,33 @@ def optimize(
     step, saves and raises Interrupted; a second one stops at once.
     """
     run = _Run(task, config, streams, run_dir, observers)
-    run.begin(resume=resume)
-    reason = "failed"
+    outcome = "failed"
     try:
+        run.begin(resume=resume)
         with deferred_interrupt() as interruption:
             if run.progress.step == 0 and config.eval_at_start:
                 run.evaluate()
-            while run.progress.step < run.steps:
+            while not run.is_over:
                 run.take_step()
-                is_last = run.progress.step == run.steps
-                if is_last or _is_due(run.progress.step, config.eval_every):
+                if _is_due(run.progress.step, config.eval_every):
                     run.evaluate()
-                if interruption.is_requested and not is_last:
-                    reason = "interrupted"
+                if interruption.is_requested and not run.is_over:
+                    outcome = "interrupted"
                     raise Interrupted(run.saved_for_later())
-                if config.checkpoint_every and (
-                    is_last or _is_due(run.progress.step, config.checkpoint_every)
-                ):
+                if _is_due(run.progress.step, config.checkpoint_every):
                     run.save()
-            if run_dir is not None:
-                task.save_model(run_dir / "model")
-        reason = "finished"
+            run.finish()
+        outcome = "finished"
     except AccordError as error:
         run.save_after(error)
         raise
     finally:
-        run.end(reason)
-    return OptimizationResult(metrics=run.progress.metrics, steps=run.progress.step, stopped_reason=reason)
+        run.end(outcome)
+    return OptimizationResult(
+        metrics=run.progress.metrics,
+        steps=run.progress.step,
+        stopped_reason=run.progress.stopped_reason or "finished",
+    )
 
 
 class _Run:
@@ -130,6 +131,7 @@ class _Run:
         self.optimizer = build_optimizer(self.named, config)
         self.device = self.named[0][1].device
         self.progress = Progress()
+        self._saved: Progress | None = None
         self.identity: dict[str, str] = {}
         self.observers = list(observers)
         if run_dir is not None:
@@ -151,11 +153,17 @@ class _Run:
                 newest, identity=self.identity, named=self.named, optimizer=self.optimizer
             )
             self.task.load_state_dict(state)
+            self._saved = dataclasses.replace(self.progress)
         start = RunStart(
             name=self.task.name, steps=self.steps, first_step=self.progress.step, run_dir=self.run_dir
         )
         for observer in self.observers:
             observer.on_start(start)
+
+    @property
+    def is_over(self) -> bool:
+        """True when all steps are done, or the task has ended the run."""
+        return self.progress.step >= self.steps or bool(self.progress.stopped_reason)
 
     def take_step(self) -> None:
         """One update: every share backward, clip, step; a non-finite one is skipped and counted."""
@@ -165,7 +173,11 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with self._seeded("step", step):
-            update = self.task.next_update(step)
+            try:
+                update = self.task.next_update(step)
+            except StopRun as stop:
+                self.progress.stopped_reason = str(stop)
+                return
             shares: list[LossPart] = []
             for micro_batch in update.micro_batches:
                 with autocast(self.config.precision, self.device):
@@ -200,9 +212,12 @@ class _Run:
         self._count_skipped(is_skipped, loss, norm)
 
     def evaluate(self) -> None:
-        """Ask the task for its held-out metrics and report them, if there are any."""
+        """Ask the task for its held-out metrics and report them, if there are any; once a step."""
         started = time.perf_counter()
         step = self.progress.step
+        if self.progress.evaluated_step == step:
+            return
+        self.progress.evaluated_step = step
         with self._seeded("evaluation", step), torch.no_grad(), autocast(self.config.precision, self.device):
             metrics = self.task.evaluate(step)
         if not metrics:
@@ -213,9 +228,19 @@ class _Run:
         for observer in self.observers:
             observer.on_eval(report)
 
-    def save(self) -> Path:
-        """Write a checkpoint of this step."""
-        assert self.run_dir is not None
+    def finish(self) -> None:
+        """The last evaluation, checkpoint and the model."""
+        self.evaluate()
+        if self.config.checkpoint_every and self._saved != self.progress:
+            self.save()
+        if self.run_dir is not None:
+            self.task.save_model(self.run_dir / "model")
+
+    def save(self) -> Path | None:
+        """Write a checkpoint of this step where the run has a folder."""
+        if self.run_dir is None:
+            return None
+        self._saved = dataclasses.replace(self.progress)
         return save_checkpoint(
             self.run_dir / "checkpoints",
             identity=self.identity,
@@ -229,9 +254,10 @@ class _Run:
     def saved_for_later(self) -> str:
         """Save where there is a folder; what to tell the user who stopped the run."""
         done = f"{self.task.name} stopped after step {self.progress.step} of {self.steps}"
-        if self.run_dir is None:
+        saved = self.save()
+        if saved is None:
             return f"{done}; nothing was saved, because the run has no folder (run_dir)."
-        return f"{done}; saved {self.save()}. Run the same command with --resume (resume=True) to go on."
+        return f"{done}; saved {saved}. Run the same command with --resume (resume=True) to go on."
 
     def save_after(self, error: AccordError) -> None:
         """Keep the finished steps when the task failed: a reward that raised costs one step, not the run."""

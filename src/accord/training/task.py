@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from accord.domain import AccordError
+
 
 @dataclass(frozen=True)
 class Update:
@@ -30,6 +32,14 @@ class LossPart:
     """Shares as well, summed over the update's micro-batches. Tensors may carry a graph; it is dropped."""
 
 
+class StopRun(AccordError):
+    """Raised by `Task.next_update` to end the run before its last step; the message is the reason.
+
+    The run then ends as a finished one does: evaluation, checkpoint, model. That a KL
+    budget is spent is a result, so the loop catches it and nobody else sees it.
+    """
+
+
 class Task(Protocol):
     """One stage (SFT, reward model, policy optimization) as the loop sees it.
 
@@ -50,7 +60,7 @@ class Task(Protocol):
         ...
 
     def next_update(self, step: int) -> Update:
-        """The update after `step` finished ones; called outside autocast and with gradients enabled."""
+        """The update after `step` finished ones; called outside autocast. May raise StopRun."""
         ...
 
     def loss(self, micro_batch: Any) -> LossPart:
