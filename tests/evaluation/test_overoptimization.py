@@ -55,10 +55,16 @@ def test_falling_together_is_not_gaming():
     assert run([0.0, 1.0, 0.2], [0.0, 1.0, 0.2]).gaming is Gaming.NOT_SEEN
 
 
-def test_flat_gold_with_noise_is_seldom_called_gaming():
-    # the peak is chosen on other prompts than it is measured on, so the 2.5 % of the interval is what errs
-    verdicts = [run([0.0] * 8, range(8), noise=1.0, seed=seed).gaming for seed in range(24)]
-    assert sum(verdict is Gaming.STARTED for verdict in verdicts) <= 3
+def test_flat_gold_with_noise_is_not_called_gaming():
+    # Choosing the peak on the prompts it is measured on would expect a fall of E[max of 8] - 0
+    # = 1.42 / sqrt(80) = 0.16 where there is none; choosing it on the others expects 0.
+    results = [run([0.0] * 8, range(8), noise=1.0, seed=seed) for seed in range(24)]
+    honest = np.array([result.gold_after_peak.value for result in results])
+    naive = np.array([result.points[-1].gold.value - result.peak.gold.value for result in results])
+    error = honest.std(ddof=1) / np.sqrt(len(honest))
+    assert abs(honest.mean()) < 2.5 * error
+    assert naive.mean() < -2.5 * error
+    assert sum(result.gaming is Gaming.STARTED for result in results) <= 3  # 2.5 % expected
 
 
 def test_one_prompt_never_decides():
