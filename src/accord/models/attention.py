@@ -17,8 +17,14 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from accord.domain.errors import ModelError
+
 RAGGED_ATTENTION = "accord_ragged"
 """Name under which the implementation is known to transformers."""
+
+
+CHANGES_SCORES = ("softcap", "s_aux", "position_bias", "dropout")
+"""Arguments of a family that the parts do not honor; a guard behind the list of covered families."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,9 @@ def ragged_attention_forward(
     """What transformers calls in each layer: query [1, H, T, d], key and value [1, Hkv, T, d]."""
     if ragged_layout is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+    unknown = [name for name in CHANGES_SCORES if kwargs.get(name)]
+    if unknown:
+        raise ModelError(f"{type(module).__name__} wants {', '.join(unknown)} in its scores; run it padded")
     return ragged_attention(query, key, value, ragged_layout, scale=scaling), None
 
 

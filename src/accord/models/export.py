@@ -22,7 +22,7 @@ def save_model(model: LanguageModel, folder: str | Path, *, merge: bool = True) 
     A folder that holds a model is replaced; one that holds anything else is refused.
     """
     target = Path(folder).expanduser()
-    _refuse_foreign(target)
+    refuse_foreign_folder(target)
     with atomic_folder(target) as temporary, without_progress_bars():
         if isinstance(model.network, PeftModel) and not merge:
             _save_adapter(model, model.network, temporary)
@@ -54,7 +54,7 @@ def _sort_targets(path: Path) -> None:
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _refuse_foreign(target: Path) -> None:
+def refuse_foreign_folder(target: Path) -> None:
     """Replacing a folder removes what it held; that must be a model."""
     if not target.exists():
         return

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from accord.domain.errors import DataError, ModelError
 from accord.models.attention import RAGGED_ATTENTION, AttentionLayout, register_ragged_attention
 from accord.models.language_model import LanguageModel
+from accord.models.layers import decoder_layers
 
 COVERED_FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma3_text", "smollm3"})
 """`config.model_type` of the decoders whose attention goes through the ragged kernel, each with
@@ -271,15 +272,16 @@ def frozen_layers(model: LanguageModel | nn.Module) -> int:
     body = body_of(model)
     if any(weight.requires_grad for weight in body.get_input_embeddings().parameters()):
         return 0
-    layers = list(cast(nn.ModuleList, body.layers))
-    trained = [
-        i for i, layer in enumerate(layers) if any(weight.requires_grad for weight in layer.parameters())
-    ]
-    return min(trained, default=len(layers))
+    layers = decoder_layers(body)
+    for i, layer in enumerate(layers):
+        if any(weight.requires_grad for weight in layer.parameters()):
+            return i
+    return len(layers)
 
 
-def can_split(body: PreTrainedModel, batch: Ragged) -> bool:
-    """Whether `trunk_states` works for this body and batch."""
+def can_split(model: LanguageModel | nn.Module, batch: Ragged) -> bool:
+    """Whether `trunk_states` works for this model and batch."""
+    body = body_of(model)
     return body.config.model_type in SPLITTABLE_FAMILIES and runs_ragged(body, batch)
 
 
@@ -320,7 +322,7 @@ def _stack(body: PreTrainedModel, layers: slice, *, has_norm: bool) -> PreTraine
     """The same modules with a part of the layers: shares all parameters, copies none."""
     view = copy.copy(body)
     view._modules = dict(body._modules)
-    view._modules["layers"] = nn.ModuleList(list(cast(nn.ModuleList, body.layers))[layers])
+    view._modules["layers"] = nn.ModuleList(list(decoder_layers(body))[layers])
     if not has_norm:
         view._modules["norm"] = nn.Identity()
     return view

@@ -8,7 +8,6 @@ import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -20,7 +19,9 @@ from accord.domain.files import atomic_folder
 from accord.domain.messages import Prompt
 from accord.models.batching import plan_micro_batches
 from accord.models.chat import ChatTokenizer
+from accord.models.export import refuse_foreign_folder
 from accord.models.language_model import LanguageModel
+from accord.models.layers import decoder_layers
 from accord.models.ragged import (
     PackedCompletions,
     TrunkStates,
@@ -28,6 +29,7 @@ from accord.models.ragged import (
     hidden_states,
     prompt_completion_batch,
 )
+from accord.models.silence import without_progress_bars
 
 REWARD_FILE = "accord_reward.json"
 DEFAULT_BATCH_TOKENS = 4096
@@ -183,10 +185,14 @@ def _frozen_weights(body: PreTrainedModel, trainable_layers: int | None) -> set[
     has_adapter = any(isinstance(module, BaseTunerLayer) for module in body.modules())
     if trainable_layers is None:
         return {id(weight) for weight in body.parameters() if has_adapter and not weight.requires_grad}
-    layers = list(cast(nn.ModuleList, body.layers))
+    layers = decoder_layers(body)
     if not 0 <= trainable_layers <= len(layers):
-        raise ModelError(f"trainable_layers is {trainable_layers}; the model has {len(layers)} layers")
-    top = [*layers[len(layers) - trainable_layers :], cast(nn.Module, body.norm)] if trainable_layers else []
+        raise ModelError(
+            f"trainable_layers is {trainable_layers}; expected 0 to {len(layers)} for this model"
+        )
+    children = list(body.children())
+    above = children[children.index(layers) + 1 :] if trainable_layers else []
+    top = [*list(layers)[len(layers) - trainable_layers :], *above]
     trained = {id(weight) for module in top for weight in module.parameters()}
     if has_adapter:
         trained = {id(weight) for weight in body.parameters() if weight.requires_grad} & trained
@@ -215,7 +221,8 @@ def save_reward_model(model: RewardModel, folder: str | Path) -> None:
     hf_tokenizer = copy.deepcopy(tokenizer.hf)
     hf_tokenizer.pad_token = hf_tokenizer.convert_ids_to_tokens(tokenizer.pad_id)
     facts = {"format": 1, "name": model.name, "offset": float(model.offset), "scale": float(model.scale)}
-    with atomic_folder(folder) as target:
+    refuse_foreign_folder(Path(folder))
+    with atomic_folder(folder) as target, without_progress_bars():
         classifier.save_pretrained(target)
         hf_tokenizer.save_pretrained(target)
         (target / REWARD_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -239,7 +246,10 @@ def load_reward_model(
     path = Path(folder)
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} holds no config.json; expected a reward model folder")
-    classifier = AutoModelForSequenceClassification.from_pretrained(path, dtype=dtype, local_files_only=True)
+    with without_progress_bars():
+        classifier = AutoModelForSequenceClassification.from_pretrained(
+            path, dtype=dtype, local_files_only=True
+        )
     if classifier.config.num_labels != 1:
         raise ModelError(f"{path} has {classifier.config.num_labels} labels; a reward model has one")
     tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(path, local_files_only=True), name=path.name)
