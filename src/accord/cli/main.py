@@ -45,6 +45,11 @@ COMMANDS = (
         attribute="run",
     ),
     LazyCommand(
+        name="train",
+        summary="Train on files: supervised fine-tuning, a reward model, or a policy by RLOO.",
+        module="accord.cli.train",
+    ),
+    LazyCommand(
         name="data",
         summary="Look at, convert and split files of records.",
         module="accord.cli.data",

@@ -39,7 +39,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for i, column in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+        # The first column names the row and is there to be copied: it stays in one piece.
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold", no_wrap=i == 0)
     for row in rows:
         table.add_row(*(Text(format_cell(cell)) for cell in row))
     console.print(table, width=None if console.is_terminal else PLAIN_WIDTH)
