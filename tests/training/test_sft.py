@@ -3,9 +3,11 @@
 import dataclasses
 
 import pytest
+import safetensors.torch
 import torch
 
 from accord.domain import ConfigError, DataError, Demonstration, Interrupted, Prompt, Streams
+from accord.models.adapters import LoraConfig, add_adapter
 from accord.models.chat import ChatTokenizer
 from accord.models.tiny import tiny_model
 from accord.training import OptimizationConfig, Recorder, SftConfig, train_sft
@@ -190,3 +192,35 @@ def test_wrong_settings_are_all_named():
     with pytest.raises(ConfigError, match="2 problems") as caught:
         SftConfig(epochs=0, batch_size=0)
     assert [problem.split()[0] for problem in caught.value.problems] == ["epochs", "batch_size"]
+
+
+def test_trap_46_dropout_draws_the_same_after_a_resume(demonstrations, tmp_path, press_ctrl_c_at):
+    def adapted():
+        return add_adapter(tiny_model(), LoraConfig(rank=4, dropout=0.5))
+
+    settings = config(epochs=2)
+    whole, parted, resumed = adapted(), adapted(), adapted()
+    train_sft(whole, demonstrations, settings, run_dir=tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train_sft(
+            parted, demonstrations, settings, run_dir=tmp_path / "parted", observers=[press_ctrl_c_at(2)]
+        )
+    train_sft(resumed, demonstrations, settings, run_dir=tmp_path / "parted", resume=True)
+    assert resumed.version == whole.version != adapted().version
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(99)  # the caller's generator has no say
+        again = adapted()
+        train_sft(again, demonstrations, settings)
+    assert again.version == whole.version
+    checkpoint = safetensors.torch.load_file(
+        tmp_path / "parted" / "checkpoints" / "step-00000002" / "weights.safetensors"
+    )
+    assert all("lora" in name for name in checkpoint)  # the frozen base is not in it
+    start = dict(adapted().network.named_parameters())
+    for name, weight in whole.network.named_parameters():
+        assert weight.requires_grad or torch.equal(weight, start[name]), name
+
+
+def test_training_leaves_the_model_in_evaluation_mode(tiny, demonstrations):
+    train_sft(tiny, demonstrations, config())
+    assert not any(module.training for module in tiny.network.modules())

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from accord.domain import AccordError, ConfigError, Interrupted, Streams, TrainingError
+from accord.training.accumulation import accumulate
 from accord.training.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
 from accord.training.interruption import deferred_interrupt
 from accord.training.memory import read_memory
@@ -178,16 +178,9 @@ class _Run:
             except StopRun as stop:
                 self.progress.stopped_reason = str(stop)
                 return
-            shares: list[LossPart] = []
-            for micro_batch in update.micro_batches:
-                with autocast(self.config.precision, self.device):
-                    part = self.task.loss(micro_batch)
-                if part.loss.requires_grad:
-                    part.loss.backward()
-                shares.append(_detached(part))
-        loss = _total([share.loss for share in shares])
+            learned = accumulate(self.task, update, precision=self.config.precision, device=self.device)
         norm = clip_gradients([parameter for _, parameter in self.named], self.config.max_grad_norm).item()
-        is_skipped = not (math.isfinite(loss) and math.isfinite(norm))
+        is_skipped = not (math.isfinite(learned.loss) and math.isfinite(norm))
         if not is_skipped:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -196,8 +189,8 @@ class _Run:
         self._report(
             {
                 **update.metrics,
-                **_summed(shares),
-                f"{self.task.name}/loss": loss,
+                **learned.metrics,
+                f"{self.task.name}/loss": learned.loss,
                 "optim/grad_norm": norm,
                 "optim/lr": rate,
                 "optim/skipped": float(is_skipped),
@@ -209,7 +202,7 @@ class _Run:
             tokens=update.tokens,
             seconds=seconds,
         )
-        self._count_skipped(is_skipped, loss, norm)
+        self._count_skipped(is_skipped, learned.loss, norm)
 
     def evaluate(self) -> None:
         """Ask the task for its held-out metrics and report them, if there are any; once a step."""
@@ -315,26 +308,3 @@ class _Run:
 
 def _is_due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def _detached(part: LossPart) -> LossPart:
-    """The numbers without the graph, still on the device: reading them would wait for it."""
-    metrics = {
-        key: value.detach() if isinstance(value, Tensor) else value for key, value in part.metrics.items()
-    }
-    return LossPart(part.loss.detach(), metrics)
-
-
-def _total(values: Sequence[Tensor | float]) -> float:
-    return math.fsum(float(value) for value in values) if _all_finite(values) else math.nan
-
-
-def _all_finite(values: Sequence[Tensor | float]) -> bool:
-    return all(math.isfinite(float(value)) for value in values)
-
-
-def _summed(shares: Sequence[LossPart]) -> dict[str, float]:
-    names = dict.fromkeys(name for share in shares for name in share.metrics)
-    return {
-        name: _total([share.metrics[name] for share in shares if name in share.metrics]) for name in names
-    }
