@@ -57,6 +57,18 @@ def test_every_equation_names_a_file_and_a_test_that_exist():
                 )
 
 
+def test_traps_page_and_trap_tests_agree():
+    tested = {
+        int(number)
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for number in re.findall(r"def test_trap_(\d+)_", file.read_text(encoding="utf-8"))
+    }
+    listed = {
+        int(number) for number in re.findall(r"^\| (\d+) \|", (DOCS / "traps.md").read_text(), re.MULTILINE)
+    }
+    assert tested == listed
+
+
 def test_readme_tree_names_rooms_that_exist():
     tree = code_blocks((ROOT / "README.md").read_text(encoding="utf-8"), "text")[0]
     rooms = set(re.findall(r"^  (\w+)/ ", tree, re.MULTILINE))
