@@ -1,6 +1,7 @@
 """The tensor wing's ground: what a model is."""
 
 from accord.models.adapters import LoraConfig
+from accord.models.allocator import keep_freed_memory
 from accord.models.batching import plan_micro_batches
 from accord.models.chat import ChatTokenizer, TokenizedExample
 from accord.models.export import save_model
@@ -40,6 +41,7 @@ __all__ = [
     "frozen_copy",
     "frozen_layers",
     "hidden_states",
+    "keep_freed_memory",
     "load_model",
     "load_reward_model",
     "plan_micro_batches",

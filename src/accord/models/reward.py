@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from accord.domain.errors import ModelError
 from accord.domain.files import atomic_folder
@@ -246,12 +247,21 @@ def load_reward_model(
     path = Path(folder)
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} holds no config.json; expected a reward model folder")
-    with without_progress_bars():
-        classifier = AutoModelForSequenceClassification.from_pretrained(
-            path, dtype=dtype, local_files_only=True
+    config = AutoConfig.from_pretrained(path, local_files_only=True)
+    if config.num_labels != 1:
+        raise ModelError(f"{path} has {config.num_labels} labels; a reward model has one")
+    try:
+        with without_progress_bars():
+            classifier, info = AutoModelForSequenceClassification.from_pretrained(
+                path, dtype=dtype, local_files_only=True, output_loading_info=True
+            )
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise ModelError(f"{path} does not load as a reward model: {error}") from error
+    if info["missing_keys"]:
+        raise ModelError(
+            f"{path} lacks weights of a reward model ({', '.join(sorted(info['missing_keys'])[:3])}); "
+            "is it a language model? Train a reward model from it"
         )
-    if classifier.config.num_labels != 1:
-        raise ModelError(f"{path} has {classifier.config.num_labels} labels; a reward model has one")
     tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(path, local_files_only=True), name=path.name)
     facts_path = path / REWARD_FILE
     facts = json.loads(facts_path.read_text(encoding="utf-8")) if facts_path.is_file() else {}
