@@ -3,7 +3,7 @@
 from accord.rollouts.generate import GenerateSampler
 from accord.rollouts.model_reward import ModelReward
 from accord.rollouts.native import NativeSampler
-from accord.rollouts.reward_loading import load_reward
+from accord.rollouts.reward_loading import RewardLike, as_reward, load_reward
 from accord.rollouts.rewards import FunctionReward, MissingEosConfig, Reward, RewardScores, WeightedReward
 from accord.rollouts.sampler import Sampler, SamplingConfig
 from accord.rollouts.scripted import ScriptedSampler
@@ -15,10 +15,12 @@ __all__ = [
     "ModelReward",
     "NativeSampler",
     "Reward",
+    "RewardLike",
     "RewardScores",
     "Sampler",
     "SamplingConfig",
     "ScriptedSampler",
     "WeightedReward",
+    "as_reward",
     "load_reward",
 ]

@@ -59,11 +59,23 @@ class NativeSampler:
         self, prompts: Sequence[Prompt], *, group: int = 1, config: SamplingConfig, streams: Streams
     ) -> list[list[Completion]]:
         """`group` completions for each prompt, in the order of the prompts."""
-        tokenizer = self.model.tokenizer
-        prompt_ids = [tokenizer.prompt_ids(prompt) for prompt in prompts]
+        prompt_ids = [self.model.tokenizer.prompt_ids(prompt) for prompt in prompts]
         check_request(prompt_ids, group=group, config=config, context_tokens=self.model.context_tokens)
         if not prompts:
             return []
+        # Under the caller's autocast the fp32 products of the fast path would turn bf16.
+        with torch.autocast(self.model.device.type, enabled=False):
+            return self._sample(prompts, prompt_ids, group, config, streams)
+
+    def _sample(
+        self,
+        prompts: Sequence[Prompt],
+        prompt_ids: list[list[int]],
+        group: int,
+        config: SamplingConfig,
+        streams: Streams,
+    ) -> list[list[Completion]]:
+        tokenizer = self.model.tokenizer
         decoder = self._refresh()
         uniforms = row_uniforms(prompts, group=group, count=config.max_tokens, streams=streams)
         rows: dict[int, _Row] = {}

@@ -42,9 +42,9 @@ def is_mergeable(linear: nn.Module) -> bool:
 
 def merged_weight(linear: Any) -> Tensor:
     """The weight [out, in] that the layer works with, adapters included unless they are off."""
-    if not isinstance(linear, LoraLayer):
-        return linear.weight
-    weight = linear.get_base_layer().weight
+    if not _is_adapted(linear):
+        return linear.weight  # type: ignore[no-any-return]
+    weight: Tensor = linear.get_base_layer().weight
     if linear.disable_adapters or linear.merged:
         return weight
     for name in linear.active_adapters:
@@ -62,7 +62,11 @@ def adapter_state(linear: nn.Module) -> str:
 
 def bias_of(linear: Any) -> Tensor | None:
     """The layer's bias, wherever the adapter keeps it."""
-    return linear.get_base_layer().bias if isinstance(linear, LoraLayer) else linear.bias
+    return linear.get_base_layer().bias if _is_adapted(linear) else linear.bias  # type: ignore[no-any-return]
+
+
+def _is_adapted(linear: nn.Module) -> bool:
+    return isinstance(linear, LoraLayer)
 
 
 class PackedLinear:

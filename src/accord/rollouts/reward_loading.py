@@ -6,10 +6,29 @@ from pathlib import Path
 from types import ModuleType
 
 from accord.domain.errors import RewardError
+from accord.models.reward import RewardModel
 from accord.rollouts.model_reward import ModelReward
-from accord.rollouts.rewards import FunctionReward, Reward
+from accord.rollouts.rewards import FunctionReward, Reward, ScoreFunction
+
+RewardLike = Reward | RewardModel | ScoreFunction | str | Path
+"""All that may stand where a reward is asked for."""
 
 EXPECTED = 'expected "module:function", "file.py:function", or the folder of a reward model'
+
+
+def as_reward(source: RewardLike) -> Reward:
+    """A reward from a reward, a reward model, a function of (prompts, completions), or a name to load."""
+    if isinstance(source, RewardModel):
+        return ModelReward(source)
+    if isinstance(source, str | Path):
+        return load_reward(source)
+    if isinstance(source, Reward):
+        return source
+    if callable(source):
+        return FunctionReward(source)
+    raise RewardError(
+        f"{type(source).__name__} is no reward; expected a function, a reward model, or {EXPECTED}"
+    )
 
 
 def load_reward(spec: str | Path) -> Reward:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from accord.domain.errors import ConfigError, RewardError
 from accord.domain.messages import Completion, Prompt
@@ -25,6 +25,7 @@ class RewardScores:
     """Named ingredients before weighting, for the logs; empty when there is only one."""
 
 
+@runtime_checkable
 class Reward(Protocol):
     """Scores completions; prompt `i` belongs to completion `i`."""
 
@@ -42,7 +43,7 @@ class FunctionReward:
 
     def __init__(self, function: ScoreFunction, *, name: str | None = None):
         self.function = function
-        self.name: str = name or getattr(function, "__name__", type(function).__name__)
+        self.name = name if name is not None else str(getattr(function, "__name__", type(function).__name__))
 
     def score(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> RewardScores:
         """Call the function once for the whole batch and check what it returns."""

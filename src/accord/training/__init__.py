@@ -3,10 +3,13 @@
 from accord.training.loop import OptimizationResult, optimize
 from accord.training.metrics import METRICS, Metric, metrics_page
 from accord.training.observers import JsonlMetrics, ProgressBar, Recorder, TensorBoard, WandB
+from accord.training.online import OnlineResult, train_online
+from accord.training.online_config import OnlineConfig
 from accord.training.optimizer import OptimizationConfig
 from accord.training.precision import Precision, autocast, resolve_precision
 from accord.training.reports import EvalReport, Observer, RunStart, StepReport
 from accord.training.reward import RewardTrainingConfig, RewardTrainingResult, train_reward_model
+from accord.training.rloo import train_rloo
 from accord.training.sft import SftConfig, TrainingResult, train_sft
 from accord.training.task import LossPart, StopRun, Task, Update
 
@@ -17,6 +20,8 @@ __all__ = [
     "LossPart",
     "Metric",
     "Observer",
+    "OnlineConfig",
+    "OnlineResult",
     "OptimizationConfig",
     "OptimizationResult",
     "Precision",
@@ -37,6 +42,8 @@ __all__ = [
     "metrics_page",
     "optimize",
     "resolve_precision",
+    "train_online",
     "train_reward_model",
+    "train_rloo",
     "train_sft",
 ]

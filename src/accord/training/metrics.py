@@ -131,7 +131,84 @@ REWARD_MODEL = (
     ),
 )
 
-ONLINE: tuple[Metric, ...] = ()
+ONLINE = (
+    Metric(
+        "policy/loss",
+        "reward",
+        "surrogate whose gradient is the policy gradient; its value says nothing about progress",
+        "the algorithm's aggregation over the update",
+    ),
+    Metric("policy/epoch", "passes", "passes over the prompts finished", "updates over updates a pass"),
+    Metric("reward/mean", "reward", "what the samples earned", "mean over completions, raw, before KL"),
+    Metric("reward/std", "reward", "spread of what they earned", "over completions, dividing by n"),
+    Metric(
+        "reward/equal_groups",
+        "share",
+        "prompts whose samples all earned the same, so that they teach nothing but KL",
+        "share of the update's groups, after the missing-EOS rule, scale and clip",
+    ),
+    Metric(
+        "reward/part/*", "reward", "a named part of a weighted reward", "mean over completions, unweighted"
+    ),
+    Metric(
+        "reward/total_mean",
+        "reward",
+        "what is maximized: reward after its rules less kl_coefficient times the log ratio",
+        "mean over completions",
+    ),
+    Metric(
+        "kl/k1",
+        "nats a completion",
+        "divergence of the policy from the reference",
+        "k1: log pi - log ref summed over tokens, mean over completions; unbiased, may be negative",
+    ),
+    Metric(
+        "kl/k3",
+        "nats a completion",
+        "the same, never negative and less noisy",
+        "k3: exp(-r) - 1 + r summed over tokens, mean over completions; unbiased",
+    ),
+    Metric("kl/per_token", "nats a token", "divergence by length", "k1, mean over completion tokens"),
+    Metric(
+        "entropy",
+        "nats a token",
+        "how undecided the policy is",
+        "exact over the vocabulary at the sampling temperature, mean over completion tokens",
+    ),
+    Metric("length/mean", "tokens", "length of the samples, EOS included", "mean over completions"),
+    Metric("eos/share", "share", "samples that the policy ended itself", "mean over completions"),
+    Metric(
+        "advantage/abs_mean", "reward", "size of the learning signal", "mean absolute value over completions"
+    ),
+    Metric(
+        "ratio/mean",
+        "-",
+        "probability under the policy over that under the old log-probs",
+        "mean over actions: completions for sequence losses, else tokens; 1 when taken against the learner",
+    ),
+    Metric("ratio/clipped", "share", "actions whose gradient the clip took away", "mean over actions"),
+    Metric(
+        "sampler/logprob_gap",
+        "nats a token",
+        "difference of the log-probs drawn under and the learner's for the same weights",
+        "mean absolute value over completion tokens",
+    ),
+    Metric("sampler/tokens_per_s", "tokens/s", "speed of sampling", "sampled tokens over time/sample_s"),
+    Metric("time/sample_s", "s", "sampling", "wall time"),
+    Metric("time/reward_s", "s", "scoring by the reward", "wall time"),
+    Metric("time/reference_s", "s", "packing and the reference's log-probs", "wall time"),
+    Metric(
+        "policy/eval_reward",
+        "reward",
+        "what samples for held-out prompts earn",
+        "mean of one sample a prompt, drawn by the same numbers at each evaluation",
+    ),
+    Metric(
+        "policy/eval_kl", "nats a completion", "divergence on the same samples", "k1, mean over completions"
+    ),
+    Metric("policy/eval_length", "tokens", "length of the same samples", "mean over completions"),
+    Metric("policy/eval_eos", "share", "of the same samples, those the policy ended itself", "mean"),
+)
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (*OPTIMIZATION, *SFT, *REWARD_MODEL, *ONLINE)}
 """The registry; a name that is not here must not be logged."""

@@ -1,0 +1,54 @@
+"""RLOO (Ahmadian et al. 2024, "Back to Basics", 2402.14740): REINFORCE with the group as its own baseline.
+
+The whole completion is one action; its total reward is reward - beta * (log pi - log ref); its
+baseline is the mean total of the other samples of the prompt. All of it is `train_online` with
+`rloo` advantages and the sequence-level loss.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from accord.domain import Prompt, Streams
+from accord.models.language_model import LanguageModel
+from accord.rollouts.reward_loading import RewardLike
+from accord.rollouts.sampler import Sampler
+from accord.training.objectives.advantages import rloo
+from accord.training.objectives.policy import sequence_policy_loss
+from accord.training.online import OnlineResult, train_online
+from accord.training.online_config import OnlineConfig
+from accord.training.reports import Observer
+
+
+def train_rloo(
+    model: LanguageModel,
+    prompts: Sequence[Prompt],
+    reward: RewardLike,
+    config: OnlineConfig | None = None,
+    *,
+    sampler: Sampler | None = None,
+    reference: LanguageModel | None = None,
+    eval_prompts: Sequence[Prompt] = (),
+    run_dir: Path | None = None,
+    observers: Sequence[Observer] = (),
+    resume: bool = False,
+    streams: Streams | None = None,
+) -> OnlineResult:
+    """Optimize `model` in place against `reward` by RLOO; the arguments are those of `train_online`."""
+    settings = config if config is not None else OnlineConfig()
+    return train_online(
+        model,
+        prompts,
+        reward,
+        settings,
+        advantage=rloo,
+        objective=partial(sequence_policy_loss, clip=settings.clip),
+        algorithm="rloo",
+        sampler=sampler,
+        reference=reference,
+        eval_prompts=eval_prompts,
+        run_dir=run_dir,
+        observers=observers,
+        resume=resume,
+        streams=streams,
+    )
