@@ -15,7 +15,8 @@ def quickstart(
     ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Every draw of the run comes from it.")] = 0,
     resume: Annotated[
-        str | None, typer.Option("--resume", help="Go on with a stopped run: its id, or `latest`.", show_default=False)
+        str | None,
+        typer.Option("--resume", help="Go on with a stopped run: its id, or `latest`.", show_default=False),
     ] = None,
     overrides: SetOption = None,
     is_opened: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,

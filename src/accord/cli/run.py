@@ -25,9 +25,12 @@ def run(
     overrides: SetOption = None,
     name: Annotated[str, typer.Option("--name", help="Id of the run; else kind and time.")] = "",
     resume: Annotated[
-        str | None, typer.Option("--resume", help="Go on with a stopped run: its id, or `latest`.", show_default=False)
+        str | None,
+        typer.Option("--resume", help="Go on with a stopped run: its id, or `latest`.", show_default=False),
     ] = None,
-    is_dry: Annotated[bool, typer.Option("--dry-run", help="Check the config and print it; run nothing.")] = False,
+    is_dry: Annotated[
+        bool, typer.Option("--dry-run", help="Check the config and print it; run nothing.")
+    ] = False,
     is_opened: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,

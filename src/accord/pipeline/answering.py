@@ -96,7 +96,9 @@ class Examiner:
         tastes = (
             ()
             if self.taste is None
-            else [self.taste.judge(prompt, answer) for prompt, answer in zip(prompts, completions, strict=True)]
+            else [
+                self.taste.judge(prompt, answer) for prompt, answer in zip(prompts, completions, strict=True)
+            ]
         )
         return AnswerSet(
             name=name,
@@ -128,7 +130,9 @@ def completion_logprobs(
         packed = prompt_completion_batch([(rows[i][0], [rows[i][1]]) for i in batch]).to(model.device)
         with autocast("auto", model.device):
             hidden = hidden_states(model, packed.ragged)[packed.predictor_index]
-            values = token_logprobs(hidden, model.head_weight, packed.targets, temperature=temperature).logprobs
+            values = token_logprobs(
+                hidden, model.head_weight, packed.targets, temperature=temperature
+            ).logprobs
         sums = sequence_sum(values, packed.sequence_index, packed.n_completions)
         for row, total in zip(batch, sums.tolist(), strict=True):
             totals[row] = total

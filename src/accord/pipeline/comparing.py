@@ -168,9 +168,7 @@ def _true_totals(
     }
 
 
-def _truth_note(
-    pairs: Sequence[Preference], true_totals: dict[tuple[str, str], float], method: str
-) -> str:
+def _truth_note(pairs: Sequence[Preference], true_totals: dict[tuple[str, str], float], method: str) -> str:
     """How often the consensus side is the truly better one: possible only because the truth is known."""
     gaps = [
         true_totals[pair.prompt.id, pair.chosen] - true_totals[pair.prompt.id, pair.rejected]

@@ -30,7 +30,7 @@ class SupportTaskConfig:
 
     type: Literal["support"] = "support"
     """Tells the task kinds apart."""
-    compared_prompts: int = 240
+    compared_prompts: int = 200
     """Training prompts whose sampled answers are compared."""
     heldout_prompts: int = 96
     """Prompts no stage trains on: reward-model accuracy and win rate are measured there."""

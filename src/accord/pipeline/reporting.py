@@ -126,13 +126,20 @@ def stage_lines(record: StageRecord) -> list[str]:
     """What a finished stage bought, for the terminal."""
     facts, metrics = record.facts, record.facts.get("metrics", {})
     if record.name == "sft" and metrics:
-        return [f"loss {metrics['sft/loss']:.3f} after {facts['steps']} steps on {facts['demonstrations']} demonstrations"]
+        return [
+            f"loss {metrics['sft/loss']:.3f} after {facts['steps']} steps on {facts['demonstrations']} demonstrations"
+        ]
     if record.name == "compare":
         return list(facts.get("lines", ()))
     if record.name == "reward" and metrics:
         accuracy = metrics.get("reward/eval_accuracy")
-        held = "" if accuracy is None else f", {accuracy:.0%} right on {facts['heldout_pairs']} held-out pairs"
-        return [f"loss {metrics['reward/loss']:.3f} after {facts['steps']} steps{held}", *facts.get("warnings", ())]
+        held = (
+            "" if accuracy is None else f", {accuracy:.0%} right on {facts['heldout_pairs']} held-out pairs"
+        )
+        return [
+            f"loss {metrics['reward/loss']:.3f} after {facts['steps']} steps{held}",
+            *facts.get("warnings", ()),
+        ]
     if record.name == "policy" and metrics:
         return [
             f"reward {metrics['reward/mean']:.2f}, KL {metrics['kl/k1']:.2f} nats, "
@@ -175,7 +182,9 @@ def _length_correlation(findings: Findings) -> Estimate:
     rows = [
         (reward, length, prompt_id)
         for answers in findings.answers
-        for reward, length, prompt_id in zip(answers.rewards, answers.lengths, answers.prompt_ids, strict=True)
+        for reward, length, prompt_id in zip(
+            answers.rewards, answers.lengths, answers.prompt_ids, strict=True
+        )
     ]
     rewards, lengths, ids = zip(*rows, strict=True)
     return within_prompt_correlation(rewards, lengths, ids)
@@ -188,7 +197,9 @@ def _win_rates(findings: Findings) -> dict[tuple[str, str], NamedWinRate]:
         met += [(sets[-1], sets[1]), (sets[1], sets[0])]
     return {
         (new.name, old.name): NamedWinRate(
-            label=f"{new.name} against {old.name}", win_rate=_compare(findings, new, old), judge=findings.judge
+            label=f"{new.name} against {old.name}",
+            win_rate=_compare(findings, new, old),
+            judge=findings.judge,
         )
         for new, old in met
     }
@@ -275,7 +286,11 @@ def _curves(stages_folder: Path) -> list[Curve]:
     for stage, wanted in CURVES.items():
         rows = _metric_rows(stages_folder / stage / "metrics.jsonl")
         for metric, name, y_label in wanted:
-            points = [(row["step"], row["metrics"][metric]) for row in rows if row["metrics"].get(metric) is not None]
+            points = [
+                (row["step"], row["metrics"][metric])
+                for row in rows
+                if row["metrics"].get(metric) is not None
+            ]
             if points:
                 x, y = zip(*points, strict=True)
                 curves.append(Curve(stage=STAGE_TITLES[stage], name=name, x=x, y=y, y_label=y_label))
@@ -283,7 +298,9 @@ def _curves(stages_folder: Path) -> list[Curve]:
 
 
 def _metric_rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    )
 
 
 def _samples(findings: Findings) -> list[Sample]:
@@ -307,7 +324,10 @@ def _samples(findings: Findings) -> list[Sample]:
         gain = findings.scores(findings.policy)[i] - findings.scores(findings.start)[i]
         samples.append(
             Sample(
-                prompt=prompt.text, answers=tuple(answers), gain=gain, domain=str(prompt.meta.get("domain", ""))
+                prompt=prompt.text,
+                answers=tuple(answers),
+                gain=gain,
+                domain=str(prompt.meta.get("domain", "")),
             )
         )
     return samples

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from accord.domain.errors import WorkspaceError
 from accord.domain.files import write_text_atomic
-from accord.evaluation import Lineage, Report, render_page, report_to_json
+from accord.evaluation import Lineage, Report, report_to_html, report_to_json
 from accord.pipeline.configuration import dump_config, load_config
 from accord.pipeline.memory import peak_memory_mb
 from accord.pipeline.narration import Narrator
@@ -76,7 +76,7 @@ def _carry_out(
 
     with run:
         report = run_spine(config, run.folder, narrator=narrator, lineage=lineage)
-        write_text_atomic(run.report_path, render_page(report))
+        write_text_atomic(run.report_path, report_to_html(report))
         write_text_atomic(run.report_path.with_suffix(".json"), report_to_json(report))
         run.add_artifact("report", run.report_path)
         run.add_artifact("model", run.model_folder)

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from accord.domain import Streams
-from accord.evaluation import Report, report_from_json, report_to_json
 from accord.domain.files import write_text_atomic
+from accord.evaluation import Report, report_from_json, report_to_json
 from accord.models import (
     LanguageModel,
     RewardModel,
@@ -27,12 +27,12 @@ from accord.models import (
 from accord.pipeline.answering import AnswerSet, Examiner, FrontierProbe, read_frontier
 from accord.pipeline.comparing import Comparisons, collect_comparisons, file_comparisons
 from accord.pipeline.journal import Journal, StageRecord
-from accord.pipeline.material import Material, gather_material
+from accord.pipeline.material import gather_material
 from accord.pipeline.narration import Narrator, SilentNarrator
 from accord.pipeline.plan import SpineConfig
 from accord.pipeline.reporting import Findings, build_report, stage_lines
 from accord.rollouts import ModelReward
-from accord.training import checkpoints_in, train_reward_model, train_rloo, train_sft
+from accord.training import train_reward_model, train_rloo, train_sft
 
 FRONTIER_PROBES = 5
 """Examinations of the policy on its way, the start and the end not counted together."""
@@ -79,7 +79,11 @@ class Spine:
         """Run one stage through the journal and tell the narrator."""
         was_done = self.journal.record(name) is not None
         self.narrator.stage_begins(name, what)
-        shared = {"seed": self.config.seed, "model": asdict(self.config.model), "task": asdict(self.config.task)}
+        shared = {
+            "seed": self.config.seed,
+            "model": asdict(self.config.model),
+            "task": asdict(self.config.task),
+        }
         record = self.journal.run(name, {**shared, "settings": settings}, work, after=after)
         self.narrator.stage_ends(name, record.seconds, stage_lines(record), was_done=was_done)
         return record
@@ -97,7 +101,7 @@ class Spine:
                 self.config.sft,
                 run_dir=folder,
                 observers=self.narrator.observers(),
-                resume=bool(checkpoints_in(folder)),
+                resume=_has_checkpoint(folder),
                 streams=self.streams.child("sft"),
             )
             return {
@@ -107,7 +111,11 @@ class Spine:
                 "metrics": dict(result.metrics),
             }
 
-        what = f"imitate {len(demonstrations)} demonstrations" if demonstrations else "no demonstrations, nothing to do"
+        what = (
+            f"imitate {len(demonstrations)} demonstrations"
+            if demonstrations
+            else "no demonstrations, nothing to do"
+        )
         is_done = self.journal.record("sft") is not None
         self._stage("sft", what, work, settings=asdict(self.config.sft))
         if demonstrations and (is_done or self.model.is_adapter):
@@ -152,7 +160,7 @@ class Spine:
                 normalization_demonstrations=list(self.material.demonstrations),
                 run_dir=folder,
                 observers=self.narrator.observers(),
-                resume=bool(checkpoints_in(folder)),
+                resume=_has_checkpoint(folder),
                 streams=self.streams.child("reward"),
             )
             trained.append(result.reward_model)
@@ -194,7 +202,7 @@ class Spine:
                 self.config.policy,
                 run_dir=folder,
                 observers=observers,
-                resume=bool(checkpoints_in(folder)),
+                resume=_has_checkpoint(folder),
                 streams=self.streams.child("policy"),
             )
             return {"steps": result.steps, "metrics": dict(result.metrics)}
@@ -266,6 +274,12 @@ class Spine:
         return self.model
 
 
+def _has_checkpoint(folder: Path) -> bool:
+    """Whether an interrupted training left something to go on from."""
+    checkpoints = folder / "checkpoints"
+    return checkpoints.is_dir() and any(checkpoints.iterdir())
+
+
 def run_spine(
     config: SpineConfig,
     folder: Path,
@@ -275,6 +289,3 @@ def run_spine(
 ) -> Report:
     """Run (or finish) one pass in `folder`; see `Spine`."""
     return Spine(config, folder, narrator or SilentNarrator()).run(lineage)
-
-
-__all__ = ["Material", "Spine", "run_spine"]

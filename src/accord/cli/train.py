@@ -1,0 +1,113 @@
+"""`accord train sft|reward|rloo`: one training from files. What it does is in `pipeline/jobs.py`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from accord.cli.render import print_json, print_text
+from accord.cli.run import SetOption
+from accord.cli.runs import JsonOption, WorkspaceOption, open_workspace
+
+app = typer.Typer(
+    help="Train on files: supervised fine-tuning, a reward model, or a policy by RLOO.", no_args_is_help=True
+)
+
+ConfigArgument = Annotated[
+    Path | None, typer.Argument(help="TOML file, see docs/configuration.md.", show_default=False)
+]
+NameOption = Annotated[str, typer.Option("--name", help="Id of the run; else kind and time.")]
+ResumeOption = Annotated[
+    str | None,
+    typer.Option("--resume", help="Go on with a stopped run: its id, or `latest`.", show_default=False),
+]
+DryOption = Annotated[bool, typer.Option("--dry-run", help="Check the config and print it; run nothing.")]
+
+
+@app.command("sft")
+def sft(
+    config: ConfigArgument = None,
+    overrides: SetOption = None,
+    name: NameOption = "",
+    resume: ResumeOption = None,
+    is_dry: DryOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fine-tune a model on demonstrations, with loss on the answers only.
+
+    Example:
+
+      accord train sft --set 'demonstrations=["demos.jsonl"]' --set model.name=smollm2
+    """
+    _train("sft", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+
+
+@app.command("reward")
+def reward(
+    config: ConfigArgument = None,
+    overrides: SetOption = None,
+    name: NameOption = "",
+    resume: ResumeOption = None,
+    is_dry: DryOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a reward model on comparisons.
+
+    Example:
+
+      accord train reward --set 'preferences=["pairs.jsonl"]' --set reward.epochs=1
+    """
+    _train("reward", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+
+
+@app.command("rloo")
+def rloo(
+    config: ConfigArgument = None,
+    overrides: SetOption = None,
+    name: NameOption = "",
+    resume: ResumeOption = None,
+    is_dry: DryOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Optimize a policy against a reward model folder or a Python function.
+
+    Example:
+
+      accord train rloo --set 'prompts=["prompts.jsonl"]' --set reward=my_rewards.py:brevity
+    """
+    _train("rloo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+
+
+def _train(
+    kind: str,
+    config: Path | None,
+    overrides: list[str] | None,
+    name: str,
+    resume: str | None,
+    workspace: Path | None,
+    *,
+    is_dry: bool,
+    as_json: bool,
+) -> None:
+    from accord.pipeline.configuration import dump_config, load_config
+    from accord.pipeline.jobs import KINDS, resume_job, start_job
+    from accord.training import ProgressBar
+
+    if resume is None:
+        job = load_config(KINDS[kind], config, overrides or [])
+        if is_dry:
+            print_text(dump_config(job))
+            return
+        run = start_job(
+            open_workspace(workspace), kind, job, name=name, command=sys.argv, observers=[ProgressBar()]
+        )
+    else:
+        run = resume_job(open_workspace(workspace), kind, resume, observers=[ProgressBar()])
+    if as_json:
+        print_json(run.record)
+    else:
+        print_text(f"{run.record.headline or 'done'}\nrun    {run.folder}\nmodel  {run.model_folder}")

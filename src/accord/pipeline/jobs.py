@@ -1,0 +1,166 @@
+"""Single trainings from files: one config, one run folder each; the whole pass is in `spine`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from accord.domain import Streams, WorkspaceError
+from accord.models import LanguageModel, load_model
+from accord.pipeline.configuration import load_config
+from accord.pipeline.plan import ModelConfig
+from accord.pipeline.provenance import collect_provenance
+from accord.pipeline.runs import Headline, Run
+from accord.pipeline.workspace import Workspace
+from accord.rollouts import load_reward
+from accord.store import read_demonstrations, read_preferences, read_prompts
+from accord.training import (
+    Observer,
+    OnlineConfig,
+    RewardTrainingConfig,
+    SftConfig,
+    train_reward_model,
+    train_rloo,
+    train_sft,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SftJob:
+    """Supervised fine-tuning on files of demonstrations."""
+
+    demonstrations: tuple[Path, ...]
+    """Files of demonstrations."""
+    eval_demonstrations: tuple[Path, ...] = ()
+    """Files whose loss is logged at each evaluation."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that starts."""
+    sft: SftConfig = field(default_factory=SftConfig)
+    """How it is trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardJob:
+    """A reward model from files of comparisons."""
+
+    preferences: tuple[Path, ...]
+    """Files of comparisons, judgments or preferences."""
+    eval_preferences: tuple[Path, ...] = ()
+    """Files of held-out comparisons; none holds out `reward.eval_share` of the prompts."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model it starts from."""
+    reward: RewardTrainingConfig = field(default_factory=RewardTrainingConfig)
+    """How it is trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyJob:
+    """Policy optimization by RLOO on files of prompts."""
+
+    prompts: tuple[Path, ...]
+    """Files of prompts."""
+    reward: str
+    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that starts."""
+    policy: OnlineConfig = field(default_factory=OnlineConfig)
+    """How it is optimized."""
+
+
+Job = SftJob | RewardJob | PolicyJob
+KINDS: Mapping[str, type[Job]] = {"sft": SftJob, "reward": RewardJob, "rloo": PolicyJob}
+HEADLINES = {"sft": "sft/loss", "reward": "reward/eval_accuracy", "rloo": "reward/mean"}
+
+
+def start_job(
+    workspace: Workspace,
+    kind: str,
+    job: Job,
+    *,
+    name: str = "",
+    command: Sequence[str] | None = None,
+    observers: Sequence[Observer] = (),
+) -> Run:
+    """Make a run for the job and carry it out; `kind` is one of `KINDS`."""
+    provenance = collect_provenance(seed=job.seed, inputs=_inputs(job))
+    run = workspace.create_run(kind, config=job, provenance=provenance, name=name, command=command)
+    return _carry_out(run, kind, job, observers, is_resumed=False)
+
+
+def resume_job(workspace: Workspace, kind: str, key: str, *, observers: Sequence[Observer] = ()) -> Run:
+    """Go on with a job that stopped, under the config it was started with."""
+    run = workspace.run(key)
+    record = run.record
+    if record.kind != kind:
+        raise WorkspaceError(
+            f"run '{run.id}' is a {record.kind} run, not {kind}; resume it with its own command."
+        )
+    if not record.status.is_resumable:
+        raise WorkspaceError(f"run '{run.id}' is {record.status}; only a stopped run can be resumed.")
+    job = load_config(KINDS[kind], run.config_path)
+    run.reopen()
+    return _carry_out(run, kind, job, observers, is_resumed=True)
+
+
+def _carry_out(run: Run, kind: str, job: Job, observers: Sequence[Observer], *, is_resumed: bool) -> Run:
+    with run:
+        if job.threads:
+            torch.set_num_threads(job.threads)
+        metrics = _train(job, run.folder, {"observers": observers, "resume": is_resumed})
+        run.add_artifact("model", run.model_folder)
+        headline = HEADLINES[kind]
+        run.finish(Headline(name=headline, value=metrics[headline]) if headline in metrics else None)
+    return run
+
+
+def _train(job: Job, folder: Path, shared: dict[str, Any]) -> Mapping[str, float]:
+    model = _load(job.model)
+    common = {**shared, "run_dir": folder, "streams": Streams(job.seed)}
+    match job:
+        case SftJob():
+            return train_sft(
+                model,
+                read_demonstrations(job.demonstrations),
+                job.sft,
+                eval_demonstrations=read_demonstrations(job.eval_demonstrations)
+                if job.eval_demonstrations
+                else (),
+                **common,
+            ).metrics
+        case RewardJob():
+            held = read_preferences(job.eval_preferences) if job.eval_preferences else None
+            return train_reward_model(
+                model, read_preferences(job.preferences), job.reward, eval_preferences=held, **common
+            ).metrics
+        case PolicyJob():
+            return train_rloo(
+                model, read_prompts(job.prompts), load_reward(job.reward), job.policy, **common
+            ).metrics
+
+
+def _load(config: ModelConfig) -> LanguageModel:
+    return load_model(config.name, lora=config.lora, trainable_layers=config.trainable_layers)
+
+
+def _inputs(job: Job) -> list[Path]:
+    match job:
+        case SftJob():
+            return [*job.demonstrations, *job.eval_demonstrations]
+        case RewardJob():
+            return [*job.preferences, *job.eval_preferences]
+        case PolicyJob():
+            return list(job.prompts)
