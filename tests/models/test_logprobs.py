@@ -84,8 +84,9 @@ def test_one_batch_equals_its_parts_bit_for_bit_within_a_tile():
 
 
 def test_statistics_are_fp32_over_a_large_vocabulary():
-    # trap 42: with bf16 products over 150,001 entries the log-probs are as near to fp64 as the bf16
-    # inputs and products allow (ours round log2(e) * x, so another draw of the same size); a log-sum-exp in bf16 would be off by 2^-8 * 12 = 0.05 on top
+    # trap 42: with bf16 products over 150,001 entries the log-probs are as near to fp64 as the bf16 inputs
+    # and products allow (ours round log2(e) * x, another draw of the same size); a log-sum-exp in bf16
+    # would be off by 2^-8 * 12 = 0.05 on top
     hidden, weight, targets = problem(64, 150_001, width=16, dtype=torch.float32, spread=0.25)
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         ours = token_logprobs(hidden, weight, targets, with_entropy=True)

@@ -15,7 +15,13 @@ from transformers import (
 from transformers.models.auto import AutoModelForCausalLM
 
 from accord.domain.errors import DataError, ModelError
-from accord.models.attention import AttentionLayout, AttentionPart, ragged_attention
+from accord.models.attention import (
+    AttentionLayout,
+    AttentionPart,
+    masked_attention,
+    ragged_attention,
+    ragged_attention_forward,
+)
 from accord.models.batching import plan_micro_batches
 from accord.models.language_model import LanguageModel
 from accord.models.ragged import (
@@ -146,6 +152,17 @@ def test_attention_dropout_runs_padded_in_training_only():
     assert not runs_ragged(body.train(), awkward_batch())
 
 
+@pytest.mark.parametrize("argument", [{"softcap": 50.0}, {"s_aux": torch.zeros(4)}, {"dropout": 0.1}])
+def test_attention_refuses_what_it_does_not_honor(argument):
+    body, batch = make_body(CONFIGS["llama"]), awkward_batch()
+    query = torch.zeros(1, 4, batch.n_tokens, 8)
+    attention = body.layers[0].self_attn
+    with pytest.raises(ModelError, match=f"wants {next(iter(argument))} in its scores"):
+        ragged_attention_forward(
+            attention, query, query, query, None, ragged_layout=batch.layout(), **argument
+        )
+
+
 def test_gradient_checkpointing_changes_no_bit():
     body, batch = make_body(CONFIGS["llama"]).train(), awkward_batch()
     plain = gradients(body, hidden_states(body, batch))
@@ -212,6 +229,22 @@ def test_attention_gradient_equals_finite_differences():
     layout = AttentionLayout.of((0, 2, 3), (2, 1, 3), ((), (0,), (0, 1)))
     tensors = [torch.randn(1, heads, 6, 4, dtype=torch.double, requires_grad=True) for heads in (4, 2, 2)]
     assert torch.autograd.gradcheck(lambda q, k, v: ragged_attention(q, k, v, layout), tensors)
+
+
+def test_parts_equal_one_masked_call_in_value_and_gradient():
+    layout = awkward_batch().layout()
+    generator = torch.Generator().manual_seed(0)
+    shape = (awkward_batch().n_tokens, 8)
+    tensors = [torch.randn(1, heads, *shape, generator=generator, requires_grad=True) for heads in (4, 2, 2)]
+    upstream = torch.randn(1, shape[0], 4, 8, generator=generator)
+    parts, masked = ragged_attention(*tensors, layout), masked_attention(*tensors, layout, scale=8**-0.5)
+    assert torch.allclose(parts, masked, atol=1e-6)
+    for own, other in zip(
+        torch.autograd.grad((parts * upstream).sum(), tensors),
+        torch.autograd.grad((masked * upstream).sum(), tensors),
+        strict=True,
+    ):
+        assert torch.allclose(own, other, atol=1e-5)
 
 
 def test_segments_say_where_they_lie():

@@ -23,8 +23,8 @@ RAGGED_ATTENTION = "accord_ragged"
 """Name under which the implementation is known to transformers."""
 
 
-CHANGES_SCORES = ("softcap", "s_aux", "position_bias", "dropout")
-"""Arguments of a family that the parts do not honor; a guard behind the list of covered families."""
+CHANGES_SCORES = ("softcap", "s_aux", "position_bias")
+"""Arguments, beside dropout, that the parts do not honor; a guard behind the list of covered families."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def ragged_attention_forward(
     """What transformers calls in each layer: query [1, H, T, d], key and value [1, Hkv, T, d]."""
     if ragged_layout is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
-    unknown = [name for name in CHANGES_SCORES if kwargs.get(name)]
+    unknown = [name for name in CHANGES_SCORES if kwargs.get(name) is not None]
+    unknown += ["dropout"] if kwargs.get("dropout") else []
     if unknown:
         raise ModelError(f"{type(module).__name__} wants {', '.join(unknown)} in its scores; run it padded")
     return ragged_attention(query, key, value, ragged_layout, scale=scaling), None
@@ -111,7 +112,7 @@ def ragged_attention(
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     if query.device.type != "cpu":
-        return _masked_attention(query, key, value, layout, scale)
+        return masked_attention(query, key, value, layout, scale=scale)
     exact = torch.float64 if query.dtype == torch.float64 else torch.float32
     output: Tensor = _PartwiseAttention.apply(query.to(exact), key.to(exact), value.to(exact), layout, scale)
     return output.to(value.dtype)
@@ -189,8 +190,8 @@ def _empty_rows(like: Tensor) -> Tensor:
     return like.new_empty(1, rows, heads, width).transpose(1, 2)
 
 
-def _masked_attention(
-    query: Tensor, key: Tensor, value: Tensor, layout: AttentionLayout, scale: float
+def masked_attention(
+    query: Tensor, key: Tensor, value: Tensor, layout: AttentionLayout, *, scale: float
 ) -> Tensor:
     """The same by one masked call over all pairs of rows, for devices without the partwise kernel."""
     n_rows = query.shape[2]
