@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from accord.cli.reference import all_modules, config_classes, field_docs, walk_commands
+from accord.cli.reference import all_modules, config_classes, field_docs, file_roots, walk_commands
 from accord.domain.errors import AccordError
 
 ROOT = Path(__file__).parents[1]
@@ -158,7 +158,7 @@ def test_every_exception_has_the_one_root(modules: list[ModuleType]):
 
 
 def test_every_config_is_frozen_and_each_field_explained(modules: list[ModuleType]):
-    kinds = config_classes()
+    kinds = [*config_classes(), *file_roots().values()]
     assert len(kinds) >= 5
     for kind in kinds:
         fields = set(kind.__dataclass_fields__)

@@ -58,29 +58,43 @@ def _walk(path: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def configuration_page() -> str:
     """`docs/configuration.md`: every key of every config, its type, default and meaning."""
-    from accord.pipeline.plan import SpineConfig
-
-    places = config_places(SpineConfig)
+    roots = file_roots()
     parts = [
         "# Configuration",
         "",
         "Generated from the config classes by `make docs`; a test keeps it fresh.",
         "",
-        "A run is described by one TOML file. Each table of the file is one class below, each key one field.",
+        "A command that takes a config reads one TOML file:",
+        "",
+        *(f"- `{command}`: [{kind.__name__}](#{kind.__name__.lower()})" for command, kind in roots.items()),
+        "",
+        "Each table of the file is one class below, each key one field.",
         "`--set a.b=c` changes one key on top of the file; `c` is a TOML value, a string needs no quotes.",
         "Keys left out keep their defaults. Where a field may be empty, the string `none` empties it.",
         "A field that takes one of several tables tells them apart by the key `type`.",
         "All problems of a config are reported together, and nothing runs before they are gone.",
         "Relative paths count from the folder the command is called in.",
     ]
-    kinds = config_classes()
-    for kind in sorted(kinds, key=lambda kind: (places.get(kind, ["~"])[0], kind.__name__)):
-        parts += ["", *_config_section(kind, places.get(kind, []))]
+    places: dict[type, list[str]] = {}
+    for kind in roots.values():
+        for found, where in config_places(kind).items():
+            places.setdefault(found, []).extend(where)
+    others = sorted(set(config_classes()) - set(roots.values()), key=lambda kind: kind.__name__)
+    for kind in [*roots.values(), *others]:
+        parts += ["", *_config_section(kind, sorted(set(places.get(kind, []))))]
     return "\n".join(parts) + "\n"
 
 
+def file_roots() -> dict[str, type]:
+    """Each command that reads a config file, and the class of the whole file."""
+    from accord.pipeline.jobs import KINDS
+    from accord.pipeline.plan import SpineConfig
+
+    return {"accord run": SpineConfig, **{f"accord train {name}": kind for name, kind in KINDS.items()}}
+
+
 def _config_section(kind: type, places: list[str]) -> list[str]:
-    where = ", ".join(f"`[{place}]`" if place else "the top of the file" for place in places)
+    where = ", ".join(f"`[{place}]`" for place in places if place) or "the top of the file"
     docs = field_docs(kind)
     annotations = typing.get_type_hints(kind)
     lines = [
@@ -88,7 +102,7 @@ def _config_section(kind: type, places: list[str]) -> list[str]:
         "",
         f"{inspect.cleandoc(kind.__doc__ or '').splitlines()[0]}",
         "",
-        f"In a run's file: {where}." if where else f"From Python: `{kind.__module__}`.",
+        f"In a file: {where}." if places else f"From Python: `{kind.__module__}`.",
         "",
         "| key | type | default | meaning |",
         "| --- | --- | --- | --- |",
@@ -97,14 +111,13 @@ def _config_section(kind: type, places: list[str]) -> list[str]:
         annotation = annotations[field.name]
         tables = table_types(annotation)
         shape = " or ".join(f"[{inner.__name__}](#{inner.__name__.lower()})" for inner in tables)
+        default = _shown_default(field, is_choice=len(tables) > 1)
         meaning = " ".join(docs.get(field.name, "").split()).replace("|", "\\|")
-        lines.append(
-            f"| `{field.name}` | {shape or describe(annotation)} | {_shown_default(field)} | {meaning} |"
-        )
+        lines.append(f"| `{field.name}` | {shape or describe(annotation)} | {default} | {meaning} |")
     return lines
 
 
-def _shown_default(field: "dataclasses.Field[Any]") -> str:
+def _shown_default(field: "dataclasses.Field[Any]", *, is_choice: bool) -> str:
     default = default_of(field)
     if default is dataclasses.MISSING:
         return "must be given"
@@ -112,12 +125,10 @@ def _shown_default(field: "dataclasses.Field[Any]") -> str:
         return "none"
     if dataclasses.is_dataclass(default) and not isinstance(default, type):
         own = {inner.name: default_of(inner) for inner in dataclasses.fields(default)}
-        changed = [
-            f"{name} = {_value(getattr(default, name))}"
-            for name in own
-            if getattr(default, name) != own[name]
-        ]
-        return f"with `{', '.join(changed)}`" if changed else "its defaults"
+        values = {name: getattr(default, name) for name in own}
+        changed = ", ".join(f"{name} = {_value(values[name])}" for name in own if values[name] != own[name])
+        name = type(default).__name__ if is_choice else ""
+        return f"{name} with `{changed}`".strip() if changed else name or "its defaults"
     return f"`{_value(default)}`"
 
 
