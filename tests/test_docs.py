@@ -73,7 +73,7 @@ def test_readme_tree_names_rooms_that_exist():
 
 
 def run_script(script: str, folder: Path) -> str:
-    """In a process of its own, with warnings as errors: it writes beside itself, as a reader's script would."""
+    """In a process of its own, with warnings as errors; it writes beside itself, as a reader's would."""
     (folder / "script.py").write_text(script, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-W", "error", "script.py"],

@@ -4,7 +4,6 @@ Recorded so that two runs can be told apart and one can be repeated. It proves n
 about who made a run: the record is a plain file that anyone may edit.
 """
 
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -82,13 +81,16 @@ def collect_provenance(*, seed: int, inputs: Sequence[Path] = ()) -> RunProvenan
 
     A folder counts as all the files below it. A missing input raises DataError.
     """
+    # Imported here: reading a record of a run needs none of the file formats.
+    from accord.store.artifacts import hash_file
+
     return RunProvenance(
         code=code_version(Path(accord.__file__).parent),
         python=platform.python_version(),
         packages=package_versions(PACKAGES),
         machine=describe_machine(),
         seed=seed,
-        data={str(file): file_hash(file) for path in inputs for file in _files_of(path)},
+        data={str(file): hash_file(file) for path in inputs for file in _files_of(path)},
     )
 
 
@@ -111,12 +113,6 @@ def package_versions(names: Sequence[str]) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content, as hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def describe_machine() -> Machine:
