@@ -162,7 +162,7 @@ def test_show_names_what_came_of_a_run(workspace: Workspace, capsys: pytest.Capt
     assert run_command(["show", "demo", "-w", str(workspace.root)]) == 0
     out = capsys.readouterr().out
     loss = next(line for line in out.splitlines() if line.startswith("loss"))
-    assert loss.split() == ["loss", "step", "2", "1.5", "1.5", "2", "2"]
+    assert loss.split() == ["loss", "step", "2", "1.5", "2"]
     for text in ("report.html", "policy", "steps = 5", "seed", "win rate 0.75"):
         assert text in out
 

@@ -39,8 +39,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for i, column in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
-        # The first column names the row and is there to be copied: it stays in one piece.
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold", no_wrap=i == 0)
+        # Only the last column of words is folded: ids are there to be copied, numbers to be read.
+        is_whole = is_number or i < len(columns) - 1
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold", no_wrap=is_whole)
     for row in rows:
         table.add_row(*(Text(format_cell(cell)) for cell in row))
     console.print(table, width=None if console.is_terminal else PLAIN_WIDTH)
@@ -57,13 +58,13 @@ def error_note(message: str) -> None:
 
 
 def format_cell(value: Any) -> str:
-    """A table cell: floats to four significant digits, times in minutes, None as a dash."""
+    """A table cell: floats to four significant digits or whole, times in minutes, None as a dash."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
     if isinstance(value, datetime):
         return value.astimezone().strftime("%Y-%m-%d %H:%M")
     if isinstance(value, timedelta):

@@ -149,7 +149,7 @@ def print_metrics(run: "Run") -> None:
             if summary.stage == stage
         ]
         heading = f"metrics of {stage}" if stage else "metrics"
-        print_table((heading, "", "first", "last", "lowest", "highest", "rows"), rows)
+        print_table((heading, "", "first", "last", "rows"), rows)
 
 
 def provenance_rows(record: "RunRecord") -> list[tuple[str, str]]:
