@@ -58,19 +58,25 @@ def draw_tokens(
     if config.scoring_temperature != 1.0:
         scaled = scaled / config.scoring_temperature
     scaled = filter_logits(scaled, config)
-    peak = scaled.amax(-1, keepdim=True)
-    n_blocks = -(-scaled.shape[-1] // BLOCK)
-    weights = scaled.new_zeros(len(scaled), n_blocks * BLOCK)
-    torch.exp(scaled - peak, out=weights[:, : scaled.shape[-1]])
-    block_sums = weights.view(len(scaled), n_blocks, BLOCK).sum(-1)
-    tokens = (
-        logits.argmax(-1)
-        if config.is_greedy
-        else _invert_cdf(weights, block_sums, uniforms.to(scaled.device))
-    )
-    log_total = block_sums.sum(-1).log()
-    chosen = scaled.gather(1, tokens[:, None]).squeeze(1)
-    return Drawn(tokens=tokens, logprobs=chosen - peak.squeeze(1) - log_total)
+    # From here on in place: a fresh [row, V] tensor costs a CPU more in page faults than the arithmetic.
+    weights = scaled.clone() if scaled is logits else scaled
+    weights.sub_(weights.amax(-1, keepdim=True))
+    if config.is_greedy:
+        tokens = logits.argmax(-1)
+        chosen = weights.gather(1, tokens[:, None]).squeeze(1)
+        return Drawn(tokens=tokens, logprobs=chosen - weights.exp_().sum(-1).log())
+    weights = _in_blocks(weights.exp_())
+    block_sums = weights.sum(-1)
+    tokens = _invert_cdf(weights, block_sums, uniforms.to(weights.device))
+    chosen = weights.flatten(1).gather(1, tokens[:, None]).squeeze(1)
+    return Drawn(tokens=tokens, logprobs=chosen.log() - block_sums.sum(-1).log())
+
+
+def _in_blocks(weights: Float[Tensor, "row V"]) -> Float[Tensor, "row block width"]:
+    """The same weights in blocks of `BLOCK`, the last one filled up with zeros."""
+    missing = -weights.shape[-1] % BLOCK
+    padded = torch.nn.functional.pad(weights, (0, missing)) if missing else weights
+    return padded.view(len(weights), -1, BLOCK)
 
 
 def filter_logits(scaled: Float[Tensor, "row V"], config: SamplingConfig) -> Float[Tensor, "row V"]:
@@ -91,17 +97,16 @@ def filter_logits(scaled: Float[Tensor, "row V"], config: SamplingConfig) -> Flo
 
 
 def _invert_cdf(
-    weights: Float[Tensor, "row width"],
+    weights: Float[Tensor, "row block width"],
     block_sums: Float[Tensor, "row block"],
     uniforms: Float[Tensor, " row"],
 ) -> Int[Tensor, " row"]:
     """First index whose running sum passes uniform * total: the block first, then the entry within it."""
-    rows, n_blocks = block_sums.shape
     running_blocks = block_sums.double().cumsum(-1)
     target = _below(uniforms[:, None] * running_blocks[:, -1:], running_blocks[:, -1:])
     block = torch.searchsorted(running_blocks, target, right=True)
     before = torch.where(block > 0, running_blocks.gather(1, (block - 1).clamp_min(0)), 0.0)
-    inside = weights.view(rows, n_blocks, BLOCK)[torch.arange(rows, device=weights.device), block.squeeze(1)]
+    inside = weights[torch.arange(len(weights), device=weights.device), block.squeeze(1)]
     running = inside.double().cumsum(-1)
     entry = torch.searchsorted(running, _below(target - before, running[:, -1:]), right=True)
     return (block * BLOCK + entry).squeeze(1)

@@ -104,6 +104,10 @@ class LlamaDecoder:
         """Prefill each prompt once and open `group` slots for it."""
         return LlamaDecoding(self, prompts, group=group, max_tokens=max_tokens)
 
+    def normalize(self, stream: Tensor, weight: Tensor) -> Tensor:
+        """RMSNorm in fp32, then the precision of the products."""
+        return nn.functional.rms_norm(stream, stream.shape[-1:], weight, self.eps).to(self.dtype)
+
     def rotary_tables(self, positions: int) -> tuple[Tensor, Tensor]:
         """cos and sin [positions, head_size] in fp32; the sine's first half is negated, see `_rotate`."""
         rotary: Any = self.model.body.rotary_emb  # type: ignore[union-attr]
@@ -163,7 +167,7 @@ class LlamaDecoding:
         decoder = self.decoder
         positions = self.lengths.repeat_interleave(self.width) + self.n_new
         scale = decoder.head_size**-0.5
-        n_queries, n_keys = decoder.n_heads, decoder.n_kv_heads
+        n_queries, n_keys, n_slots = decoder.n_heads, decoder.n_kv_heads, self.n_slots
         # Queries take the attention scale with their rotation, once a step and not once a layer.
         per_head = torch.ones(1, n_queries + n_keys, 1, device=tokens.device)
         per_head[:, :n_queries] = scale
@@ -171,8 +175,8 @@ class LlamaDecoding:
         stream = nn.functional.embedding(tokens, decoder.embedding).float()
         for index, layer in enumerate(decoder.layers):
             queries, keys, values = self._project(layer, stream, cos, sin)
-            self.own_keys[index][:, self.n_new] = keys.reshape(-1, decoder.head_size)
-            self.own_values[index][:, self.n_new] = values.reshape(-1, decoder.head_size)
+            self.own_keys[index].view(n_slots, n_keys, self.columns, -1)[:, :, self.n_new] = keys
+            self.own_values[index].view(n_slots, n_keys, self.columns, -1)[:, :, self.n_new] = values
             mixed = self._attend(index, queries)
             stream = self._finish(layer, stream, mixed)
         self.n_new += 1
@@ -249,8 +253,11 @@ class LlamaDecoding:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries [row, head, d], rotated keys and plain values [row, kv head, d], all fp32."""
         decoder = self.decoder
-        normed = nn.functional.rms_norm(stream, stream.shape[-1:], layer.input_norm, decoder.eps)
-        joint = layer.qkv(normed.to(decoder.dtype)).float().view(len(stream), -1, decoder.head_size)
+        joint = (
+            layer.qkv(decoder.normalize(stream, layer.input_norm))
+            .float()
+            .view(len(stream), -1, decoder.head_size)
+        )
         turning = joint[:, : decoder.n_heads + decoder.n_kv_heads]
         rotated = _rotate(turning, cos, sin)
         return (
@@ -288,13 +295,11 @@ class LlamaDecoding:
     def _finish(self, layer: PackedLayer, stream: Tensor, mixed: Tensor) -> Tensor:
         decoder = self.decoder
         stream = stream + layer.output(mixed.to(decoder.dtype))
-        normed = nn.functional.rms_norm(stream, stream.shape[-1:], layer.mlp_norm, decoder.eps)
-        gate, up = layer.gate_up(normed.to(decoder.dtype)).chunk(2, -1)
+        gate, up = layer.gate_up(decoder.normalize(stream, layer.mlp_norm)).chunk(2, -1)
         return stream.add_(layer.down(nn.functional.silu(gate).mul_(up)))
 
     def _logits(self, stream: Tensor) -> Tensor:
-        normed = nn.functional.rms_norm(stream, stream.shape[-1:], self.decoder.norm, self.decoder.eps)
-        return self.decoder.head(normed.to(self.decoder.dtype))
+        return self.decoder.head(self.decoder.normalize(stream, self.decoder.norm))
 
 
 def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

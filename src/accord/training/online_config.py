@@ -69,8 +69,8 @@ class OnlineConfig:
                 "policy",
                 [
                     f"sampling has temperature {self.sampling.temperature}, top_p {self.sampling.top_p}, "
-                    f"top_k {self.sampling.top_k}, min_p {self.sampling.min_p}; training needs a "
-                    f"temperature above 0 and no filter (top_p=1, top_k=0, min_p=0), since filtered samples are "
-                    f"not drawn from the policy and bias ratio and KL"
+                    f"top_k {self.sampling.top_k}, min_p {self.sampling.min_p}; training needs a temperature "
+                    f"above 0 and no filter (top_p=1, top_k=0, min_p=0), since filtered samples are not "
+                    f"drawn from the policy and bias ratio and KL"
                 ],
             )
