@@ -55,9 +55,12 @@ class AttentionLayout:
         """Layout of segments lying end to end, given the earlier segments that each of them follows."""
         rows = [slice(start, start + length) for start, length in zip(starts, lengths, strict=True)]
         parts = [AttentionPart(own, own, is_causal=True) for own in rows]
-        for segment, own in enumerate(rows):
-            followers = [rows[i] for i, above in enumerate(ancestors) if segment in above]
-            parts += [AttentionPart(run, own, is_causal=False) for run in _joined(followers)]
+        followers: list[list[slice]] = [[] for _ in rows]
+        for own, above in zip(rows, ancestors, strict=True):
+            for ancestor in above:
+                followers[ancestor].append(own)
+        for own, runs in zip(rows, followers, strict=True):
+            parts += [AttentionPart(run, own, is_causal=False) for run in _joined(runs)]
         return cls(tuple(parts))
 
 

@@ -212,10 +212,6 @@ class TrunkStates:
     values: Tensor
     n_layers: int
 
-    def detach(self) -> "TrunkStates":
-        """The same states without their graph."""
-        return TrunkStates(self.values.detach(), self.n_layers)
-
 
 def body_of(model: LanguageModel | nn.Module) -> PreTrainedModel:
     """The decoder stack without LM head of a bundle, a causal model or a body itself."""
@@ -234,7 +230,7 @@ def runs_ragged(body: PreTrainedModel, batch: Ragged) -> bool:
         return False
     if getattr(config, "use_bidirectional_attention", False):
         return False
-    if body.training and config.to_dict().get("attention_dropout"):
+    if body.training and getattr(config, "attention_dropout", None):
         return False
     window = getattr(config, "sliding_window", None)
     return window is None or batch.max_positions <= window
