@@ -157,6 +157,13 @@ def test_override_problems_say_what_was_seen_and_expected(override: str, problem
     assert problem in problems_of(None, ("name=x", override))
 
 
+def test_wrong_values_do_not_hide_what_the_config_itself_refuses():
+    assert problems_of(None, ("name=forbidden", "optimization.steps=ten")) == [
+        "optimization.steps: expected int, got 'ten' (str)",
+        "name 'forbidden' is reserved; choose another",
+    ]
+
+
 def test_far_off_key_lists_the_known_ones():
     (problem,) = problems_of(None, ("name=x", "optimization.zzz=1"))
     assert problem == "optimization.zzz: unknown key; known here: steps, learning_rate, betas"

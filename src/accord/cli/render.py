@@ -20,6 +20,9 @@ PLAIN_WIDTH = 160
 console = Console(highlight=False, emoji=False)
 """Where results go."""
 
+wide_console = Console(highlight=False, emoji=False, width=10_000)
+"""The same, for lines that are not to be broken."""
+
 error_console = Console(stderr=True, highlight=False, emoji=False)
 """Where notes, progress and errors go."""
 
@@ -34,17 +37,30 @@ def print_text(text: str, *, style: str = "") -> None:
     console.print(Text(text, style=style), soft_wrap=True)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print rows under their column names; numbers are set to the right."""
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    title: str | None = None,
+    is_folded: bool = True,
+) -> None:
+    """Print rows under their column names; numbers are set to the right.
+
+    The last column of words is folded to the width of the terminal, or, with `is_folded`
+    False, each row keeps to one line, however long. Other columns always stay whole: ids
+    are there to be copied, numbers to be read.
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for i, column in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
-        # Only the last column of words is folded: ids are there to be copied, numbers to be read.
-        is_whole = is_number or i < len(columns) - 1
+        is_whole = is_number or not is_folded or i < len(columns) - 1
         table.add_column(column, justify="right" if is_number else "left", overflow="fold", no_wrap=is_whole)
     for row in rows:
         table.add_row(*(Text(format_cell(cell)) for cell in row))
-    console.print(table, width=None if console.is_terminal else PLAIN_WIDTH)
+    if is_folded:
+        console.print(table, width=None if console.is_terminal else PLAIN_WIDTH)
+    else:
+        wide_console.print(table)
 
 
 def progress_note(text: str) -> None:

@@ -48,7 +48,7 @@ def list_runs(
             (record.id, record.kind, record.status, record.started, record.duration(now), record.headline)
             for record in records
         ]
-        print_table(("run", "kind", "status", "started", "duration", "result"), rows)
+        print_table(("run", "kind", "status", "started", "duration", "result"), rows, is_folded=False)
 
 
 def show_run(
@@ -136,15 +136,7 @@ def print_metrics(run: "Run") -> None:
     for stage in dict.fromkeys(summary.stage for summary in summaries):
         print_text("")
         rows = [
-            (
-                summary.name,
-                summary.kind,
-                summary.first,
-                summary.last,
-                summary.low,
-                summary.high,
-                summary.count,
-            )
+            (summary.name, summary.kind, summary.first, summary.last, summary.count)
             for summary in summaries
             if summary.stage == stage
         ]

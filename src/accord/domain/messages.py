@@ -48,7 +48,9 @@ class Prompt:
             raise DataError("a prompt ends before the assistant's turn, got an assistant message last")
 
     @classmethod
-    def from_text(cls, text: str, *, system: str | None = None, meta: Mapping[str, Any] | None = None) -> "Prompt":
+    def from_text(
+        cls, text: str, *, system: str | None = None, meta: Mapping[str, Any] | None = None
+    ) -> "Prompt":
         """A single user turn, with an optional system message before it."""
         head = () if system is None else (Message("system", system),)
         return cls(messages=(*head, Message("user", text)), meta=meta or {})
@@ -100,7 +102,9 @@ class Completion:
 
     def __post_init__(self) -> None:
         if self.logprobs and len(self.logprobs) != len(self.token_ids):
-            raise DataError(f"{len(self.logprobs)} logprobs for {len(self.token_ids)} token ids; expected one each")
+            raise DataError(
+                f"{len(self.logprobs)} logprobs for {len(self.token_ids)} token ids; expected one each"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

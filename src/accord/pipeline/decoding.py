@@ -142,13 +142,18 @@ class Decoder:
         for name, field in fields.items():
             default = getattr(base, name) if type(base) is kind else default_of(field)
             if name in value:
-                arguments[name] = self.decode(value[name], annotations[name], join(path, name), base=default)
+                decoded = self.decode(value[name], annotations[name], join(path, name), base=default)
+                # Where a value does not fit, its default stands in, so that the other values are checked too.
+                arguments[name] = default if decoded is INVALID else decoded
             elif default is not dataclasses.MISSING:
                 arguments[name] = default
             else:
                 expected = describe(annotations[name])
                 self.problems.append(f"{join(path, name)}: missing; it has no default, set it to {expected}")
-        return self._construct(kind, arguments, path) if len(self.problems) == before else INVALID
+        if len(arguments) < len(fields) or any(value is dataclasses.MISSING for value in arguments.values()):
+            return INVALID
+        made = self._construct(kind, arguments, path)
+        return made if len(self.problems) == before else INVALID
 
     def _construct(self, kind: type, arguments: dict[str, Any], path: str) -> Any:
         try:

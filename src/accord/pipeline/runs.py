@@ -232,9 +232,9 @@ class Run:
         self.release()
 
     def metrics(self) -> Iterator[dict[str, Any]]:
-        """The logged rows of every stage, each with `stage` (empty for the run's own), in the order they ended.
+        """The logged rows of every stage, each with `stage` (empty for the run's own).
 
-        A line that was cut off while it was written ends its file.
+        Stages come in the order they ended. A line that was cut off while it was written ends its file.
         """
         for path in sorted(self.folder.rglob("metrics.jsonl"), key=lambda path: path.stat().st_mtime_ns):
             stage = path.parent.relative_to(self.folder).as_posix()
