@@ -11,8 +11,7 @@ PROMPTS = [Prompt.from_text("hello"), Prompt.from_text("who are you"), Prompt.fr
 TEXTS = ["short", "a much longer answer than that", "another"]
 
 
-def test_only_the_text_counts_not_the_policys_ids():
-    # trap 50: ids of another tokenizer must not reach the reward model
+def test_trap_50_ids_of_another_tokenizer_do_not_reach_the_reward_model():
     reward = ModelReward(reward_model_from(tiny_model(), seed=1))
     plain = [Completion(text=text) for text in TEXTS]
     foreign = [Completion(text=text, token_ids=(1, 2, 3), logprobs=(-1.0, -1.0, -1.0)) for text in TEXTS]

@@ -108,8 +108,7 @@ def test_greedy_equals_generate_token_by_token(name):
 
 @pytest.mark.parametrize("name", ["tiny", "qwen2", "llama3_rope", "gpt2"])
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_logprobs_equal_a_full_forward_at_the_sampling_temperature(name, temperature):
-    # trap 9: the log-probs are of logits / T
+def test_trap_9_logprobs_equal_a_full_forward_at_the_sampling_temperature(name, temperature):
     model = sharpened() if name == "tiny" else family(name)
     config = SamplingConfig(max_tokens=30, temperature=temperature)
     groups = NativeSampler(model, precision="fp32").sample(
@@ -201,7 +200,7 @@ def test_eos_is_kept_in_the_ids_and_not_in_the_text():
         assert (completion.token_ids[-1] == model.tokenizer.eos_id) == is_stopped
         assert completion.token_ids.count(model.tokenizer.eos_id) == int(is_stopped)
         assert is_stopped or len(completion.token_ids) == 60
-        # trap 8: bytes are the ids, so the text decodes from them and nothing else
+        # bytes are the ids, so the text decodes from them and nothing else
         kept = completion.token_ids[:-1] if is_stopped else completion.token_ids
         assert completion.text == model.tokenizer.decode(kept)
 
@@ -220,8 +219,8 @@ def test_a_stop_text_ends_the_row_and_is_cut_from_the_text():
     assert stop in model.tokenizer.decode(cut.token_ids)
 
 
-def test_weights_changed_in_any_way_are_taken_over():
-    # trap 14: an optimizer step, a write through .data, and a load all show in the next draw
+def test_trap_14_weights_changed_in_any_way_are_taken_over():
+    # an optimizer step, a write through .data, and a load all show in the next draw
     model = sharpened()
     sampler = NativeSampler(model, precision="fp32")
     config = SamplingConfig(max_tokens=12)
@@ -259,7 +258,7 @@ def test_bf16_stays_close_to_fp32():
             assert gap.abs().mean() < 0.03
 
 
-def test_lora_weights_are_merged_and_adapters_off_is_the_base():
+def test_trap_14_lora_weights_are_merged_and_adapters_off_is_the_base():
     model = add_adapter(sharpened(), LoraConfig(rank=4, alpha=8.0))
     network = model.network
     with torch.no_grad():
@@ -278,8 +277,7 @@ def test_lora_weights_are_merged_and_adapters_off_is_the_base():
 
 
 @pytest.mark.parametrize("name", ["tiny", "gpt2"])
-def test_dropout_is_off_while_sampling_and_the_mode_is_put_back(name):
-    # trap 12
+def test_trap_12_dropout_is_off_while_sampling_and_the_mode_is_put_back(name):
     model = sharpened() if name == "tiny" else family(name)
     model.network.train()
     config = SamplingConfig(max_tokens=10)

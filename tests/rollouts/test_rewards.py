@@ -91,8 +91,8 @@ def test_weights_that_cannot_work_are_refused(parts, problem):
         (MissingEosConfig(mode="replace", value=-1.0), [2.0, -1.0]),
     ],
 )
-def test_missing_eos_in_all_its_conventions(rule, expected):
-    # trap 24: one code replaces the score by -1, another subtracts a penalty; only the cut one is touched
+def test_trap_24_missing_eos_in_all_its_conventions(rule, expected):
+    # one code replaces the score by -1, another subtracts a penalty; only the cut one is touched
     assert rule.apply([2.0, 5.0], COMPLETIONS) == expected
 
 

@@ -34,7 +34,8 @@ class GenerateSampler:
         self.model.network.eval()
         try:
             for index, ids in enumerate(prompt_ids):
-                with torch.random.fork_rng(devices=[]):
+                autocast_off = torch.autocast(self.model.device.type, enabled=False)
+                with autocast_off, torch.random.fork_rng(devices=[]):
                     torch.manual_seed(streams.child("generate", index).value)
                     groups.append(self._sample_group(ids, group, config, version))
         finally:
