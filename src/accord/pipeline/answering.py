@@ -1,4 +1,4 @@
-"""Answers of a model to prompts, with everything that is measured on them: reward, known taste, log-probs under the reference."""
+"""Answers of a model to prompts and what is measured on them: reward, known taste, reference log-probs."""
 
 import json
 from collections.abc import Sequence

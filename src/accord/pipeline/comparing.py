@@ -1,4 +1,4 @@
-"""The comparisons a reward model learns from: read from files, or asked of a simulated panel about fresh answers."""
+"""The comparisons a reward model learns from: read from files, or a simulated panel's on fresh answers."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -69,7 +69,7 @@ class Comparisons:
             "train": len(self.train),
             "heldout": len(self.heldout),
             "lines": [
-                f"{len(self.train)} training pairs ({ties} without a preferred side), {len(self.heldout)} held out; "
+                f"{len(self.train)} training pairs ({ties} of them ties), {len(self.heldout)} held out",
                 f"labels: {self.label_source}",
                 *self.notes,
             ],

@@ -1,4 +1,4 @@
-"""What a task brings to a run: demonstrations, prompts, comparisons, and the known taste where there is one."""
+"""What a task brings to a run: demonstrations, prompts, comparisons, and the known taste if there is one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,15 +16,14 @@ from accord.domain import (
 )
 from accord.models import ChatTokenizer
 from accord.pipeline.plan import FilesTaskConfig, SpineConfig, SupportTaskConfig
-from accord.pipeline.provenance import file_hash
 from accord.pipeline.support import SupportTask, Taste, TasteScore, load_support_task
 from accord.rollouts import RewardScores
-from accord.store import read_demonstrations, read_judgments, read_preferences, read_prompts
+from accord.store import hash_file, read_demonstrations, read_judgments, read_preferences, read_prompts
 
 
 @dataclass(frozen=True)
 class KnownTaste:
-    """The true taste of the support task as a reward: what the panel's choices come from, never trained on."""
+    """The true taste of the support task as a reward: what the panel chooses by, never trained on."""
 
     task: SupportTask
     taste: Taste = field(default_factory=Taste)
@@ -140,7 +139,7 @@ def _file_material(config: FilesTaskConfig, tokenizer: ChatTokenizer, *, seed: i
         heldout_judgments=[
             judgment for judgment in _judgments(files) if judgment.comparison.prompt.id in heldout_ids
         ],
-        hashes={str(path): file_hash(config.root / path) for path in config.preferences},
+        hashes={str(path): hash_file(config.root / path) for path in config.preferences},
         notes=notes,
     )
 

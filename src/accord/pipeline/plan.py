@@ -19,14 +19,14 @@ class ModelConfig:
     name: str = "smollm2"
     """`smollm2`, `tiny`, a Hugging Face folder, a .gguf file or a hub id."""
     trainable_layers: int | None = None
-    """Train only the top N layers; the lower ones stay as they are and are shared by policy, reference and reward model. None trains all weights."""
+    """Train only the top N layers; policy, reference and reward model share the others. None trains all."""
     lora: LoraConfig | None = None
     """Train a LoRA adapter instead of weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SupportTaskConfig:
-    """The shipped task: a support co-pilot under a written policy, judged by a simulated panel of known taste."""
+    """The shipped task: a support co-pilot under a written policy, judged by a simulated panel."""
 
     type: Literal["support"] = "support"
     """Tells the task kinds apart."""

@@ -94,7 +94,7 @@ class Findings:
 
 
 def build_report(findings: Findings) -> Report:
-    """Fill every section of the report that the run has something to say on; lineage is added by the caller."""
+    """Fill every section that the run has something to say on; lineage is added by the caller."""
     is_simulated = findings.material.taste is not None
     health = _reward_health(findings)
     win_rates = _win_rates(findings)
@@ -127,7 +127,8 @@ def stage_lines(record: StageRecord) -> list[str]:
     facts, metrics = record.facts, record.facts.get("metrics", {})
     if record.name == "sft" and metrics:
         return [
-            f"loss {metrics['sft/loss']:.3f} after {facts['steps']} steps on {facts['demonstrations']} demonstrations"
+            f"loss {metrics['sft/loss']:.3f} after {facts['steps']} steps "
+            f"on {facts['demonstrations']} demonstrations"
         ]
     if record.name == "compare":
         return list(facts.get("lines", ()))
@@ -334,13 +335,12 @@ def _samples(findings: Findings) -> list[Sample]:
 
 
 def _subtitle(findings: Findings) -> str:
-    pairs = len(findings.comparisons.train)
     who = "simulated annotators" if findings.material.taste is not None else "people"
+    count = len(findings.material.demonstrations)
+    tuned = f"fine-tuned on {count} demonstrations, " if count else ""
     return (
-        f"{findings.config.model.name}: fine-tuned on {len(findings.material.demonstrations)} demonstrations, "
-        f"optimized against a reward model of {pairs} comparisons by {who}."
-        if findings.material.demonstrations
-        else f"{findings.config.model.name}: optimized against a reward model of {pairs} comparisons by {who}."
+        f"{findings.config.model.name}: {tuned}optimized against a reward model of "
+        f"{len(findings.comparisons.train)} comparisons by {who}."
     )
 
 

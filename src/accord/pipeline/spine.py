@@ -48,7 +48,7 @@ class Spine:
     narrator: Narrator = field(default_factory=SilentNarrator)
 
     def run(self, lineage: Callable[[float], Any]) -> Report:
-        """Run every stage that is not done yet and return the report; `lineage(seconds)` describes the run."""
+        """Run every stage that is not done yet; `lineage(seconds)` describes the run for the report."""
         if self.config.threads:
             torch.set_num_threads(self.config.threads)
         self.streams = Streams(self.config.seed)
@@ -140,7 +140,7 @@ class Spine:
             return comparisons.facts()
 
         what = (
-            f"SIMULATED annotators, {self.config.panel.votes_per_pair} a pair, compare two answers to each of "
+            f"SIMULATED annotators, {self.config.panel.votes_per_pair} a pair, compare answers to "
             f"{len(self.material.compared) + len(self.material.heldout)} prompts"
             if self.material.preferences is None
             else "read people's comparisons"
