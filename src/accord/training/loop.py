@@ -19,6 +19,7 @@ import torch
 
 from accord.domain import AccordError, ConfigError, Interrupted, Streams, TrainingError
 from accord.training.accumulation import accumulate
+from accord.models.allocator import keep_freed_memory
 from accord.training.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
 from accord.training.interruption import deferred_interrupt
 from accord.training.memory import read_memory
@@ -77,6 +78,7 @@ def optimize(
     (CPU, same threads); without a checkpoint it starts afresh. Ctrl-C finishes the
     step, saves and raises Interrupted; a second one stops at once.
     """
+    keep_freed_memory()
     run = _Run(task, config, streams, run_dir, observers)
     outcome = "failed"
     try:
