@@ -108,6 +108,30 @@ def test_a_run_stopped_in_any_stage_ends_like_one_that_was_not(finished, tmp_pat
     assert measured(resumed.run) == measured(finished.run)
 
 
+class Notes(SilentNarrator):
+    """Which stages were done before."""
+
+    def __init__(self):
+        self.done_before = {}
+
+    def stage_ends(self, name, seconds, lines, *, was_done):
+        self.done_before[name] = was_done
+
+
+def test_a_resumed_run_does_not_repeat_finished_stages(tmp_path):
+    space, notes = Workspace(tmp_path), Notes()
+    with pytest.raises(KeyboardInterrupt):
+        start_run(space, fast_config(), kind="quickstart", narrator=StopsAt("policy"))
+    resume_run(space, "latest", narrator=notes)
+    assert notes.done_before == {
+        "sft": True,
+        "compare": True,
+        "reward": True,
+        "policy": False,
+        "evaluate": False,
+    }
+
+
 def test_a_finished_run_is_not_resumed(finished):
     with pytest.raises(WorkspaceError, match="only a stopped run"):
         resume_run(Workspace(finished.run.folder.parent.parent), finished.run.id)

@@ -83,7 +83,10 @@ class Journal:
         started = self._clock()
         facts = work(folder)
         record = StageRecord(
-            name=name, fingerprint=fingerprint, seconds=self._clock() - started, facts=_plain(dict(facts))
+            name=name,
+            fingerprint=fingerprint,
+            seconds=self._clock() - started,
+            facts=json.loads(json.dumps(facts, default=str)),
         )
         write_text_atomic(folder / RECORD, json.dumps(asdict(record), indent=2))
         return record
@@ -96,5 +99,13 @@ class Journal:
 
 
 def _plain(value: Any) -> Any:
-    """`value` as JSON gives it back."""
-    return json.loads(json.dumps(value, default=str, sort_keys=True))
+    """`value` as JSON gives it back, whole floats as integers: 2 and 2.0 are the same setting."""
+    return _whole(json.loads(json.dumps(value, default=str, sort_keys=True)))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

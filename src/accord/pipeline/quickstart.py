@@ -24,14 +24,14 @@ def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> SpineConfig:
         task=SupportTaskConfig(compared_prompts=200, heldout_prompts=96),
         panel=PanelConfig(votes_per_pair=3),
         sft=SftConfig(
-            epochs=2,
+            epochs=2.0,
             batch_size=8,
             optimization=OptimizationConfig(
                 learning_rate=3e-4, schedule="linear", warmup_steps=2, checkpoint_every=10
             ),
         ),
         reward=RewardTrainingConfig(
-            epochs=2,
+            epochs=2.0,
             batch_size=16,
             trainable_layers=TOP_LAYERS,
             optimization=OptimizationConfig(

@@ -26,7 +26,7 @@ from accord.models import (
 )
 from accord.pipeline.answering import AnswerSet, Examiner, FrontierProbe, read_frontier
 from accord.pipeline.comparing import Comparisons, collect_comparisons, file_comparisons
-from accord.pipeline.journal import Journal, StageRecord
+from accord.pipeline.journal import Journal
 from accord.pipeline.material import gather_material
 from accord.pipeline.narration import Narrator, SilentNarrator
 from accord.pipeline.plan import SpineConfig
@@ -75,18 +75,20 @@ class Spine:
         *,
         settings: Any = None,
         after: tuple[str, ...] = (),
-    ) -> StageRecord:
-        """Run one stage through the journal and tell the narrator."""
-        was_done = self.journal.record(name) is not None
+    ) -> bool:
+        """Run one stage through the journal and tell the narrator; says whether it was done before."""
         self.narrator.stage_begins(name, what)
-        shared = {
-            "seed": self.config.seed,
-            "model": asdict(self.config.model),
-            "task": asdict(self.config.task),
-        }
-        record = self.journal.run(name, {**shared, "settings": settings}, work, after=after)
-        self.narrator.stage_ends(name, record.seconds, stage_lines(record), was_done=was_done)
-        return record
+        model, task = asdict(self.config.model), asdict(self.config.task)
+        shared = {"seed": self.config.seed, "model": model, "task": task, "settings": settings}
+        entered: list[Path] = []
+
+        def enter(folder: Path) -> Mapping[str, Any]:
+            entered.append(folder)
+            return work(folder)
+
+        record = self.journal.run(name, shared, enter, after=after)
+        self.narrator.stage_ends(name, record.seconds, stage_lines(record), was_done=not entered)
+        return not entered
 
     def _tune(self) -> None:
         """Supervised fine-tuning in place; without demonstrations the model stays as it came."""
@@ -116,9 +118,8 @@ class Spine:
             if demonstrations
             else "no demonstrations, nothing to do"
         )
-        is_done = self.journal.record("sft") is not None
-        self._stage("sft", what, work, settings=asdict(self.config.sft))
-        if demonstrations and (is_done or self.model.is_adapter):
+        was_done = self._stage("sft", what, work, settings=asdict(self.config.sft))
+        if demonstrations and (was_done or self.model.is_adapter):
             self.model = self._continued(self.journal.path("sft") / "model")
 
     def _compare(self) -> Comparisons:
@@ -207,10 +208,8 @@ class Spine:
             )
             return {"steps": result.steps, "metrics": dict(result.metrics)}
 
-        is_done = self.journal.record("policy") is not None
         what = f"RLOO on {len(self.material.policy_prompts)} prompts against the reward model"
-        self._stage("policy", what, work, settings=asdict(self.config.policy), after=("reward",))
-        if is_done:
+        if self._stage("policy", what, work, settings=asdict(self.config.policy), after=("reward",)):
             self.model = self._continued(self.journal.path("policy") / "model")
 
     def _examine(self, lineage: Callable[[float], Any]) -> Report:
