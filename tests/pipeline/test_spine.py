@@ -1,4 +1,4 @@
-"""The whole pass on the tiny model: every stage, its files, resume after a stop in each stage, determinism."""
+"""The whole pass on the tiny model: every stage, its files, a stop in each stage and resume, determinism."""
 
 import json
 from dataclasses import replace

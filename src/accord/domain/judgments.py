@@ -1,4 +1,4 @@
-"""What people (or machines, or simulated annotators) said: comparisons and judgments, rankings, ratings, verdicts."""
+"""What was said of answers, by people, machines or simulated annotators: comparisons, rankings, ratings."""
 
 import math
 from collections.abc import Mapping

@@ -17,6 +17,6 @@ class Streams:
 
     @property
     def value(self) -> int:
-        """A 63-bit seed for a generator (`torch.Generator().manual_seed(value)`, `numpy.random.default_rng(value)`)."""
+        """A 63-bit seed for a generator of torch or numpy."""
         digest = hashlib.sha256("/".join((str(self.seed), *self.path)).encode()).digest()
         return int.from_bytes(digest[:8], "big") >> 1

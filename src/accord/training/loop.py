@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 
 from accord.domain import AccordError, ConfigError, Interrupted, Streams, TrainingError
-from accord.training.accumulation import accumulate
 from accord.models.allocator import keep_freed_memory
+from accord.training.accumulation import accumulate
 from accord.training.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
 from accord.training.interruption import deferred_interrupt
 from accord.training.memory import read_memory
