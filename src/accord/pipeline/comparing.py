@@ -99,9 +99,9 @@ def collect_comparisons(
     streams: Streams,
     report_progress: Callable[[int, int], None],
 ) -> Comparisons:
-    """Sample two answers to each prompt, have the simulated panel compare them, and join the votes."""
+    """Sample pairs of answers to each prompt, have the simulated panel compare them, and join the votes."""
     assert material.taste is not None
-    prompts = [*material.compared, *material.heldout]
+    prompts = [*material.compared] * config.pairs_per_prompt + [*material.heldout]
     answers = _sample_pairs(model, prompts, sampling, streams=streams, report_progress=report_progress)
     panel = support_panel(streams, judgments_per_pair=config.votes_per_pair)
     judgments: list[Judgment] = []
@@ -115,13 +115,13 @@ def collect_comparisons(
         comparison = Comparison(prompt=prompt, left=first.text, right=second.text)
         judgments += panel.judge(comparison, *pair)
         views.append(pair)
-    consensus = preferences_from_judgments(judgments, method=config.consensus)
+    consensus = preferences_from_judgments(judgments, method=config.consensus, repeats="first")
     heldout_ids = {prompt.id for prompt in material.heldout}
     true_totals = _true_totals(material.taste, prompts, answers)
     heldout = [pair for pair in consensus.preferences if pair.prompt.id in heldout_ids]
     notes = [_truth_note(consensus.preferences, true_totals, config.consensus)]
     if same:
-        notes.append(f"{same} prompts got the same answer twice and were not compared.")
+        notes.append(f"{same} pairs held the same answer twice and were not compared.")
     return Comparisons(
         train=[pair for pair in consensus.preferences if pair.prompt.id not in heldout_ids],
         heldout=heldout,

@@ -67,6 +67,8 @@ TaskConfig = SupportTaskConfig | FilesTaskConfig
 class PanelConfig:
     """The simulated annotators of the support task."""
 
+    pairs_per_prompt: int = 2
+    """Pairs of fresh answers compared for each training prompt; held-out prompts have one."""
     votes_per_pair: int = 3
     """Annotators who see each pair."""
     consensus: Literal["majority", "vote_share", "dawid_skene"] = "dawid_skene"

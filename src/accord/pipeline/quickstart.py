@@ -24,18 +24,18 @@ def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> SpineConfig:
         task=SupportTaskConfig(compared_prompts=200, heldout_prompts=96),
         panel=PanelConfig(votes_per_pair=3),
         sft=SftConfig(
-            epochs=2.0,
+            epochs=1.0,
             batch_size=8,
             optimization=OptimizationConfig(
-                learning_rate=3e-4, schedule="linear", warmup_steps=2, checkpoint_every=10
+                learning_rate=2e-4, schedule="linear", warmup_steps=2, checkpoint_every=10
             ),
         ),
         reward=RewardTrainingConfig(
-            epochs=2.0,
-            batch_size=16,
+            epochs=1.0,
+            batch_size=8,
             trainable_layers=TOP_LAYERS,
             optimization=OptimizationConfig(
-                learning_rate=1e-4, schedule="linear", warmup_steps=3, eval_every=15, checkpoint_every=15
+                learning_rate=3e-4, schedule="linear", warmup_steps=3, eval_every=25, checkpoint_every=25
             ),
         ),
         policy=OnlineConfig(
@@ -44,7 +44,7 @@ def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> SpineConfig:
             kl_coefficient=0.02,
             sampling=SamplingConfig(max_tokens=ANSWER_TOKENS, temperature=TEMPERATURE),
             optimization=OptimizationConfig(
-                steps=20, learning_rate=5e-5, schedule="constant", warmup_steps=2, checkpoint_every=10
+                steps=14, learning_rate=5e-5, schedule="constant", warmup_steps=2, checkpoint_every=7
             ),
         ),
         evaluation=EvaluationConfig(

@@ -59,7 +59,8 @@ class PackedLayer:
     qkv: PackedLinear
     output: PackedLinear
     mlp_norm: Tensor
-    gate_up: PackedLinear
+    gate: PackedLinear
+    up: PackedLinear
     down: PackedLinear
 
 
@@ -72,6 +73,7 @@ class LlamaDecoder:
         config = model.causal_lm.config
         self.n_heads: int = config.num_attention_heads
         self.n_kv_heads: int = config.num_key_value_heads
+        self.n_shared: int = self.n_heads // self.n_kv_heads
         self.head_size: int = getattr(config, "head_dim", None) or config.hidden_size // self.n_heads
         self.eps: float = config.rms_norm_eps
         self.layers: list[PackedLayer] = []
@@ -125,7 +127,8 @@ class LlamaDecoder:
             qkv=self._fuse(attention.q_proj, attention.k_proj, attention.v_proj),
             output=self._fuse(attention.o_proj),
             mlp_norm=module.post_attention_layernorm.weight.detach().float(),
-            gate_up=self._fuse(mlp.gate_proj, mlp.up_proj),
+            gate=self._fuse(mlp.gate_proj),
+            up=self._fuse(mlp.up_proj),
             down=self._fuse(mlp.down_proj),
         )
 
@@ -148,7 +151,8 @@ class LlamaDecoding:
         self.cos, self.sin = decoder.rotary_tables(int(self.lengths.max()) + max_tokens)
         longest = int(self.lengths.max())
         is_absent = torch.arange(longest, device=self.lengths.device) >= self.lengths[:, None]
-        self.bias = torch.zeros(is_absent.shape, device=is_absent.device).masked_fill(is_absent, -torch.inf)
+        bias = torch.zeros(is_absent.shape, device=is_absent.device).masked_fill(is_absent, -torch.inf)
+        self.bias = bias.repeat_interleave(decoder.n_kv_heads, 0)[:, None]
         self.prefix_keys: list[Tensor] = []
         self.prefix_values: list[Tensor] = []
         self.own_keys: list[Tensor] = []
@@ -167,7 +171,7 @@ class LlamaDecoding:
         decoder = self.decoder
         positions = self.lengths.repeat_interleave(self.width) + self.n_new
         scale = decoder.head_size**-0.5
-        n_queries, n_keys, n_slots = decoder.n_heads, decoder.n_kv_heads, self.n_slots
+        n_queries, n_keys = decoder.n_heads, decoder.n_kv_heads
         # Queries take the attention scale with their rotation, once a step and not once a layer.
         per_head = torch.ones(1, n_queries + n_keys, 1, device=tokens.device)
         per_head[:, :n_queries] = scale
@@ -175,8 +179,11 @@ class LlamaDecoding:
         stream = nn.functional.embedding(tokens, decoder.embedding).float()
         for index, layer in enumerate(decoder.layers):
             queries, keys, values = self._project(layer, stream, cos, sin)
-            self.own_keys[index].view(n_slots, n_keys, self.columns, -1)[:, :, self.n_new] = keys
-            self.own_values[index].view(n_slots, n_keys, self.columns, -1)[:, :, self.n_new] = values
+            for part, store in ((keys, self.own_keys), (values, self.own_values)):
+                by_slot = store[index].view(self.n_prompts, n_keys, self.width, self.columns, -1)
+                by_slot[:, :, :, self.n_new] = part.view(self.n_prompts, self.width, n_keys, -1).transpose(
+                    1, 2
+                )
             mixed = self._attend(index, queries)
             stream = self._finish(layer, stream, mixed)
         self.n_new += 1
@@ -201,17 +208,18 @@ class LlamaDecoding:
         return kept
 
     def _keep(self, rows: list[int], slots: list[int]) -> None:
-        n_keys = self.decoder.n_kv_heads
         device = self.lengths.device
-        row_index, slot_index = torch.tensor(rows, device=device), torch.tensor(slots, device=device)
-        heads = torch.arange(n_keys, device=device)
-        row_heads = (row_index[:, None] * n_keys + heads).flatten()
-        slot_heads = (slot_index[:, None] * n_keys + heads).flatten()
-        self.prefix_keys = [part[row_heads] for part in self.prefix_keys]
-        self.prefix_values = [part[row_heads] for part in self.prefix_values]
-        self.own_keys = [part[slot_heads] for part in self.own_keys]
-        self.own_values = [part[slot_heads] for part in self.own_values]
-        self.lengths, self.bias = self.lengths[row_index], self.bias[row_index]
+        row_index = torch.tensor(rows, device=device)
+        slot_index = torch.tensor(slots, device=device).view(len(rows), 1, -1)
+        heads = torch.arange(self.decoder.n_kv_heads, device=device)
+        row_heads = row_index[:, None] * len(heads) + heads
+        # Own keys and values lie as [prompt, kv head, slot of the prompt].
+        own_index = (row_heads[:, :, None] * self.width + slot_index % self.width).flatten()
+        self.prefix_keys = [part[row_heads.flatten()] for part in self.prefix_keys]
+        self.prefix_values = [part[row_heads.flatten()] for part in self.prefix_values]
+        self.own_keys = [part[own_index] for part in self.own_keys]
+        self.own_values = [part[own_index] for part in self.own_values]
+        self.lengths, self.bias = self.lengths[row_index], self.bias[row_heads.flatten()]
         self.n_prompts = len(rows)
 
     def _grow(self) -> None:
@@ -268,35 +276,30 @@ class LlamaDecoding:
 
     def _attend(self, index: int, queries: Tensor) -> Tensor:
         """Scaled queries [slot, head, d] over their prompt's columns and their own; [slot, head * d]."""
-        n_keys, size = self.decoder.n_kv_heads, self.decoder.head_size
-        shared = self.decoder.n_heads // n_keys
-        rows, width = self.n_prompts, self.width
-        n_columns = self.n_new + 1
-        # All queries of a group that share a key head become rows of one product with the prompt's keys.
+        size, shared, longest = self.decoder.head_size, self.decoder.n_shared, self.bias.shape[-1]
+        n_columns = longest + self.n_new + 1
+        # [prompt, kv head, slot, query]: all that read one prompt's key head are rows of one product,
+        # and all that read one slot's own keys as well, without another copy.
         grouped = (
-            queries.view(rows, width, n_keys, shared, size).transpose(1, 2).reshape(-1, width * shared, size)
+            queries.view(self.n_prompts, self.width, -1, shared * size).transpose(1, 2).reshape(-1, size)
         )
-        prefix = torch.bmm(grouped, self.prefix_keys[index].transpose(1, 2))
-        longest = prefix.shape[-1]
-        prefix = prefix.view(rows, n_keys, width, shared, longest) + self.bias[:, None, None, None]
-        own_keys = self.own_keys[index][:, :n_columns]
-        own = torch.bmm(queries.reshape(-1, shared, size), own_keys.transpose(1, 2))
-        own = own.view(rows, width, n_keys, shared, n_columns)
-        weights = torch.cat([prefix.transpose(1, 2), own], -1).softmax(-1)
-        of_prefix = weights[..., :longest].transpose(1, 2).reshape(-1, width * shared, longest)
-        from_prefix = torch.bmm(of_prefix, self.prefix_values[index])
-        of_own = weights[..., longest:].reshape(-1, shared, n_columns)
-        mixed = torch.bmm(of_own, self.own_values[index][:, :n_columns]).view(
-            rows, width, n_keys, shared, size
-        )
-        mixed = mixed + from_prefix.view(rows, n_keys, width, shared, size).transpose(1, 2)
-        return mixed.view(rows * width, -1)
+        of_group, of_slot = (-1, self.width * shared, size), (-1, shared, size)
+        prefix = torch.baddbmm(self.bias, grouped.view(of_group), self.prefix_keys[index].transpose(1, 2))
+        own_keys = self.own_keys[index][:, : self.n_new + 1]
+        own = torch.bmm(grouped.view(of_slot), own_keys.transpose(1, 2))
+        weights = torch.cat([prefix.view(-1, longest), own.view(-1, self.n_new + 1)], -1).softmax(-1)
+        of_prefix = weights.view(-1, self.width * shared, n_columns)[..., :longest]
+        of_own = weights.view(-1, shared, n_columns)[..., longest:]
+        mixed = torch.bmm(of_prefix, self.prefix_values[index]).view(of_slot)
+        mixed = torch.baddbmm(mixed, of_own, self.own_values[index][:, : self.n_new + 1])
+        mixed = mixed.view(self.n_prompts, -1, self.width, shared * size).transpose(1, 2)
+        return mixed.reshape(self.n_slots, -1)
 
     def _finish(self, layer: PackedLayer, stream: Tensor, mixed: Tensor) -> Tensor:
         decoder = self.decoder
         stream = stream + layer.output(mixed.to(decoder.dtype))
-        gate, up = layer.gate_up(decoder.normalize(stream, layer.mlp_norm)).chunk(2, -1)
-        return stream.add_(layer.down(nn.functional.silu(gate).mul_(up)))
+        normed = decoder.normalize(stream, layer.mlp_norm)
+        return stream.add_(layer.down(layer.up.times(normed, layer.gate.silu(normed))))
 
     def _logits(self, stream: Tensor) -> Tensor:
         return self.decoder.head(self.decoder.normalize(stream, self.decoder.norm))

@@ -87,6 +87,18 @@ class PackedLinear:
             return torch.ops.mkldnn._linear_pointwise(rows, self.weight, self.bias, "none", [], "")
         return nn.functional.linear(rows, self.weight, self.bias)
 
+    def silu(self, rows: Tensor) -> Tensor:
+        """SiLU of the product, within the same kernel where it is packed."""
+        if self.is_packed:
+            return torch.ops.mkldnn._linear_pointwise(rows, self.weight, self.bias, "swish", [], "")
+        return nn.functional.silu(self(rows))
+
+    def times(self, rows: Tensor, other: Tensor) -> Tensor:
+        """The product times `other` [n, out], within the same kernel where it is packed."""
+        if self.is_packed:
+            return torch.ops.mkldnn._linear_pointwise.binary(rows, other, self.weight, self.bias, "mul")
+        return self(rows).mul_(other)
+
 
 EXPECTED_ROWS = 32
 """How many rows the packed layout is chosen for; any number may come."""
