@@ -1,0 +1,309 @@
+"""Times training on fixed work and prints one JSON line: the same rows and steps for any implementation.
+
+Rows are read as they stand, in file order: step i takes rows i * batch to (i + 1) * batch. Prompt and
+completion are tokenized apart without adding special tokens; a completion ends in the text of EOS. Everything
+after the ids is the product's own code: `SftTask`, `RewardTask` and `optimize`.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import accord
+from accord.domain import DataError, Streams
+from accord.models.chat import ChatTokenizer, TokenizedExample
+from accord.models.language_model import LanguageModel
+from accord.models.ragged import prompt_completion_batch
+from accord.models.reward import RewardModel
+from accord.training import loop
+from accord.training.optimizer import OptimizationConfig
+from accord.training.order import DataOrder
+from accord.training.pairs import PairRow
+from accord.training.reports import EvalReport, RunStart, StepReport
+from accord.training.reward import RewardTask, RewardTrainingConfig
+from accord.training.sft import SftConfig, SftTask
+from accord.training.trunk_cache import TrunkCache
+
+HEAD_STD = 0.02
+"""Of the reward head's first weights, drawn from a generator with the settings' seed."""
+
+
+class FixedSft(SftTask):
+    """Supervised fine-tuning on ids that are given, in the order given."""
+
+    def __init__(self, model: LanguageModel, rows: Sequence[TokenizedExample], config: SftConfig):
+        self.model = model
+        self.config = config
+        self.streams = Streams(0)
+        self.rows = list(rows)
+        self.eval_rows = []
+        self.order = DataOrder(len(self.rows), config.batch_size, self.streams, is_shuffled=False)
+
+
+class FixedReward(RewardTask):
+    """Reward training on ids that are given, in the order given."""
+
+    def __init__(self, model: RewardModel, rows: Sequence[PairRow], config: RewardTrainingConfig):
+        self.model = model
+        self.config = config
+        self.streams = Streams(0)
+        self.warnings = []
+        self.rows = list(rows)
+        self.eval_rows = []
+        self.normalization_demonstrations = ()
+        self.order = DataOrder(len(self.rows), config.batch_size, self.streams, is_shuffled=False)
+        self.cache = TrunkCache(model, config.trunk_cache_gb)
+
+
+class StepClock:
+    """Seconds and loss of each step, everything between two steps included, and what other processes used."""
+
+    def __init__(self, loss_name: str):
+        self.loss_name = loss_name
+        self.seconds: list[float] = []
+        self.losses: list[float] = []
+
+    def on_start(self, start: RunStart) -> None:
+        self._own, self._all = own_cpu_s(), machine_cpu_s()
+        self._began = self._last = time.perf_counter()
+
+    def on_step(self, report: StepReport) -> None:
+        now = time.perf_counter()
+        self.seconds.append(now - self._last)
+        self.losses.append(report.metrics[self.loss_name])
+        self._last = now
+
+    def on_eval(self, report: EvalReport) -> None:
+        raise DataError("nothing is held out here, so nothing can be evaluated")
+
+    def on_end(self, reason: str) -> None:
+        busy = machine_cpu_s() - self._all - (own_cpu_s() - self._own)
+        self.foreign_cpu_cores = max(0.0, busy) / (time.perf_counter() - self._began)
+
+
+def own_cpu_s() -> float:
+    """CPU seconds of this process."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def machine_cpu_s() -> float:
+    """CPU seconds of all processes since the machine started; this process's own where /proc is missing."""
+    stat = Path("/proc/stat")
+    if not stat.is_file():
+        return own_cpu_s()
+    ticks = [int(value) for value in stat.read_text(encoding="ascii").split("\n", 1)[0].split()[1:]]
+    idle, waiting = ticks[3], ticks[4]
+    return (sum(ticks) - idle - waiting) / os.sysconf("SC_CLK_TCK")
+
+
+def read_rows(data: Path, count: int) -> list[dict[str, str]]:
+    """The first `count` rows of pairs.jsonl."""
+    with (data / "pairs.jsonl").open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for _, line in zip(range(count), lines, strict=False)]
+    if len(rows) < count:
+        raise DataError(f"{data / 'pairs.jsonl'} holds {len(rows)} rows; {count} are needed (steps * batch)")
+    return rows
+
+
+def id_reader(tokenizer: ChatTokenizer, max_tokens: int) -> Callable[[str, str], TokenizedExample]:
+    """A function from prompt and completion text to ids; a row that would have to be cut is refused."""
+
+    def read(prompt: str, completion: str) -> TokenizedExample:
+        prompt_ids, completion_ids = (
+            tokenizer.hf(text, add_special_tokens=False)["input_ids"] for text in (prompt, completion)
+        )
+        if len(prompt_ids) + len(completion_ids) > max_tokens:
+            raise DataError(
+                f"a row has {len(prompt_ids) + len(completion_ids)} tokens, max_length is {max_tokens}"
+            )
+        if completion_ids[-1] != tokenizer.hf.eos_token_id:
+            raise DataError(f"a completion ends in {completion[-20:]!r}, not in {tokenizer.hf.eos_token!r}")
+        return TokenizedExample(prompt_ids, completion_ids, is_truncated=False)
+
+    return read
+
+
+def load_plain(folder: Path) -> LanguageModel:
+    """The model as transformers loads it.
+
+    `load_model` would also give the pad row of the embedding its gradient; where the pad token is EOS
+    that is a gradient that a plain `from_pretrained` drops, and the losses would part after the first step.
+    """
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(folder), name=folder.name)
+    return LanguageModel(network=network, tokenizer=tokenizer, name=folder.name)
+
+
+def seeded_reward_model(model: LanguageModel, seed: int) -> RewardModel:
+    """The body of `model` under a head that any implementation can draw."""
+    head = nn.Linear(model.head_weight.shape[1], 1, bias=False)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * HEAD_STD)
+    return RewardModel(model.causal_lm.get_decoder(), head, model.tokenizer)
+
+
+def optimization_from(
+    settings: Mapping[str, Any], work: Mapping[str, Any], precision: Any
+) -> OptimizationConfig:
+    """The settings file's optimizer in our words."""
+    optimizer = settings["optimizer"]
+    return OptimizationConfig(
+        steps=work["steps"],
+        learning_rate=work["lr"],
+        schedule=optimizer["lr_schedule"],
+        betas=tuple(optimizer["betas"]),
+        eps=optimizer["eps"],
+        weight_decay=optimizer["weight_decay"],
+        max_grad_norm=optimizer["max_grad_norm"],
+        precision=precision,
+    )
+
+
+def sft_task(
+    model: LanguageModel,
+    rows: Sequence[dict[str, str]],
+    work: Mapping[str, Any],
+    optimization: OptimizationConfig,
+) -> FixedSft:
+    """Loss on the chosen completions."""
+    read = id_reader(model.tokenizer, work["max_length"])
+    config = SftConfig(
+        batch_size=work["batch"], max_tokens=work["max_length"], is_shuffled=False, optimization=optimization
+    )
+    return FixedSft(model, [read(row["prompt"], row["chosen"]) for row in rows], config)
+
+
+def reward_task(
+    model: RewardModel,
+    rows: Sequence[dict[str, str]],
+    work: Mapping[str, Any],
+    optimization: OptimizationConfig,
+) -> FixedReward:
+    """Bradley-Terry on pairs; each prompt runs once for both answers."""
+    read = id_reader(model.tokenizer, work["max_length"])
+    pairs = []
+    for number, row in enumerate(rows):
+        chosen, rejected = (read(row["prompt"], row[side]) for side in ("chosen", "rejected"))
+        packed = prompt_completion_batch(
+            [(chosen.prompt_ids, [chosen.completion_ids, rejected.completion_ids])]
+        )
+        pairs.append(
+            PairRow(key=str(number), packed=packed, p_chosen=1.0, weight=1.0, margin=0.0, is_cut=False)
+        )
+    config = RewardTrainingConfig(
+        batch_size=work["batch"],
+        max_tokens=work["max_length"],
+        eval_share=0.0,
+        is_shuffled=False,
+        optimization=optimization,
+    )
+    return FixedReward(model, pairs, config)
+
+
+def plain_tokens(task: FixedSft | FixedReward, step: int) -> int:
+    """Real tokens of a step, a prompt counted once for each completion, as a plain method runs them."""
+    return task.next_update(step).tokens
+
+
+def report(
+    options: argparse.Namespace,
+    settings: Mapping[str, Any],
+    work: Mapping[str, Any],
+    clock: StepClock,
+    tokens: list[int],
+) -> dict[str, Any]:
+    """What was measured; the first `warmup_steps` steps are left out of the speed."""
+    warmup = settings["warmup_steps"]
+    timed = clock.seconds[warmup:]
+    total = sum(timed)
+    return {
+        "task": options.task,
+        "impl": f"accord {accord.__version__}",
+        "variant": "default",
+        "precision": options.precision,
+        "lora": 0,
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "python": sys.version.split()[0],
+        },
+        "steps": len(clock.seconds),
+        "warmup_steps": warmup,
+        "median_step_s": round(statistics.median(timed), 3),
+        "tokens_per_s": round(sum(tokens[warmup:]) / total, 1),
+        "samples_per_s": round(work["batch"] * len(timed) / total, 3),
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "foreign_cpu_cores": round(clock.foreign_cpu_cores, 3),
+        "loss": [round(loss, 5) for loss in clock.losses],
+        "step_s": [round(seconds, 2) for seconds in clock.seconds],
+        "tokens_per_step": tokens,
+        "allocator": options.allocator,
+        "preloaded": os.environ.get("LD_PRELOAD", ""),
+    }
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="time training on fixed work; one JSON line")
+    parser.add_argument("task", choices=["sft", "reward"])
+    parser.add_argument(
+        "--model", type=Path, required=True, help="folder of a causal LM in Hugging Face form"
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with pairs.jsonl")
+    parser.add_argument("--settings", type=Path, default=Path(__file__).with_name("settings.json"))
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
+    parser.add_argument("--steps", type=int, help="default: what the settings say")
+    parser.add_argument(
+        "--allocator",
+        choices=["tuned", "system"],
+        default="tuned",
+        help="tuned: glibc keeps freed memory, as every training of ours asks it to; system: as it comes",
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the work and print its line."""
+    options = parse(arguments)
+    settings = json.loads(options.settings.read_text(encoding="utf-8"))
+    work = dict(settings[options.task])
+    work["steps"] = options.steps or work["steps"]
+    if work["steps"] <= settings["warmup_steps"]:
+        raise SystemExit(
+            f"--steps {work['steps']}: the {settings['warmup_steps']} warm-up steps are not timed"
+        )
+    torch.set_num_threads(settings["threads"])
+    if options.allocator == "system":
+        # optimize() tunes the allocator itself; this is the one thing here that a user cannot do
+        loop.keep_freed_memory = lambda: False
+    optimization = optimization_from(settings, work, options.precision)
+    rows = read_rows(options.data, work["steps"] * work["batch"])
+    model = load_plain(options.model)
+    task: FixedSft | FixedReward
+    if options.task == "sft":
+        task = sft_task(model, rows, work, optimization)
+    else:
+        task = reward_task(seeded_reward_model(model, settings["seed"]), rows, work, optimization)
+    tokens = [plain_tokens(task, step) for step in range(work["steps"])]
+    clock = StepClock(f"{options.task}/loss")
+    loop.optimize(task, optimization, streams=Streams(settings["seed"]), observers=[clock])
+    print(json.dumps(report(options, settings, work, clock, tokens)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
