@@ -27,6 +27,7 @@ from accord.models.chat import ChatTokenizer, TokenizedExample
 from accord.models.language_model import LanguageModel
 from accord.models.ragged import prompt_completion_batch
 from accord.models.reward import RewardModel
+from accord.models.silence import without_progress_bars
 from accord.training import loop
 from accord.training.optimizer import OptimizationConfig
 from accord.training.order import DataOrder
@@ -142,7 +143,8 @@ def load_plain(folder: Path) -> LanguageModel:
     `load_model` would also give the pad row of the embedding its gradient; where the pad token is EOS
     that is a gradient that a plain `from_pretrained` drops, and the losses would part after the first step.
     """
-    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    with without_progress_bars():
+        network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(folder), name=folder.name)
     return LanguageModel(network=network, tokenizer=tokenizer, name=folder.name)
 
@@ -214,11 +216,6 @@ def reward_task(
     return FixedReward(model, pairs, config)
 
 
-def plain_tokens(task: FixedSft | FixedReward, step: int) -> int:
-    """Real tokens of a step, a prompt counted once for each completion, as a plain method runs them."""
-    return task.next_update(step).tokens
-
-
 def report(
     options: argparse.Namespace,
     settings: Mapping[str, Any],
@@ -251,7 +248,7 @@ def report(
         "foreign_cpu_cores": round(clock.foreign_cpu_cores, 3),
         "loss": [round(loss, 5) for loss in clock.losses],
         "step_s": [round(seconds, 2) for seconds in clock.seconds],
-        "tokens_per_step": tokens,
+        "tokens_per_step": tokens,  # a prompt counts once for each completion, shared or not
         "allocator": options.allocator,
         "preloaded": os.environ.get("LD_PRELOAD", ""),
     }
@@ -299,7 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         task = sft_task(model, rows, work, optimization)
     else:
         task = reward_task(seeded_reward_model(model, settings["seed"]), rows, work, optimization)
-    tokens = [plain_tokens(task, step) for step in range(work["steps"])]
+    tokens = [task.next_update(step).tokens for step in range(work["steps"])]
     clock = StepClock(f"{options.task}/loss")
     loop.optimize(task, optimization, streams=Streams(settings["seed"]), observers=[clock])
     print(json.dumps(report(options, settings, work, clock, tokens)), flush=True)
