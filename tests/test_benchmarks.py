@@ -1,0 +1,147 @@
+"""The training benchmark: its line is whole, and its first losses are those of a plain forward."""
+
+import importlib.util
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from torch.nn.functional import logsigmoid
+from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
+
+from accord.domain import DataError
+from accord.models.export import save_model
+from accord.models.tiny import END, tiny_model
+from accord.training import loop
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "training.py"
+KEYS = {
+    *("task", "impl", "variant", "precision", "lora", "threads", "versions", "steps", "warmup_steps"),
+    *("median_step_s", "tokens_per_s", "samples_per_s", "peak_rss_mb", "foreign_cpu_cores", "loss"),
+    *("step_s", "tokens_per_step", "allocator", "preloaded"),
+}
+ROWS = [
+    {"prompt": f"<|user|>{question}{END}<|assistant|>", "chosen": good + END, "rejected": bad + END}
+    for question, good, bad in (
+        ("Where is my parcel?", "On its way.", "No idea, look yourself."),
+        ("Can I pay later?", "Yes, within thirty days.", "Pay now."),
+        ("Help", "Tell me what is wrong.", "No."),
+        ("It broke", "I am sorry. We replace it.", "Then buy another one."),
+    )
+]
+WORK = {"lr": 1e-3, "batch": 2, "steps": 6, "max_length": 128}
+
+
+@pytest.fixture(scope="module")
+def benchmark_module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("training_benchmark", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("benchmark")
+    save_model(tiny_model(), folder / "model")
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
+    settings = json.loads(SCRIPT.with_name("settings.json").read_text(encoding="utf-8"))
+    settings.update(threads=1, sft=WORK, reward=WORK)
+    (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def measure(
+    benchmark_module: ModuleType,
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., dict]]:
+    def run(task: str, *more: str) -> dict:
+        options = ["--model", place / "model", "--data", place, "--settings", place / "settings.json"]
+        benchmark_module.main([task, *map(str, options), "--precision", "fp32", "--steps", "2", *more])
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 1
+        return json.loads(lines[0])
+
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(loop, "keep_freed_memory", loop.keep_freed_memory)  # put back what a run replaces
+    yield run
+    torch.set_num_threads(threads)
+
+
+def ids_of(place: Path, row: dict[str, str], side: str) -> tuple[list[int], list[int]]:
+    tokenizer = AutoTokenizer.from_pretrained(place / "model")
+    prompt, completion = (
+        tokenizer(row[name], add_special_tokens=False)["input_ids"] for name in ("prompt", side)
+    )
+    assert completion[-1] == tokenizer.eos_token_id
+    return prompt, completion
+
+
+@pytest.mark.parametrize("task", ["sft", "reward"])
+def test_the_line_has_all_keys_and_finite_figures(task: str, measure: Callable[..., dict]):
+    line = measure(task)
+    assert set(line) == KEYS
+    assert line["steps"] == len(line["loss"]) == len(line["step_s"]) == len(line["tokens_per_step"]) == 2
+    assert all(math.isfinite(loss) for loss in line["loss"])
+    assert line["median_step_s"] > 0
+    assert line["tokens_per_s"] > 0
+    assert line["allocator"] == "tuned"
+
+
+def test_the_first_sft_loss_is_that_of_a_plain_forward(measure: Callable[..., dict], place: Path):
+    network = AutoModelForCausalLM.from_pretrained(place / "model")
+    total, count, tokens = 0.0, 0, 0
+    for row in ROWS[:2]:
+        prompt, completion = ids_of(place, row, "chosen")
+        with torch.no_grad():
+            logits = network(torch.tensor([prompt + completion])).logits[0]
+        predicted = logits[len(prompt) - 1 : -1].log_softmax(dim=-1)
+        total -= float(predicted.gather(1, torch.tensor(completion)[:, None]).sum())
+        count += len(completion)
+        tokens += len(prompt) + len(completion)
+    line = measure("sft")
+    assert line["loss"][0] == pytest.approx(total / count, abs=2e-5)
+    assert line["tokens_per_step"][0] == tokens
+
+
+def test_the_first_reward_loss_is_that_of_a_plain_forward_of_each_side(
+    measure: Callable[..., dict], place: Path
+):
+    body = AutoModel.from_pretrained(place / "model")
+    head = torch.randn((1, body.config.hidden_size), generator=torch.Generator().manual_seed(0)) * 0.02
+    losses, tokens = [], 0
+    for row in ROWS[:2]:
+        scores = []
+        for side in ("chosen", "rejected"):
+            prompt, completion = ids_of(place, row, side)
+            with torch.no_grad():
+                last = body(torch.tensor([prompt + completion])).last_hidden_state[0, -1]
+            scores.append(head[0] @ last)
+            tokens += len(prompt) + len(completion)
+        losses.append(float(-logsigmoid(scores[0] - scores[1])))
+    line = measure("reward")
+    assert line["loss"][0] == pytest.approx(sum(losses) / 2, abs=2e-5)
+    assert line["tokens_per_step"][0] == tokens
+
+
+def test_the_allocator_can_be_left_as_it_comes(measure: Callable[..., dict], monkeypatch: pytest.MonkeyPatch):
+    calls: list[bool] = []
+    monkeypatch.setattr(loop, "keep_freed_memory", lambda: calls.append(True))
+    measure("sft")
+    assert calls == [True]
+    line = measure("sft", "--allocator", "system")
+    assert calls == [True]
+    assert line["allocator"] == "system"
+
+
+def test_too_few_rows_are_refused(measure: Callable[..., dict]):
+    with pytest.raises(DataError, match="4 rows; 6 are needed"):
+        measure("sft", "--steps", "3")
