@@ -13,6 +13,7 @@ from accord.domain.errors import (
     WorkspaceError,
 )
 from accord.domain.judgments import Choice, Comparison, Judgment, Ranking, Rating, Source, Verdict
+from accord.domain.labels import LabelColumns, Value
 from accord.domain.messages import Completion, Demonstration, FinishReason, Message, Prompt, content_hash
 from accord.domain.preferences import Preference, Provenance
 from accord.domain.splits import Split, hash_fraction, split_by_prompt
@@ -30,6 +31,7 @@ __all__ = [
     "FinishReason",
     "Interrupted",
     "Judgment",
+    "LabelColumns",
     "Message",
     "MissingExtra",
     "ModelError",
@@ -43,6 +45,7 @@ __all__ = [
     "Split",
     "Streams",
     "TrainingError",
+    "Value",
     "Verdict",
     "WorkspaceError",
     "content_hash",

@@ -1,6 +1,8 @@
 """The people wing's judgment: from raw judgments to consensus."""
 
-from accord.quality.consensus import (
+from accord.quality.judgments import JudgmentTable, Pair, tabulate_judgments
+from accord.quality.labels import LabelTable, RepeatPolicy, tabulate_labels
+from accord.quality.preferences.consensus import (
     METHODS,
     AnnotatorEstimate,
     ConsensusResult,
@@ -8,15 +10,14 @@ from accord.quality.consensus import (
     preferences_from_judgments,
     vote_share,
 )
-from accord.quality.dawid_skene import DawidSkeneConfig, DawidSkeneFit, fit_dawid_skene
-from accord.quality.panel import (
+from accord.quality.preferences.screen_dawid_skene import DawidSkeneConfig, DawidSkeneFit, fit_dawid_skene
+from accord.quality.simulation.panel import (
     AnswerView,
     ChoiceProbabilities,
     Panel,
     SimulatedAnnotator,
     support_panel,
 )
-from accord.quality.table import JudgmentTable, Pair, tabulate_judgments
 
 __all__ = [
     "METHODS",
@@ -27,13 +28,16 @@ __all__ = [
     "DawidSkeneConfig",
     "DawidSkeneFit",
     "JudgmentTable",
+    "LabelTable",
     "Pair",
     "Panel",
+    "RepeatPolicy",
     "SimulatedAnnotator",
     "fit_dawid_skene",
     "majority",
     "preferences_from_judgments",
     "support_panel",
     "tabulate_judgments",
+    "tabulate_labels",
     "vote_share",
 ]

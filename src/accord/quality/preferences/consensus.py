@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from accord.domain import DataError, Judgment, Preference, Provenance
-from accord.quality.dawid_skene import DawidSkeneConfig, DawidSkeneFit, fit_dawid_skene
-from accord.quality.table import LEFT, RIGHT, TIE, JudgmentTable, RepeatPolicy, tabulate_judgments
+from accord.quality.judgments import LEFT, RIGHT, TIE, JudgmentTable, tabulate_judgments
+from accord.quality.labels import RepeatPolicy
+from accord.quality.preferences.screen_dawid_skene import DawidSkeneConfig, DawidSkeneFit, fit_dawid_skene
 
 Method = Literal["dawid_skene", "majority", "vote_share"]
 TiePolicy = Literal["keep", "drop"]

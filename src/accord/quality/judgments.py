@@ -6,17 +6,15 @@ order of the two texts, which nobody saw and which therefore favors no side.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accord.domain import Choice, DataError, Judgment, Prompt
+from accord.quality.labels import RepeatPolicy
 
 LEFT, RIGHT, TIE = 0, 1, 2
 """Answers on screen; both bad counts as a tie, for it says nothing about which is better."""
-
-RepeatPolicy = Literal["first", "last", "error"]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accord.domain import DataError
-from accord.quality.table import JudgmentTable
+from accord.quality.judgments import JudgmentTable
 
 FIRST, SECOND, EQUAL = 0, 1, 2
 TINY = 1e-300
