@@ -1,5 +1,7 @@
 """Annotators whose taste, skill and faults are known, for demonstrations, power analysis and tests."""
 
+from accord.quality.simulation.crowd import Cause, SimulatedCrowd, simulate_labels
+from accord.quality.simulation.crowd_config import CrowdConfig, ErrorShape
 from accord.quality.simulation.panel import (
     AnswerView,
     ChoiceProbabilities,
@@ -7,5 +9,19 @@ from accord.quality.simulation.panel import (
     SimulatedAnnotator,
     support_panel,
 )
+from accord.quality.simulation.roster import KnownAnnotators, Role
 
-__all__ = ["AnswerView", "ChoiceProbabilities", "Panel", "SimulatedAnnotator", "support_panel"]
+__all__ = [
+    "AnswerView",
+    "Cause",
+    "ChoiceProbabilities",
+    "CrowdConfig",
+    "ErrorShape",
+    "KnownAnnotators",
+    "Panel",
+    "Role",
+    "SimulatedAnnotator",
+    "SimulatedCrowd",
+    "simulate_labels",
+    "support_panel",
+]
