@@ -47,8 +47,8 @@ def draw_schedule(config: CrowdConfig, roster: KnownAnnotators, streams: Streams
     twin = np.full(len(item) + len(again), -1, dtype=np.int64)
     twin[again], twin[len(item) :] = np.arange(len(item), len(twin)), again
     item, annotator = np.concatenate([item, item[again]]), np.concatenate([annotator, annotator[again]])
-    # Each annotator's own order, one block after the other.
-    order = np.lexsort((_generator(streams, "order").random(len(item)), annotator))
+    # Each annotator's own order, one block after the other: his number plus a random fraction.
+    order = np.argsort(annotator + _generator(streams, "order").random(len(item)))
     item, annotator = item[order], annotator[order]
     counts = np.bincount(annotator, minlength=config.n_annotators)
     starts = np.cumsum(counts) - counts
@@ -79,6 +79,8 @@ def _generator(streams: Streams, name: str) -> np.random.Generator:
 
 def _first_askings(source: NDArray[np.int64], twin: NDArray[np.int64]) -> NDArray[np.int64]:
     """Of the two askings of a pair the later one in time is the repeat."""
+    if not (twin >= 0).any():
+        return np.full(len(source), -1, dtype=np.int64)
     position = np.empty(len(source), dtype=np.int64)
     position[source] = np.arange(len(source))
     partner = np.where(twin[source] >= 0, position[twin[source]], len(source))
@@ -107,18 +109,22 @@ def _assign(config: CrowdConfig, streams: Streams) -> tuple[NDArray[np.int64], N
         config.activity_spread * _generator(streams, "activity").normal(size=config.n_annotators)
     )
     weights /= weights.sum()
-    generator = _generator(streams, "assign")
-    if config.n_annotators < DENSE_FACTOR * high:
-        rows = max(1, BLOCK_CELLS // config.n_annotators)
-        blocks = [
-            _draw_dense(min(rows, config.n_items - first), high, weights, generator)
-            for first in range(0, config.n_items, rows)
-        ]
-        chosen = np.concatenate(blocks)
-    else:
-        chosen = _draw_distinct(config.n_items, high, weights, generator)
+    chosen = draw_distinct(config.n_items, high, weights, _generator(streams, "assign"))
     asked = np.arange(high) < sizes[:, None]
     return np.repeat(np.arange(config.n_items), sizes), chosen[asked]
+
+
+def draw_distinct(
+    rows: int, size: int, weights: NDArray[np.float64], generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """[row, slot] In each row `size` different numbers, drawn one after the other in proportion to `weights`."""
+    if len(weights) >= DENSE_FACTOR * size:
+        return _draw_sparse(rows, size, weights, generator)
+    block = max(1, BLOCK_CELLS // len(weights))
+    blocks = [
+        _draw_dense(min(block, rows - first), size, weights, generator) for first in range(0, rows, block)
+    ]
+    return np.concatenate(blocks)
 
 
 def _draw_dense(
@@ -129,7 +135,7 @@ def _draw_dense(
     return np.argsort(keys, axis=1)[:, :size].astype(np.int64)
 
 
-def _draw_distinct(
+def _draw_sparse(
     rows: int, size: int, weights: NDArray[np.float64], generator: np.random.Generator
 ) -> NDArray[np.int64]:
     """[row, slot] The same draw when annotators are many: whoever stands in an earlier slot is drawn anew."""
