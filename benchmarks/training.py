@@ -25,13 +25,12 @@ import accord
 from accord.domain import DataError, Streams
 from accord.models.chat import ChatTokenizer, TokenizedExample
 from accord.models.language_model import LanguageModel
-from accord.models.ragged import prompt_completion_batch
 from accord.models.reward import RewardModel
 from accord.models.silence import without_progress_bars
 from accord.training import loop
 from accord.training.optimizer import OptimizationConfig
 from accord.training.order import DataOrder
-from accord.training.pairs import PairRow
+from accord.training.pairs import PairRow, group_pairs
 from accord.training.reports import EvalReport, RunStart, StepReport
 from accord.training.reward import RewardTask, RewardTrainingConfig
 from accord.training.sft import SftConfig, SftTask
@@ -64,7 +63,8 @@ class FixedReward(RewardTask):
         self.rows = list(rows)
         self.eval_rows = []
         self.normalization_demonstrations = ()
-        self.order = DataOrder(len(self.rows), config.batch_size, self.streams, is_shuffled=False)
+        self.groups = group_pairs(self.rows, max_pairs=1)
+        self.order = DataOrder(len(self.groups), config.batch_size, self.streams, is_shuffled=False)
         self.cache = TrunkCache(model, config.trunk_cache_gb)
 
 
@@ -198,14 +198,9 @@ def reward_task(
     """Bradley-Terry on pairs; each prompt runs once for both answers."""
     read = id_reader(model.tokenizer, work["max_length"])
     pairs = []
-    for number, row in enumerate(rows):
+    for row in rows:
         chosen, rejected = (read(row["prompt"], row[side]) for side in ("chosen", "rejected"))
-        packed = prompt_completion_batch(
-            [(chosen.prompt_ids, [chosen.completion_ids, rejected.completion_ids])]
-        )
-        pairs.append(
-            PairRow(key=str(number), packed=packed, p_chosen=1.0, weight=1.0, margin=0.0, is_cut=False)
-        )
+        pairs.append(PairRow(chosen.prompt_ids, chosen.completion_ids, rejected.completion_ids))
     config = RewardTrainingConfig(
         batch_size=work["batch"],
         max_tokens=work["max_length"],

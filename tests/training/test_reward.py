@@ -127,7 +127,7 @@ def test_each_evaluation_logs_every_held_out_figure(tiny, preferences):
 def test_trap_52_held_out_pairs_share_no_prompt_with_training(tiny):
     pairs = [pair for pair in easy_pairs(20) for _ in range(2)]
     task = RewardTask(reward_model_from(tiny), pairs, config(eval_share=0.3), streams=Streams(0))
-    train, held_out = ({tuple(row.group[0]) for row in rows} for rows in (task.rows, task.eval_rows))
+    train, held_out = ({tuple(row.prompt_ids) for row in rows} for rows in (task.rows, task.eval_rows))
     assert len(task.rows) + len(task.eval_rows) == 40
     assert held_out
     assert not train & held_out
@@ -138,6 +138,46 @@ def test_trap_52_evaluation_pairs_on_training_prompts_are_refused(tiny):
         DataError, match=r"1 prompts stand in training and in held-out pairs, e.g. 'question 3'"
     ):
         train_reward_model(tiny, easy_pairs(4), eval_preferences=easy_pairs(4)[3:])
+
+
+def three_answers(n_prompts):
+    """All three pairs of three answers to each prompt."""
+    return [
+        Preference(prompt=Prompt.from_raw(f"question {i}"), chosen=chosen, rejected=rejected)
+        for i in range(n_prompts)
+        for chosen, rejected in (("good", "fair"), ("good", "bad"), ("fair", "bad"))
+    ]
+
+
+def test_pairs_of_a_prompt_stay_in_one_update_and_run_each_answer_once(tiny):
+    pairs = three_answers(4)
+    settings = config(batch_size=6, pairs_per_group=3)
+    task = RewardTask(reward_model_from(tiny), pairs, settings, streams=Streams(0))
+    assert task.order.steps_per_epoch == 2
+    for step in range(2):
+        (part,) = task.next_update(step).micro_batches
+        assert len(part.rows) == 6
+        assert len({tuple(row.prompt_ids) for row in part.rows}) == 2
+        assert [len(group.answers) for group in part.groups] == [3, 3]
+
+
+def test_grouped_pairs_have_the_loss_and_gradient_of_single_ones(tiny):
+    pairs = [
+        dataclasses.replace(pair, p_chosen=0.6 + 0.05 * i, weight=1.0 + i)
+        for i, pair in enumerate(three_answers(2))
+    ]
+    found = []
+    for pairs_per_group in (3, 2, 1):
+        settings = config(batch_size=6, pairs_per_group=pairs_per_group, is_shuffled=False)
+        task = RewardTask(reward_model_from(tiny), pairs, settings, streams=Streams(0))
+        (part,) = task.next_update(0).micro_batches
+        loss = task.loss(part).loss
+        loss.backward()
+        found.append((loss.item(), [weight.grad.clone() for _, weight in task.parameters()]))
+    for loss, gradients in found[:2]:
+        assert loss == pytest.approx(found[2][0], rel=1e-6)
+        for grouped, single in zip(gradients, found[2][1], strict=True):
+            torch.testing.assert_close(grouped, single, rtol=1e-4, atol=1e-6)
 
 
 def test_pairs_of_weight_zero_are_left_out(tiny):

@@ -5,9 +5,9 @@
     ├── DataError            a data file, row or record that does not fit
     ├── ModelError           a model or tokenizer that is missing or does not fit
     ├── RewardError          a reward that raised, or returned the wrong thing
-    ├── TrainingError        training cannot go on (non-finite loss, bad resume, full disk)
+    ├── TrainingError        training cannot go on (non-finite loss, bad resume)
     ├── EvaluationError      a statistic that is not defined on what it was given
-    ├── WorkspaceError       a run, artifact or lock that is missing or broken
+    ├── WorkspaceError       a run, artifact or lock that is missing or broken; a full disk
     ├── MissingExtra         an optional dependency is not installed
     └── Interrupted          stopped by the user; what was done is saved
 

@@ -91,8 +91,15 @@ class Examiner:
         sampler = NativeSampler(model)
         groups = sampler.sample(prompts, group=1, config=self.sampling, streams=self.streams)
         completions = [group[0] for group in groups]
-        with autocast("auto", model.device):
-            rewards = ModelReward(self.reward_model).score(prompts, completions).values
+        rewards = ModelReward(self.reward_model).score(prompts, completions).values
+        # On its own samples the reference is the sampler: its divergence is 0 by definition.
+        reference_logprobs = (
+            [sum(answer.logprobs) for answer in completions]
+            if model is self.reference
+            else completion_logprobs(
+                self.reference, prompts, completions, temperature=self.sampling.scoring_temperature
+            )
+        )
         tastes = (
             ()
             if self.taste is None
@@ -105,9 +112,7 @@ class Examiner:
             prompts=prompts,
             completions=completions,
             rewards=rewards,
-            reference_logprobs=completion_logprobs(
-                self.reference, prompts, completions, temperature=self.sampling.scoring_temperature
-            ),
+            reference_logprobs=reference_logprobs,
             tastes=tastes,
         )
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -99,29 +100,39 @@ def collect_comparisons(
     streams: Streams,
     report_progress: Callable[[int, int], None],
 ) -> Comparisons:
-    """Sample pairs of answers to each prompt, have the simulated panel compare them, and join the votes."""
+    """Sample answers to each prompt, have the simulated panel compare every pair, and join the votes."""
     assert material.taste is not None
-    prompts = [*material.compared] * config.pairs_per_prompt + [*material.heldout]
-    answers = _sample_pairs(model, prompts, sampling, streams=streams, report_progress=report_progress)
+    sampler = NativeSampler(model)
+    groups: list[tuple[Prompt, list[Completion]]] = []
+    total = len(material.compared) + len(material.heldout)
+    for prompts, count in ((material.compared, config.answers_per_prompt), (material.heldout, 2)):
+        for begin in range(0, len(prompts), PROMPTS_AT_A_TIME):
+            report_progress(len(groups), total)
+            chunk = prompts[begin : begin + PROMPTS_AT_A_TIME]
+            draws = streams.child("sample", len(groups))
+            groups += zip(
+                chunk, sampler.sample(chunk, group=count, config=sampling, streams=draws), strict=True
+            )
+    report_progress(total, total)
     panel = support_panel(streams, judgments_per_pair=config.votes_per_pair)
     judgments: list[Judgment] = []
     views: list[tuple[AnswerView, AnswerView]] = []
+    true_totals: dict[tuple[str, str], float] = {}
     same = 0
-    for prompt, (first, second) in zip(prompts, answers, strict=True):
-        if first.text == second.text:
-            same += 1
-            continue
-        pair = (_view(material.taste, prompt, first), _view(material.taste, prompt, second))
-        comparison = Comparison(prompt=prompt, left=first.text, right=second.text)
-        judgments += panel.judge(comparison, *pair)
-        views.append(pair)
+    for prompt, answers in groups:
+        distinct = {answer.text: _view(material.taste, prompt, answer) for answer in answers}
+        same += len(answers) - len(distinct)
+        true_totals |= {(prompt.id, text): view.total for text, view in distinct.items()}
+        for (left, left_view), (right, right_view) in combinations(distinct.items(), 2):
+            comparison = Comparison(prompt=prompt, left=left, right=right)
+            judgments += panel.judge(comparison, left_view, right_view)
+            views.append((left_view, right_view))
     consensus = preferences_from_judgments(judgments, method=config.consensus, repeats="first")
     heldout_ids = {prompt.id for prompt in material.heldout}
-    true_totals = _true_totals(material.taste, prompts, answers)
     heldout = [pair for pair in consensus.preferences if pair.prompt.id in heldout_ids]
     notes = [_truth_note(consensus.preferences, true_totals, config.consensus)]
     if same:
-        notes.append(f"{same} pairs held the same answer twice and were not compared.")
+        notes.append(f"{same} answers repeated another one to the same prompt and were not compared.")
     return Comparisons(
         train=[pair for pair in consensus.preferences if pair.prompt.id not in heldout_ids],
         heldout=heldout,
@@ -135,37 +146,9 @@ def collect_comparisons(
     )
 
 
-def _sample_pairs(
-    model: LanguageModel,
-    prompts: Sequence[Prompt],
-    sampling: SamplingConfig,
-    *,
-    streams: Streams,
-    report_progress: Callable[[int, int], None],
-) -> list[list[Completion]]:
-    sampler = NativeSampler(model)
-    answers: list[list[Completion]] = []
-    for begin in range(0, len(prompts), PROMPTS_AT_A_TIME):
-        report_progress(begin, len(prompts))
-        chunk = prompts[begin : begin + PROMPTS_AT_A_TIME]
-        answers += sampler.sample(chunk, group=2, config=sampling, streams=streams.child("sample", begin))
-    report_progress(len(prompts), len(prompts))
-    return answers
-
-
 def _view(taste: KnownTaste, prompt: Prompt, answer: Completion) -> AnswerView:
     score = taste.judge(prompt, answer)
     return AnswerView(total=score.total, parts=score.parts, words=len(answer.text.split()))
-
-
-def _true_totals(
-    taste: KnownTaste, prompts: Sequence[Prompt], answers: Sequence[Sequence[Completion]]
-) -> dict[tuple[str, str], float]:
-    return {
-        (prompt.id, answer.text): taste.judge(prompt, answer).total
-        for prompt, pair in zip(prompts, answers, strict=True)
-        for answer in pair
-    }
 
 
 def _truth_note(pairs: Sequence[Preference], true_totals: dict[tuple[str, str], float], method: str) -> str:

@@ -67,8 +67,8 @@ TaskConfig = SupportTaskConfig | FilesTaskConfig
 class PanelConfig:
     """The simulated annotators of the support task."""
 
-    pairs_per_prompt: int = 2
-    """Pairs of fresh answers compared for each training prompt; held-out prompts have one."""
+    answers_per_prompt: int = 3
+    """Fresh answers to each training prompt, every pair of them compared; held-out prompts have two."""
     votes_per_pair: int = 3
     """Annotators who see each pair."""
     consensus: Literal["majority", "vote_share", "dawid_skene"] = "dawid_skene"

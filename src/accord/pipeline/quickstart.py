@@ -21,8 +21,8 @@ def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> SpineConfig:
         title=TITLE,
         seed=seed,
         model=ModelConfig(name="smollm2", trainable_layers=TOP_LAYERS),
-        task=SupportTaskConfig(compared_prompts=200, heldout_prompts=96),
-        panel=PanelConfig(votes_per_pair=3),
+        task=SupportTaskConfig(compared_prompts=160, heldout_prompts=96),
+        panel=PanelConfig(answers_per_prompt=3, votes_per_pair=3),
         sft=SftConfig(
             epochs=1.0,
             batch_size=8,
@@ -32,10 +32,17 @@ def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> SpineConfig:
         ),
         reward=RewardTrainingConfig(
             epochs=1.0,
-            batch_size=8,
+            batch_size=9,
+            pairs_per_group=3,
             trainable_layers=TOP_LAYERS,
+            trunk_cache_gb=0.0,
             optimization=OptimizationConfig(
-                learning_rate=3e-4, schedule="linear", warmup_steps=3, eval_every=25, checkpoint_every=25
+                learning_rate=3e-4,
+                schedule="linear",
+                warmup_steps=3,
+                eval_every=25,
+                eval_at_start=False,
+                checkpoint_every=25,
             ),
         ),
         policy=OnlineConfig(

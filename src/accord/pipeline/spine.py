@@ -5,6 +5,7 @@ was. What the stages do is in their own rooms; here stands only their order and 
 from one to the next.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -34,8 +35,8 @@ from accord.pipeline.reporting import Findings, build_report, stage_lines
 from accord.rollouts import ModelReward
 from accord.training import train_reward_model, train_rloo, train_sft
 
-FRONTIER_PROBES = 5
-"""Examinations of the policy on its way, the start and the end not counted together."""
+FRONTIER_PROBES = 3
+"""Examinations of the policy on its way, beside the one before the first step."""
 FRONTIER_PROMPTS = 32
 
 
@@ -192,7 +193,7 @@ class Spine:
                     self.model,
                     self._examiner(),
                     self.material.heldout[:FRONTIER_PROMPTS],
-                    every=max(1, steps // FRONTIER_PROBES),
+                    every=math.ceil(steps / FRONTIER_PROBES),
                     path=folder / "frontier.jsonl",
                 )
                 observers.append(probe)

@@ -3,41 +3,109 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
 from accord.domain import DataError, Preference, Streams, split_by_prompt
-from accord.models.ragged import PackedCompletions, prompt_completion_batch
 from accord.models.reward import RewardModel
 
 
 @dataclass(frozen=True)
 class PairRow:
-    """One preference as ids: the prompt runs once for both answers."""
+    """One preference as ids."""
 
-    key: str
-    """Hash of its ids."""
-    packed: PackedCompletions
-    p_chosen: float
-    weight: float
-    margin: float
-    is_cut: bool
+    prompt_ids: list[int]
+    chosen_ids: list[int]
+    rejected_ids: list[int]
+    p_chosen: float = 1.0
+    weight: float = 1.0
+    margin: float = 0.0
+    is_cut: bool = False
 
     @property
-    def group(self) -> tuple[list[int], list[list[int]]]:
-        """Prompt ids and the ids of both answers, chosen first."""
-        ids = self.packed.ragged.token_ids.tolist()
-        prompt, chosen, rejected = (ids[self.packed.ragged.slice_of(i)] for i in range(3))
-        return prompt, [chosen, rejected]
+    def key(self) -> str:
+        """Hash of its ids."""
+        ids = f"{self.prompt_ids}{[self.chosen_ids, self.rejected_ids]}"
+        return hashlib.sha256(ids.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class PairGroup:
+    """Pairs of one prompt that run together: the prompt once, and each distinct answer once."""
+
+    rows: tuple[PairRow, ...]
+    answers: tuple[list[int], ...]
+    """Ids of the distinct answers, in order of appearance."""
+    chosen: tuple[int, ...]
+    """Answer of each row that is preferred."""
+    rejected: tuple[int, ...]
+    """The other answer of each row."""
+
+    @classmethod
+    def of(cls, rows: Sequence[PairRow]) -> "PairGroup":
+        """A group of rows that share their prompt's ids."""
+        answers: dict[tuple[int, ...], int] = {}
+        chosen = tuple(answers.setdefault(tuple(row.chosen_ids), len(answers)) for row in rows)
+        rejected = tuple(answers.setdefault(tuple(row.rejected_ids), len(answers)) for row in rows)
+        return cls(tuple(rows), tuple(list(ids) for ids in answers), chosen, rejected)
+
+    @property
+    def key(self) -> str:
+        """Hash of its ids."""
+        return hashlib.sha256(f"{self.rows[0].prompt_ids}{self.answers}".encode()).hexdigest()
+
+    @property
+    def ids(self) -> tuple[list[int], list[list[int]]]:
+        """Prompt ids and the ids of each answer, as `prompt_completion_batch` takes them."""
+        return self.rows[0].prompt_ids, list(self.answers)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that run."""
+        return len(self.rows[0].prompt_ids) + sum(len(ids) for ids in self.answers)
+
+    @property
+    def n_plain_tokens(self) -> int:
+        """Tokens of the same pairs with each prompt repeated before each answer of each pair."""
+        prompt = len(self.rows[0].prompt_ids)
+        return sum(2 * prompt + len(row.chosen_ids) + len(row.rejected_ids) for row in self.rows)
+
+
+def group_pairs(rows: Sequence[PairRow], *, max_pairs: int) -> list[PairGroup]:
+    """Rows of one prompt in groups of at most `max_pairs`, in order of first appearance."""
+    groups: list[list[PairRow]] = []
+    open_group: dict[tuple[int, ...], int] = {}
+    for row in rows:
+        place = open_group.get(tuple(row.prompt_ids))
+        if place is None or len(groups[place]) == max_pairs:
+            open_group[tuple(row.prompt_ids)] = len(groups)
+            groups.append([row])
+        else:
+            groups[place].append(row)
+    return [PairGroup.of(members) for members in groups]
 
 
 @dataclass(frozen=True)
 class PairMicroBatch:
-    """Some of an update's pairs, and the update's total weight."""
+    """Some of an update's groups, and the update's total weight."""
 
-    rows: list[PairRow]
+    groups: list[PairGroup]
     normalizer: float
+
+    @property
+    def rows(self) -> list[PairRow]:
+        """The pairs, group after group."""
+        return [row for group in self.groups for row in group.rows]
+
+    def sides(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores [pair] of the chosen and of the rejected answers, from those of all answers in order."""
+        starts = [0, *accumulate(len(group.answers) for group in self.groups)]
+        placed = list(zip(starts, self.groups, strict=False))
+        chosen = [start + answer for start, group in placed for answer in group.chosen]
+        rejected = [start + answer for start, group in placed for answer in group.rejected]
+        return scores[chosen], scores[rejected]
 
     def column(self, name: str, device: torch.device) -> Tensor:
         """One number of each pair as a float tensor [pair]."""
@@ -56,11 +124,11 @@ def tokenize_preferences(
         chosen, rejected = model.tokenizer.examples(
             preference.prompt, [preference.chosen, preference.rejected], max_tokens=min(max_tokens, context)
         )
-        answers = [chosen.completion_ids, rejected.completion_ids]
         rows.append(
             PairRow(
-                key=hashlib.sha256(f"{chosen.prompt_ids}{answers}".encode()).hexdigest(),
-                packed=prompt_completion_batch([(chosen.prompt_ids, answers)]),
+                prompt_ids=chosen.prompt_ids,
+                chosen_ids=chosen.completion_ids,
+                rejected_ids=rejected.completion_ids,
                 p_chosen=preference.p_chosen,
                 weight=preference.weight,
                 margin=preference.margin,

@@ -23,7 +23,14 @@ from accord.training.loop import optimize
 from accord.training.objectives.preference import preference_loss
 from accord.training.optimizer import OptimizationConfig
 from accord.training.order import DataOrder
-from accord.training.pairs import PairMicroBatch, PairRow, hold_out, tokenize_preferences
+from accord.training.pairs import (
+    PairGroup,
+    PairMicroBatch,
+    PairRow,
+    group_pairs,
+    hold_out,
+    tokenize_preferences,
+)
 from accord.training.reports import Observer
 from accord.training.settings import check_settings
 from accord.training.task import LossPart, Update
@@ -39,7 +46,9 @@ class RewardTrainingConfig:
     epochs: float = 1.0
     """Passes over the pairs. In a second one reward models over-fit (Ouyang et al. 2022)."""
     batch_size: int = 8
-    """Pairs in one update."""
+    """Pairs in one update, on average."""
+    pairs_per_group: int = 1
+    """Up to so many pairs of a prompt stay in one update, each answer run once (Ouyang et al. 2022, 3.4)."""
     max_tokens: int = 1024
     """Longest prompt with one answer; longer ones are cut and counted. Never above the model's context."""
     trainable_layers: int | None = None
@@ -66,6 +75,7 @@ class RewardTrainingConfig:
             (
                 ("epochs", self.epochs > 0, "above 0"),
                 ("batch_size", self.batch_size >= 1, "1 or more"),
+                ("pairs_per_group", self.pairs_per_group >= 1, "1 or more"),
                 ("max_tokens", self.max_tokens >= 2, "2 or more"),
                 ("centering", self.centering >= 0, "0 or more"),
                 ("eval_share", 0 <= self.eval_share < 1, "in [0, 1)"),
@@ -159,7 +169,9 @@ class RewardTask:
                 f"no pairs to learn from: {len(train)} training pairs, none with a weight above 0"
             )
         self.normalization_demonstrations = normalization_demonstrations
-        self.order = DataOrder(len(self.rows), config.batch_size, streams, config.is_shuffled)
+        self.groups = group_pairs(self.rows, max_pairs=config.pairs_per_group)
+        groups_per_update = max(1, round(config.batch_size * len(self.groups) / len(self.rows)))
+        self.order = DataOrder(len(self.groups), groups_per_update, streams, config.is_shuffled)
         self.cache = TrunkCache(model, config.trunk_cache_gb)
         self._best_step = 0
         self._best_nll: np.ndarray | None = None
@@ -192,10 +204,11 @@ class RewardTask:
 
     def next_update(self, step: int) -> Update:
         """The pairs of this step, in micro-batches that know the update's total weight."""
-        rows = [self.rows[i] for i in self.order.batch(step)]
+        groups = [self.groups[i] for i in self.order.batch(step)]
+        rows = [row for group in groups for row in group.rows]
         return Update(
-            micro_batches=self._split_rows(rows),
-            tokens=sum(row.packed.n_plain_tokens for row in rows),
+            micro_batches=self._split(groups),
+            tokens=sum(group.n_plain_tokens for group in groups),
             metrics={
                 "reward/pairs": float(len(rows)),
                 "reward/truncated_rows": float(sum(row.is_cut for row in rows)),
@@ -241,7 +254,7 @@ class RewardTask:
     def score(self, rows: Sequence[PairRow]) -> HeldOutPairs:
         """Raw rewards of both sides of `rows`, with their labels."""
         self.model.eval()
-        parts = self._split_rows(rows)
+        parts = self._split(group_pairs(rows, max_pairs=self.config.pairs_per_group))
         rewards = [torch.stack(self._rewards(part), dim=1).double().cpu() for part in parts]
         sides = torch.cat(rewards).numpy()
         in_order = [row for part in parts for row in part.rows]
@@ -250,8 +263,8 @@ class RewardTask:
             rejected_rewards=sides[:, 1],
             p_chosen=np.array([row.p_chosen for row in in_order]),
             weights=np.array([row.weight for row in in_order]),
-            chosen_tokens=np.array([float(row.packed.completion_lengths[0]) for row in in_order]),
-            rejected_tokens=np.array([float(row.packed.completion_lengths[1]) for row in in_order]),
+            chosen_tokens=np.array([float(len(row.chosen_ids)) for row in in_order]),
+            rejected_tokens=np.array([float(len(row.rejected_ids)) for row in in_order]),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -285,16 +298,16 @@ class RewardTask:
 
     def _rewards(self, micro_batch: PairMicroBatch) -> tuple[Tensor, Tensor]:
         """Raw rewards [pair] of the chosen and of the rejected answers."""
-        batch = prompt_completion_batch([row.group for row in micro_batch.rows])
-        states = self.cache.states([(row.key, row.packed) for row in micro_batch.rows], batch)
+        batch = prompt_completion_batch([group.ids for group in micro_batch.groups])
+        states = self.cache.states([(group.key, group.ids) for group in micro_batch.groups], batch)
         scores = self.model.scores(batch.to(self.model.device), raw=True, from_states=states)
-        return scores[0::2], scores[1::2]
+        return micro_batch.sides(scores)
 
-    def _split_rows(self, rows: Sequence[PairRow]) -> list[PairMicroBatch]:
-        lengths = [row.packed.ragged.n_tokens for row in rows]
-        total = sum(row.weight for row in rows)
+    def _split(self, groups: Sequence[PairGroup]) -> list[PairMicroBatch]:
+        total = sum(row.weight for group in groups for row in group.rows)
+        lengths = [group.n_tokens for group in groups]
         plan = plan_micro_batches(lengths, self.config.optimization.micro_batch_tokens)
-        return [PairMicroBatch([rows[i] for i in members], total) for members in plan]
+        return [PairMicroBatch([groups[i] for i in members], total) for members in plan]
 
     def _watch(self, step: int, pairs: HeldOutPairs) -> None:
         nll = pairs.nll

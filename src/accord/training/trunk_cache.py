@@ -2,17 +2,27 @@
 
 import torch
 
-from accord.models.ragged import PackedCompletions, TrunkStates, can_split, frozen_layers, trunk_states
+from accord.models.ragged import (
+    PackedCompletions,
+    TrunkStates,
+    can_split,
+    frozen_layers,
+    prompt_completion_batch,
+    trunk_states,
+)
 from accord.models.reward import RewardModel
 
 BYTES_PER_GB = 1e9
 
+GroupIds = tuple[list[int], list[list[int]]]
+"""A prompt's ids and those of its answers."""
+
 
 class TrunkCache:
-    """States of single rows by key. What does not fit the budget is computed again.
+    """States of single groups by key. What does not fit the budget is computed again.
 
-    Rows run through the trunk one by one, cached or not: their states then do not
-    depend on which rows they share a batch with, and a resumed run has the same bits.
+    Groups run through the trunk one by one, cached or not: their states then do not
+    depend on which groups they share a batch with, and a resumed run has the same bits.
     """
 
     def __init__(self, model: RewardModel, budget_gb: float):
@@ -21,23 +31,21 @@ class TrunkCache:
         self._room = int(budget_gb * BYTES_PER_GB)
         self._kept: dict[str, torch.Tensor] = {}
 
-    def states(
-        self, rows: list[tuple[str, PackedCompletions]], batch: PackedCompletions
-    ) -> TrunkStates | None:
-        """States of `batch`, made of `rows` in this order; None when no layer is frozen."""
+    def states(self, groups: list[tuple[str, GroupIds]], batch: PackedCompletions) -> TrunkStates | None:
+        """States of `batch`, made of `groups` in this order; None when no layer is frozen."""
         if not self.n_layers or not can_split(self.model.body, batch.ragged):
             return None
-        values = torch.cat([self._of(key, packed) for key, packed in rows])
+        values = torch.cat([self._of(key, ids) for key, ids in groups])
         return TrunkStates(values.to(self.model.device), self.n_layers)
 
-    def _of(self, key: str, packed: PackedCompletions) -> torch.Tensor:
+    def _of(self, key: str, ids: GroupIds) -> torch.Tensor:
         kept = self._kept.get(key)
         if kept is not None:
             return kept
         was_training = self.model.body.training
         self.model.body.eval()
         with torch.no_grad():
-            ragged = packed.ragged.to(self.model.device)
+            ragged = prompt_completion_batch([ids]).ragged.to(self.model.device)
             values = trunk_states(self.model.body, ragged, self.n_layers).values
         self.model.body.train(was_training)
         size = values.numel() * values.element_size()
