@@ -5,6 +5,8 @@ from accord.store.conversion import convert_records, prompt_of, prompts_of
 from accord.store.exchange.format import Format, Record
 from accord.store.exchange.registry import FORMATS
 from accord.store.inspection import Inspection, inspect_file, inspect_records
+from accord.store.label_columns import ColumnMapping
+from accord.store.labels import read_gold, read_labels
 from accord.store.leakage import Leakage, find_leakage
 from accord.store.partition import split_records
 from accord.store.reading import (
@@ -28,6 +30,7 @@ __all__ = [
     "ArtifactRef",
     "ArtifactStore",
     "BadRow",
+    "ColumnMapping",
     "Format",
     "Inspection",
     "Leakage",
@@ -45,7 +48,9 @@ __all__ = [
     "prompt_of",
     "prompts_of",
     "read_demonstrations",
+    "read_gold",
     "read_judgments",
+    "read_labels",
     "read_preferences",
     "read_prompts",
     "read_rankings",

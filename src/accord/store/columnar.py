@@ -1,8 +1,11 @@
 """Parquet and Arrow files through pyarrow, which is imported only when such a file is met."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from accord.domain import DataError, MissingExtra
 
@@ -69,3 +72,25 @@ def write_parquet(path: Path, rows: Sequence[Mapping[str, Any]], *, target: str)
                 f"field {name!r} cannot be one Parquet column ({error}); write .jsonl instead", path=target
             ) from error
     arrow.parquet.write_table(arrow.table(columns), path)
+
+
+def read_parquet_columns(
+    path: Path, choose: Callable[[Sequence[str]], Sequence[str]]
+) -> dict[str, list[Any] | NDArray[Any]]:
+    """The columns of a Parquet file that `choose` picks: numbers without gaps as arrays, else lists."""
+    arrow = _arrow(f"reading the Parquet file {path}")
+    try:
+        with arrow.parquet.ParquetFile(path) as file:
+            names = list(choose(file.schema_arrow.names))
+            table = file.read(columns=names)
+            return {name: _plain_column(arrow, table.column(name)) for name in names}
+    except (arrow.ArrowException, OSError) as error:
+        raise DataError(f"not a readable Parquet file: {error}", path=str(path)) from error
+
+
+def _plain_column(arrow: Any, column: Any) -> list[Any] | NDArray[Any]:
+    kind = column.type
+    is_number = arrow.types.is_integer(kind) or arrow.types.is_floating(kind)
+    if is_number and column.null_count == 0:
+        return np.asarray(column.to_numpy())
+    return list(column.to_pylist())

@@ -6,12 +6,13 @@ the next row cannot be found (a broken gzip stream) raises DataError.
 
 import csv
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, TextIO, cast
 
 from accord.domain import DataError
 from accord.store.columnar import iterate_arrow, iterate_parquet
@@ -56,11 +57,11 @@ def iterate_rows(path: Path) -> Iterator[Row | BadRow]:
         reader = iterate_parquet if suffix == ".parquet" else iterate_arrow
         return (Row(i, cells) for i, cells in enumerate(reader(path), start=1))
     if suffix in TABLE_SUFFIXES:
-        return _iterate_table(path, delimiter="\t" if suffix == ".tsv" else ",")
+        return iterate_table(path, delimiter="\t" if suffix == ".tsv" else ",")
     if suffix == ".json":
         return _iterate_array(path)
     if suffix in LINE_SUFFIXES:
-        return _iterate_lines(path)
+        return iterate_lines(path)
     raise DataError(
         f"the file type {''.join(path.suffixes) or '(no suffix)'} is not known; "
         f"expected {', '.join(KNOWN_SUFFIXES)}, text files also with .gz",
@@ -101,7 +102,13 @@ def _open_bytes(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path, "rb")) if is_gzip else path.open("rb")
 
 
-def _iterate_lines(path: Path) -> Iterator[Row | BadRow]:
+def open_text(path: Path) -> TextIO:
+    """The file as UTF-8 text, lines as they stand; damage raises in the words of gzip and the codec."""
+    return io.TextIOWrapper(_open_bytes(path), encoding="utf-8-sig", newline="\n")
+
+
+def iterate_lines(path: Path) -> Iterator[Row | BadRow]:
+    """The rows of a file of JSON lines; blank lines are passed over."""
     for number, raw in _raw_lines(path):
         try:
             line = raw.decode("utf-8")
@@ -158,7 +165,8 @@ class _DecodedLines:
                 yield raw.decode("utf-8", "replace")
 
 
-def _iterate_table(path: Path, *, delimiter: str) -> Iterator[Row | BadRow]:
+def iterate_table(path: Path, *, delimiter: str) -> Iterator[Row | BadRow]:
+    """The rows of a table with a header; every cell is text."""
     csv.field_size_limit(LARGEST_CELL)
     lines = _DecodedLines(path)
     reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
@@ -169,7 +177,7 @@ def _iterate_table(path: Path, *, delimiter: str) -> Iterator[Row | BadRow]:
                 continue
             problem, lines.problem = lines.problem, ""
             if header is None:
-                header = _checked_header(values, problem, path)
+                header = checked_header(values, problem, path)
             elif problem:
                 yield BadRow(str(path), reader.line_num, problem)
             elif len(values) != len(header):
@@ -182,7 +190,8 @@ def _iterate_table(path: Path, *, delimiter: str) -> Iterator[Row | BadRow]:
         raise DataError(reason, path=str(path), line=reader.line_num) from error
 
 
-def _checked_header(names: list[str], problem: str, path: Path) -> list[str]:
+def checked_header(names: list[str], problem: str, path: Path) -> list[str]:
+    """The header as it is; raises where it repeats a name or could not be decoded."""
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         problem = f"the header repeats {', '.join(map(repr, repeated))}"
