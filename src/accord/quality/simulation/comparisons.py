@@ -105,7 +105,7 @@ class SimulatedComparisons:
     families: NDArray[np.int64]
     """[item] Prompt family."""
     gains: NDArray[np.float64]
-    """[annotator] Below 0 for the reversed; the log of the size is 0 on average over those who do not guess."""
+    """[annotator] Below 0 for the reversed, 0 for the guessing; the others' log size is 0 on average."""
     tie_thresholds: NDArray[np.float64]
     """[annotator]"""
     positions: NDArray[np.float64]
@@ -131,16 +131,7 @@ def simulate_comparisons(config: ComparisonConfig, seed: int) -> SimulatedCompar
     thresholds = config.tie_threshold * np.exp(config.tie_spread * habits)
     habits = _generator(streams, "positions").normal(size=config.n_annotators)
     positions = config.position_effect + config.position_spread * (habits - habits.mean())
-    low, high = _draw_pairs(config, _generator(streams, "pairs"))
-    asked = draw_distinct(
-        config.n_pairs,
-        config.judgments_per_pair,
-        np.full(config.n_annotators, 1 / config.n_annotators),
-        _generator(streams, "assign"),
-    )
-    pair, annotator = np.repeat(np.arange(config.n_pairs), config.judgments_per_pair), asked.ravel()
-    swap = _generator(streams, "sides").random(len(pair)) < 0.5
-    left, right = np.where(swap, high[pair], low[pair]), np.where(swap, low[pair], high[pair])
+    pair, annotator, left, right = _ask(config, streams)
     length_effect = np.array(config.length_effects)[families[left]]
     log_odds = (
         gains[annotator] * (scores[left] - scores[right])
@@ -150,13 +141,12 @@ def simulate_comparisons(config: ComparisonConfig, seed: int) -> SimulatedCompar
     draws = _generator(streams, "answers").random(len(pair))
     p_left = expit(log_odds - thresholds[annotator])
     p_right = expit(-log_odds - thresholds[annotator])
-    answer = np.where(draws < p_left, LEFT, np.where(draws >= 1 - p_right, RIGHT, TIE))
     return SimulatedComparisons(
         pair_index=pair,
         left=left,
         right=right,
         annotator_index=annotator,
-        answer=answer,
+        answer=np.where(draws < p_left, LEFT, np.where(draws >= 1 - p_right, RIGHT, TIE)),
         scores=scores,
         log_lengths=log_lengths,
         families=families,
@@ -169,6 +159,22 @@ def simulate_comparisons(config: ComparisonConfig, seed: int) -> SimulatedCompar
 
 def _generator(streams: Streams, name: str) -> np.random.Generator:
     return np.random.default_rng(streams.child(name).value)
+
+
+def _ask(config: ComparisonConfig, streams: Streams) -> tuple[NDArray[np.int64], ...]:
+    """Pair, annotator, left and right of each judgment."""
+    low, high = _draw_pairs(config, _generator(streams, "pairs"))
+    weights = np.full(config.n_annotators, 1 / config.n_annotators)
+    generator = _generator(streams, "assign")
+    annotator = draw_distinct(config.n_pairs, config.judgments_per_pair, weights, generator).ravel()
+    pair = np.repeat(np.arange(config.n_pairs), config.judgments_per_pair)
+    swap = _generator(streams, "sides").random(len(pair)) < 0.5
+    return (
+        pair,
+        annotator,
+        np.where(swap, high[pair], low[pair]),
+        np.where(swap, low[pair], high[pair]),
+    )
 
 
 def _draw_gains(config: ComparisonConfig, streams: Streams) -> NDArray[np.float64]:

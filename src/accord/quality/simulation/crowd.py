@@ -5,6 +5,7 @@ the leaning of his group, took the first option, spammed, copied, or remembered.
 pairs are in `accord.quality.simulation.comparisons`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -61,6 +62,15 @@ class SimulatedCrowd:
 
 
 @dataclass(frozen=True, eq=False)
+class _Items:
+    """What is true of the items; the fields of `SimulatedCrowd`."""
+
+    camp_truth: NDArray[np.int64]
+    difficulty: NDArray[np.float64]
+    trap_class: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class _Reader:
     """Draws readings: class log-odds less difficulty, the error pattern where wrong."""
 
@@ -92,36 +102,30 @@ def simulate_labels(config: CrowdConfig, seed: int) -> SimulatedCrowd:
     streams = Streams(seed).child("crowd")
     roster = draw_roster(config, streams.child("roster"))
     schedule = draw_schedule(config, roster, streams.child("schedule"))
-    truth = _camp_truths(config, streams)
-    difficulty = config.difficulty_spread * _generator(streams, "difficulty").normal(size=config.n_items)
-    trap = _draw_traps(config, truth[0], streams)
+    items = _draw_items(config, streams)
     changed = roster.is_drifting[schedule.annotator] & (schedule.place >= config.drift_at)
     shown = _generator(streams, "shown").integers(0, config.n_classes, len(schedule.item))
-    loss = (
-        difficulty[schedule.item]
-        + config.fatigue_per_hour * schedule.hours_in_session
-        + config.drift_drop * changed
-    )
-    reader = _reader(roster)
-    answer = reader.read(
+    answer = _Reader(roster, _ends(roster)).read(
         schedule.annotator,
-        truth[roster.camp[schedule.annotator], schedule.item],
-        loss,
+        items.camp_truth[roster.camp[schedule.annotator], schedule.item],
+        items.difficulty[schedule.item]
+        + config.fatigue_per_hour * schedule.hours_in_session
+        + config.drift_drop * changed,
         _generator(streams, "read"),
     )
     cause = np.zeros(len(answer), dtype=np.int8)
-    _apply_pulls(config, roster, schedule, trap, shown, answer, cause, streams)
-    _apply_copying(config, reader, schedule, (difficulty, truth), answer, cause, streams)
+    for reason, is_so, target in _pulls(config, roster, schedule, items, shown, streams):
+        answer[is_so], cause[is_so] = target[is_so], reason
+    _apply_copying(config, roster, schedule, items, answer, cause, streams)
     remembers = _generator(streams, "memory").random(len(answer)) < config.repeat_memory
     remembered = remembers & (schedule.first_asking >= 0)
-    answer[remembered] = answer[schedule.first_asking[remembered]]
-    cause[remembered] = Cause.MEMORY
+    answer[remembered], cause[remembered] = answer[schedule.first_asking[remembered]], Cause.MEMORY
     return SimulatedCrowd(
         columns=_columns(config, roster, schedule, answer),
-        truth_index=truth[0],
-        camp_truth=truth,
-        difficulty=difficulty,
-        trap_class=trap,
+        truth_index=items.camp_truth[0],
+        camp_truth=items.camp_truth,
+        difficulty=items.difficulty,
+        trap_class=items.trap_class,
         annotators=roster,
         causes=cause,
         first_shown=shown,
@@ -134,91 +138,78 @@ def _generator(streams: Streams, name: str) -> np.random.Generator:
     return np.random.default_rng(streams.child(name).value)
 
 
-def _reader(roster: KnownAnnotators) -> _Reader:
+def _ends(roster: KnownAnnotators) -> NDArray[np.float64]:
+    """[annotator or 1, true class, class] Cumulative error shares."""
     ends = np.cumsum(roster.error_shares, axis=2)
-    # Rounding must not leave the last end below 1, nor may a draw land on the true class past the end.
+    # Rounding must not leave the last end below 1, past which a draw would find no class.
     ends[ends > 1 - 1e-12] = 1.0
-    return _Reader(roster, ends)
+    return ends
 
 
-def _camp_truths(config: CrowdConfig, streams: Streams) -> NDArray[np.int64]:
-    """[camp, item]"""
-    number = config.n_classes
-    truth = _generator(streams, "truth").choice(number, config.n_items, p=config.class_probabilities)
-    rows = [truth]
+def _draw_items(config: CrowdConfig, streams: Streams) -> _Items:
+    """The items as the config describes; a later camp differs on contested items only."""
+    number, n_items = config.n_classes, config.n_items
+    truth = _generator(streams, "truth").choice(number, n_items, p=config.class_probabilities)
+    camps = [truth]
     for k in range(1, len(config.camp_shares)):
         generator = _generator(streams.child("camp"), str(k))
-        contested = generator.random(config.n_items) < config.contested_share
-        rows.append((truth + contested * generator.integers(1, number, config.n_items)) % number)
-    return np.array(rows, dtype=np.int64)
-
-
-def _draw_traps(config: CrowdConfig, truth: NDArray[np.int64], streams: Streams) -> NDArray[np.int64]:
+        contested = generator.random(n_items) < config.contested_share
+        camps.append((truth + contested * generator.integers(1, number, n_items)) % number)
     generator = _generator(streams, "trap")
-    tempting = (truth + generator.integers(1, config.n_classes, config.n_items)) % config.n_classes
-    return np.where(generator.random(config.n_items) < config.trap_share, tempting, -1)
+    tempting = (truth + generator.integers(1, number, n_items)) % number
+    return _Items(
+        camp_truth=np.array(camps, dtype=np.int64),
+        difficulty=config.difficulty_spread * _generator(streams, "difficulty").normal(size=n_items),
+        trap_class=np.where(generator.random(n_items) < config.trap_share, tempting, -1),
+    )
 
 
-def _apply_pulls(
+def _pulls(
     config: CrowdConfig,
     roster: KnownAnnotators,
     schedule: Schedule,
-    trap: NDArray[np.int64],
+    items: _Items,
     shown: NDArray[np.int64],
-    answer: NDArray[np.int64],
-    cause: NDArray[np.int8],
     streams: Streams,
-) -> None:
-    """Overwrites `answer` and `cause` in place, the later cause over the earlier one."""
-    who = schedule.annotator
-    role = roster.role[who]
-    draws = _generator(streams, "random").integers(0, config.n_classes, len(answer))
-    spam = np.where(role == Role.CONSTANT, roster.constant_class[who], draws)
-    last = np.full(len(answer), config.n_classes - 1)
-    trap_pull = np.where(trap >= 0, config.trap_pull, 0.0)[schedule.item]
-    layers = (
-        (Cause.TRAP, trap_pull, trap[schedule.item]),
-        (Cause.GROUP_LEANING, roster.group_pull[who], last),
+) -> Iterator[tuple[Cause, NDArray[np.bool_], NDArray[np.int64]]]:
+    """Causes other than reading, whom each takes [label], and what they then answer; the later wins."""
+    who, number = schedule.annotator, config.n_classes
+    role, trap = roster.role[who], items.trap_class[schedule.item]
+    draws = _generator(streams, "random").integers(0, number, len(who))
+    for cause, pull, target in (
+        (Cause.TRAP, np.where(trap >= 0, config.trap_pull, 0.0), trap),
+        (Cause.GROUP_LEANING, roster.group_pull[who], np.full(len(who), number - 1)),
         (Cause.FIRST_OPTION, roster.position_pull[who], shown),
-        (Cause.SPAM, (role == Role.CONSTANT) | (role == Role.RANDOM), spam),
-    )
-    for reason, pull, target in layers:
-        if not np.any(pull):
-            continue
-        pulled = _generator(streams, f"pull {reason.name}").random(len(answer)) < pull
-        answer[pulled] = target[pulled]
-        cause[pulled] = reason
+        (Cause.SPAM, np.where(role == Role.CONSTANT, 1.0, 0.0), roster.constant_class[who]),
+        (Cause.SPAM, np.where(role == Role.RANDOM, 1.0, 0.0), draws),
+    ):
+        if pull.any():
+            yield cause, _generator(streams, f"pull {cause.name}").random(len(who)) < pull, target
 
 
 def _apply_copying(
     config: CrowdConfig,
-    reader: _Reader,
+    roster: KnownAnnotators,
     schedule: Schedule,
-    items: tuple[NDArray[np.float64], NDArray[np.int64]],
+    items: _Items,
     answer: NDArray[np.int64],
     cause: NDArray[np.int8],
     streams: Streams,
 ) -> None:
-    """A ring has one answer to each item: its leader's reading, drawn once.
-
-    `items` holds difficulty [item] and truth [camp, item]; `answer` and `cause` change in place.
-    """
-    roster = reader.roster
+    """A ring has one answer to each item: its leader's reading, drawn once. Changes the arrays in place."""
     ring = roster.ring[schedule.annotator]
     members = np.flatnonzero(ring >= 0)
     if not len(members):
         return
     keys, place = np.unique(ring[members] * config.n_items + schedule.item[members], return_inverse=True)
     leader, item = roster.ring_leaders[keys // config.n_items], keys % config.n_items
-    difficulty, truth = items
-    ring_answer = reader.read(
-        leader, truth[roster.camp[leader], item], difficulty[item], _generator(streams, "ring key")
-    )[place]
+    truth = items.camp_truth[roster.camp[leader], item]
+    generator = _generator(streams, "ring key")
+    keyed = _Reader(roster, _ends(roster)).read(leader, truth, items.difficulty[item], generator)[place]
     is_leader = roster.ring_leaders[ring[members]] == schedule.annotator[members]
-    obeys = _generator(streams, "ring").random(len(members)) < config.ring_obedience
-    obeys |= is_leader
-    answer[members[obeys]] = ring_answer[obeys]
-    cause[members] = np.where(obeys & ~is_leader, Cause.COPY, cause[members])
+    obeys = is_leader | (_generator(streams, "ring").random(len(members)) < config.ring_obedience)
+    answer[members[obeys]] = keyed[obeys]
+    cause[members[obeys]] = np.where(is_leader[obeys], Cause.READING, Cause.COPY)
 
 
 def _columns(

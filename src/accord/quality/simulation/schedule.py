@@ -117,7 +117,7 @@ def _assign(config: CrowdConfig, streams: Streams) -> tuple[NDArray[np.int64], N
 def draw_distinct(
     rows: int, size: int, weights: NDArray[np.float64], generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """[row, slot] In each row `size` different numbers, drawn one after the other in proportion to `weights`."""
+    """[row, slot] In each row `size` different numbers, drawn one by one in proportion to `weights`."""
     if len(weights) >= DENSE_FACTOR * size:
         return _draw_sparse(rows, size, weights, generator)
     block = max(1, BLOCK_CELLS // len(weights))
