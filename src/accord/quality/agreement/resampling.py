@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtrit
 
 from accord.domain import ConfigError, DataError
 
@@ -25,6 +25,10 @@ CHUNK_CELLS = 1 << 21
 """Weights held at a time: 16 MB of float64."""
 MIN_DEFINED_SHARE = 0.9
 """Of the replicates; where fewer have a value, quantiles of the rest would be a biased interval."""
+JACKKNIFE_CELLS = 1 << 22
+"""Weights [unit, row] that leaving out each unit may take."""
+MIN_STRETCH = 0.1
+"""Floor of 1 - acceleration * quantile, which a wild acceleration of very few units could turn around."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,24 +99,36 @@ def number_clusters(clusters: Sequence[Any], *, n_items: int) -> NDArray[np.int6
 
 
 def bootstrap(statistic: Statistic, units: Units, *, config: BootstrapConfig, undefined: str) -> Resampled:
-    """Values on the data as they are, and percentile intervals over resampled units.
+    """Values on the data as they are, and bootstrap intervals over resampled units.
 
-    The percentile interval is expanded for few units (Hesterberg 2015, section 5.4: the levels
-    are those of Student's t with the standard deviation's n / (n - 1)), which mends most of its
-    undercoverage below a hundred units and changes nothing above a thousand. Replicates without a value are
-    left out; there is no interval where more than a tenth are, where there are fewer than two units,
-    or where all replicates are equal, for then resampling has nothing to say. `undefined` is the
-    reason given for a value that is NaN.
+    The levels of the quantiles are corrected for bias and acceleration (BCa, Efron 1987) with the
+    jackknife over units, and expanded for few units (Hesterberg 2015, section 5.4: Student's t, and the
+    standard deviation's n / (n - 1)). Without both, nominal 95 % intervals of alpha cover 93 % at a hundred
+    items. Where the jackknife would take more than `JACKKNIFE_CELLS` weights, which is at two thousand
+    distinct units, acceleration and bias are a hundredth of the width, and the interval is the expanded
+    percentile one.
+
+    Replicates without a value are left out; there is no interval where more than a tenth are, where
+    there are fewer than two units, or where all replicates are equal, for then resampling has nothing
+    to say. `undefined` is the reason given for a value that is NaN.
     """
     points = statistic(units.multiplicity[None, :].astype(np.float64))[0]
     if config.replicates and units.n_units >= 2:
         chunks = [statistic(weights) for weights in replicate_weights(units, config)]
         replicates = np.concatenate(chunks)
+        accelerations = _accelerations(statistic, units)
     else:
         replicates = np.full((0, len(points)), np.nan)
-    results = [
-        _interval(float(point), replicates[:, i], units, config, undefined) for i, point in enumerate(points)
-    ]
+        accelerations = None
+    results: list[tuple[float | None, float | None, float | None, str | None]] = []
+    for i, point in enumerate(points):
+        reason = _why_no_interval(float(point), replicates[:, i], units, config, undefined)
+        if reason is not None:
+            results.append((float(point) if np.isfinite(point) else None, None, None, reason))
+            continue
+        acceleration = None if accelerations is None else float(accelerations[i])
+        low, high = _quantiles(float(point), replicates[:, i], units.n_units, acceleration, config)
+        results.append((float(point), low, high, None))
     values, lows, highs, reasons = zip(*results, strict=True)
     return Resampled(values=values, lows=lows, highs=highs, reasons=reasons)
 
@@ -136,27 +152,67 @@ def replicate_weights(units: Units, config: BootstrapConfig) -> Iterator[FloatAr
         yield weights.astype(np.float64)
 
 
-def expanded_levels(n_units: int, confidence: float) -> tuple[float, float]:
-    """Quantile levels of the bootstrap distribution for a two-sided interval; n_units >= 2."""
-    t_quantile = float(stdtrit(n_units - 1, (1 - confidence) / 2))
-    low = float(ndtr(t_quantile * np.sqrt(n_units / (n_units - 1))))
-    return low, 1 - low
+def quantile_levels(
+    n_units: int, confidence: float, *, bias: float = 0.0, acceleration: float = 0.0
+) -> tuple[float, float]:
+    """Levels of the bootstrap distribution between which a two-sided interval lies; n_units >= 2.
+
+    `bias` is the normal quantile of the share of replicates below the point value.
+    """
+    reach = -float(stdtrit(n_units - 1, (1 - confidence) / 2)) * np.sqrt(n_units / (n_units - 1))
+    shifted = bias + np.array([-reach, reach])
+    low, high = ndtr(bias + shifted / np.maximum(1 - acceleration * shifted, MIN_STRETCH))
+    return float(low), float(high)
 
 
-def _interval(
+def _quantiles(
+    point: float, replicates: FloatArray, n_units: int, acceleration: float | None, config: BootstrapConfig
+) -> tuple[float, float]:
+    defined = replicates[np.isfinite(replicates)]
+    if acceleration is None:
+        levels = quantile_levels(n_units, config.confidence)
+    else:
+        below = ((defined < point).sum() + 0.5 * (defined == point).sum()) / len(defined)
+        edge = 1 / (len(defined) + 1)
+        bias = float(ndtri(np.clip(below, edge, 1 - edge)))
+        levels = quantile_levels(n_units, config.confidence, bias=bias, acceleration=acceleration)
+    low, high = np.quantile(defined, levels)
+    return float(low), float(high)
+
+
+def _accelerations(statistic: Statistic, units: Units) -> FloatArray | None:
+    """sum d^3 / (6 (sum d^2)^1.5) [value] with d the mean less the value without one unit; None if too dear.
+
+    A value that does not exist without some unit has acceleration 0.
+    """
+    clusters, full = units.cluster_of_row, units.multiplicity.astype(np.float64)
+    n_kinds = len(full) if clusters is None else units.n_units
+    if n_kinds * len(full) > JACKKNIFE_CELLS:
+        return None
+    left_out = np.eye(n_kinds) if clusters is None else np.eye(n_kinds)[:, clusters] * full
+    weights = full - left_out
+    is_some = weights.any(axis=1)
+    often = (full if clusters is None else np.ones(n_kinds))[is_some, None]
+    values = statistic(weights[is_some])
+    shift = (often * values).sum(axis=0) / often.sum() - values
+    second, third = (often * shift**2).sum(axis=0), (often * shift**3).sum(axis=0)
+    is_defined = np.isfinite(second) & (second > 0)
+    safe = np.where(is_defined, second, 1.0)
+    return np.where(is_defined, np.nan_to_num(third) / (6 * safe**1.5), 0.0)
+
+
+def _why_no_interval(
     point: float, replicates: FloatArray, units: Units, config: BootstrapConfig, undefined: str
-) -> tuple[float | None, float | None, float | None, str | None]:
+) -> str | None:
     if not np.isfinite(point):
-        return None, None, None, undefined
+        return undefined
     if not config.replicates:
-        return point, None, None, "no interval was asked for (0 replicates)"
+        return "no interval was asked for (0 replicates)"
     if units.n_units < 2:
-        return point, None, None, f"no interval: {units.n_units} of the {units.noun} that are drawn, needs 2"
+        return f"no interval: {units.n_units} of the {units.noun} that are drawn, needs 2"
     defined = replicates[np.isfinite(replicates)]
     if len(defined) < MIN_DEFINED_SHARE * len(replicates):
-        missing = len(replicates) - len(defined)
-        return point, None, None, f"no interval: {missing} of {len(replicates)} resamples have no value"
+        return f"no interval: {len(replicates) - len(defined)} of {len(replicates)} resamples have no value"
     if np.ptp(defined) <= 1e-12 * max(1.0, abs(point)):
-        return point, None, None, f"no interval: every resample of the {units.noun} gives the same value"
-    low, high = np.quantile(defined, expanded_levels(units.n_units, config.confidence))
-    return point, float(low), float(high), None
+        return f"no interval: every resample of the {units.noun} gives the same value"
+    return None
