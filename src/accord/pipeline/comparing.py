@@ -18,8 +18,8 @@ from accord.quality import AnnotatorEstimate, AnswerView, Panel, preferences_fro
 from accord.rollouts import NativeSampler, SamplingConfig
 from accord.store import read_judgments, read_preferences, write_records
 
-PROMPTS_AT_A_TIME = 32
-"""Between two reports of progress."""
+ANSWERS_AT_A_TIME = 64
+"""Between two reports of progress; as many as the sampler keeps in progress at one time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,18 +102,8 @@ def collect_comparisons(
 ) -> Comparisons:
     """Sample answers to each prompt, have the simulated panel compare every pair, and join the votes."""
     assert material.taste is not None
-    sampler = NativeSampler(model)
-    groups: list[tuple[Prompt, list[Completion]]] = []
-    total = len(material.compared) + len(material.heldout)
-    for prompts, count in ((material.compared, config.answers_per_prompt), (material.heldout, 2)):
-        for begin in range(0, len(prompts), PROMPTS_AT_A_TIME):
-            report_progress(len(groups), total)
-            chunk = prompts[begin : begin + PROMPTS_AT_A_TIME]
-            draws = streams.child("sample", len(groups))
-            groups += zip(
-                chunk, sampler.sample(chunk, group=count, config=sampling, streams=draws), strict=True
-            )
-    report_progress(total, total)
+    plan = ((material.compared, config.answers_per_prompt), (material.heldout, 2))
+    groups = _sample_groups(model, plan, sampling, streams=streams, report_progress=report_progress)
     panel = support_panel(streams, judgments_per_pair=config.votes_per_pair)
     judgments: list[Judgment] = []
     views: list[tuple[AnswerView, AnswerView]] = []
@@ -144,6 +134,30 @@ def collect_comparisons(
         f"{len(panel.annotators)} SIMULATED annotators a pair",
         notes=notes,
     )
+
+
+def _sample_groups(
+    model: LanguageModel,
+    plan: Sequence[tuple[Sequence[Prompt], int]],
+    sampling: SamplingConfig,
+    *,
+    streams: Streams,
+    report_progress: Callable[[int, int], None],
+) -> list[tuple[Prompt, list[Completion]]]:
+    """Each prompt with its answers; the plan says how many the prompts of each part get."""
+    sampler = NativeSampler(model)
+    total = sum(len(prompts) for prompts, _ in plan)
+    groups: list[tuple[Prompt, list[Completion]]] = []
+    for prompts, count in plan:
+        at_a_time = max(1, ANSWERS_AT_A_TIME // count)
+        for begin in range(0, len(prompts), at_a_time):
+            report_progress(len(groups), total)
+            chunk = prompts[begin : begin + at_a_time]
+            draws = streams.child("sample", len(groups))
+            answers = sampler.sample(chunk, group=count, config=sampling, streams=draws)
+            groups += zip(chunk, answers, strict=True)
+    report_progress(total, total)
+    return groups
 
 
 def _view(taste: KnownTaste, prompt: Prompt, answer: Completion) -> AnswerView:
