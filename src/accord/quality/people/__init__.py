@@ -1,0 +1,1 @@
+"""A word on every annotator."""
