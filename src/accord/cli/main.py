@@ -55,6 +55,11 @@ COMMANDS = (
         module="accord.cli.data",
     ),
     LazyCommand(
+        name="quality",
+        summary="Judge judgments: consensus, agreement, annotators, biases, cost.",
+        module="accord.cli.quality",
+    ),
+    LazyCommand(
         name="runs",
         summary="List the runs of the workspace, the latest first.",
         module="accord.cli.runs",

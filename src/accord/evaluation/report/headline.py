@@ -15,14 +15,14 @@ MARK_PATH = "M3 17 9.2 4.5h1.6L17 17M5.8 12h8.4"
 """The mark: an A whose bar joins two strokes."""
 
 
-def header(report: Report) -> Markup:
-    """Brand line, title, subtitle, banner and short facts."""
+def header(report: Report, *, kind: str = "run report") -> Markup:
+    """Brand line, title, subtitle, banner and short facts; `kind` says what the page is."""
     mark = element("path", d=MARK_PATH, fill="none", stroke="currentColor", stroke_width=2)
     brand = element(
         "p",
         element("svg", mark, viewBox="0 0 20 20", width=18, height=18, aria_hidden="true"),
         element("span", "Accord"),
-        element("span", "run report", class_="quiet"),
+        element("span", kind, class_="quiet"),
         element("time", readable_time(report.created_at), datetime=report.created_at, class_="quiet time")
         if report.created_at
         else None,
