@@ -1,4 +1,6 @@
-"""`accord quality`: import difflib
+"""`accord quality`: from raw judgments to consensus, agreement, and a word on every annotator."""
+
+import difflib
 from typing import Annotated, Any, TypeVar
 
 import typer
