@@ -46,7 +46,7 @@ COMMANDS = (
     ),
     LazyCommand(
         name="train",
-        summary="Train on files: supervised fine-tuning, a reward model, or a policy by RLOO.",
+        summary="Train on files: supervised fine-tuning, a reward model, or a policy by DPO or RLOO.",
         module="accord.cli.train",
     ),
     LazyCommand(

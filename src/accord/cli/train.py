@@ -1,4 +1,4 @@
-"""`accord train sft|reward|rloo`: one training from files. What it does is in `pipeline/jobs.py`."""
+"""`accord train sft|reward|dpo|rloo`: one training from files. What it does is in `pipeline/jobs.py`."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,8 @@ from accord.cli.run import SetOption
 from accord.cli.runs import JsonOption, WorkspaceOption, open_workspace
 
 app = typer.Typer(
-    help="Train on files: supervised fine-tuning, a reward model, or a policy by RLOO.", no_args_is_help=True
+    help="Train on files: supervised fine-tuning, a reward model, or a policy by DPO or RLOO.",
+    no_args_is_help=True,
 )
 
 ConfigArgument = Annotated[
@@ -61,6 +62,25 @@ def reward(
       accord train reward --set 'preferences=["pairs.jsonl"]' --set reward.epochs=1
     """
     _train("reward", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+
+
+@app.command("dpo")
+def dpo(
+    config: ConfigArgument = None,
+    overrides: SetOption = None,
+    name: NameOption = "",
+    resume: ResumeOption = None,
+    is_dry: DryOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Optimize a policy directly on comparisons: DPO, IPO, SimPO, ORPO and others by `dpo.loss`.
+
+    Example:
+
+      accord train dpo --set 'preferences=["pairs.jsonl"]' --set dpo.loss=ipo --set dpo.beta=0.1
+    """
+    _train("dpo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
 
 
 @app.command("rloo")

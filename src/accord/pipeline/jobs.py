@@ -17,10 +17,12 @@ from accord.pipeline.workspace import Workspace
 from accord.rollouts import load_reward
 from accord.store import read_demonstrations, read_preferences, read_prompts
 from accord.training import (
+    DpoConfig,
     Observer,
     OnlineConfig,
     RewardTrainingConfig,
     SftConfig,
+    train_dpo,
     train_reward_model,
     train_rloo,
     train_sft,
@@ -64,6 +66,24 @@ class RewardJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DpoJob:
+    """Direct preference optimization on files of comparisons."""
+
+    preferences: tuple[Path, ...]
+    """Files of comparisons, judgments or preferences."""
+    eval_preferences: tuple[Path, ...] = ()
+    """Files of held-out comparisons; none holds out `dpo.eval_share` of the prompts."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that starts, and the reference."""
+    dpo: DpoConfig = field(default_factory=DpoConfig)
+    """How it is trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PolicyJob:
     """Policy optimization by RLOO on files of prompts."""
 
@@ -81,9 +101,19 @@ class PolicyJob:
     """How it is optimized."""
 
 
-Job = SftJob | RewardJob | PolicyJob
-KINDS: Mapping[str, type[Job]] = {"sft": SftJob, "reward": RewardJob, "rloo": PolicyJob}
-HEADLINES = {"sft": "sft/loss", "reward": "reward/eval_accuracy", "rloo": "reward/mean"}
+Job = SftJob | RewardJob | DpoJob | PolicyJob
+KINDS: Mapping[str, type[Job]] = {
+    "sft": SftJob,
+    "reward": RewardJob,
+    "dpo": DpoJob,
+    "rloo": PolicyJob,
+}
+HEADLINES = {
+    "sft": "sft/loss",
+    "reward": "reward/eval_accuracy",
+    "dpo": "dpo/eval_accuracy",
+    "rloo": "reward/mean",
+}
 
 
 def start_job(
@@ -146,6 +176,11 @@ def _train(job: Job, folder: Path, shared: dict[str, Any]) -> Mapping[str, float
             return train_reward_model(
                 model, read_preferences(job.preferences), job.reward, eval_preferences=held, **common
             ).metrics
+        case DpoJob():
+            held = read_preferences(job.eval_preferences) if job.eval_preferences else None
+            return train_dpo(
+                model, read_preferences(job.preferences), job.dpo, eval_preferences=held, **common
+            ).metrics
         case PolicyJob():
             return train_rloo(
                 model, read_prompts(job.prompts), load_reward(job.reward), job.policy, **common
@@ -160,7 +195,7 @@ def _inputs(job: Job) -> list[Path]:
     match job:
         case SftJob():
             return [*job.demonstrations, *job.eval_demonstrations]
-        case RewardJob():
+        case RewardJob() | DpoJob():
             return [*job.preferences, *job.eval_preferences]
         case PolicyJob():
             return list(job.prompts)

@@ -1,5 +1,6 @@
 """The tensor wing's learning: pure objectives, one loop, stages."""
 
+from accord.training.dpo import DpoConfig, train_dpo
 from accord.training.loop import OptimizationResult, optimize
 from accord.training.metrics import METRICS, Metric, metrics_page
 from accord.training.observers import JsonlMetrics, ProgressBar, Recorder, TensorBoard, WandB
@@ -15,6 +16,7 @@ from accord.training.task import LossPart, StopRun, Task, Update
 
 __all__ = [
     "METRICS",
+    "DpoConfig",
     "EvalReport",
     "JsonlMetrics",
     "LossPart",
@@ -42,6 +44,7 @@ __all__ = [
     "metrics_page",
     "optimize",
     "resolve_precision",
+    "train_dpo",
     "train_online",
     "train_reward_model",
     "train_rloo",

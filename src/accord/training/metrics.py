@@ -131,6 +131,33 @@ REWARD_MODEL = (
     ),
 )
 
+DIRECT = (
+    Metric("dpo/loss", "nats", "loss of the chosen member of the family", "mean over the pairs by weight"),
+    Metric(
+        "dpo/accuracy",
+        "share",
+        "training pairs whose chosen side has the higher implicit reward",
+        "mean by weight, before the step; equal rewards and tied labels count half",
+    ),
+    Metric("dpo/margin", "implicit reward", "chosen minus rejected", "mean by weight, before the step"),
+    Metric(
+        "dpo/chosen_reward",
+        "implicit reward",
+        "beta (log pi - log ref) of the chosen answers; falls where chosen answers are displaced as well",
+        "mean by weight, before the step; without a reference beta times log pi a token",
+    ),
+    Metric("dpo/rejected_reward", "implicit reward", "the same of the rejected answers", "mean by weight"),
+    Metric("dpo/chosen_logprob", "nats", "log-prob of the chosen answers", "sum over tokens, mean by weight"),
+    Metric("dpo/pairs", "pairs", "pairs of the update", "count"),
+    Metric("dpo/truncated_rows", "pairs", "pairs of the update that were cut to max_tokens", "count"),
+    Metric("dpo/epoch", "passes", "passes over the pairs finished", "updates over updates a pass"),
+    *(
+        Metric(f"dpo/{metric.name.removeprefix('reward/')}", metric.unit, metric.meaning, metric.estimator)
+        for metric in REWARD_MODEL
+        if metric.name.startswith("reward/eval_")
+    ),
+)
+
 ONLINE = (
     Metric(
         "policy/loss",
@@ -210,7 +237,9 @@ ONLINE = (
     Metric("policy/eval_eos", "share", "of the same samples, those the policy ended itself", "mean"),
 )
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*OPTIMIZATION, *SFT, *REWARD_MODEL, *ONLINE)}
+METRICS: dict[str, Metric] = {
+    metric.name: metric for metric in (*OPTIMIZATION, *SFT, *REWARD_MODEL, *DIRECT, *ONLINE)
+}
 """The registry; a name that is not here must not be logged."""
 
 
@@ -234,6 +263,7 @@ def metrics_page() -> str:
         ("Every stage", OPTIMIZATION),
         ("Supervised fine-tuning", SFT),
         ("Reward model", REWARD_MODEL),
+        ("Direct preference optimization (`eval_` by implicit rewards)", DIRECT),
         ("Policy optimization", ONLINE),
     )
     for title, metrics in titles:

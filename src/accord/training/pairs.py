@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from accord.domain import DataError, Preference, Streams, split_by_prompt
+from accord.models.language_model import LanguageModel
+from accord.models.ragged import body_of
 from accord.models.reward import RewardModel
 
 
@@ -113,10 +115,10 @@ class PairMicroBatch:
 
 
 def tokenize_preferences(
-    model: RewardModel, preferences: Sequence[Preference], *, max_tokens: int
+    model: RewardModel | LanguageModel, preferences: Sequence[Preference], *, max_tokens: int
 ) -> list[PairRow]:
     """Pairs as ids, both answers after one prompt; pairs of weight 0 count for nothing and are left out."""
-    context: int = model.body.config.max_position_embeddings
+    context: int = body_of(model.body).config.max_position_embeddings
     rows: list[PairRow] = []
     for preference in preferences:
         if preference.weight == 0:
