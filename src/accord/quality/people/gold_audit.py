@@ -4,16 +4,17 @@ The votes on an item of true class k are Dirichlet-multinomial: each item of a c
 shares, spread as the items of the class are. Independent errors are the special case of no spread; with
 spread, forty annotators who share a mistake count as the few voices they are. The spread and the shares of
 class k come from every item, weighed by the mean of two probabilities of k: the posterior of a consensus
-fitted WITHOUT gold, and the plain share of votes. The second is there because a posterior that takes errors
-as independent is too sure of the items its crowd splits on, and would hide the spread. Then, with a prior chance `wrong_rate` that a gold item is wrong,
+fitted WITHOUT gold, and the plain share of votes. The second is there because a posterior that takes
+errors as independent is too sure of the items its crowd splits on, and would hide the spread. Then, with a
+prior chance `wrong_rate` that a gold item is wrong, the odds that gold g is wrong are
 
-    odds(gold g wrong) = wrong_rate / (1 - wrong_rate) * [sum over k != g of prior_k / (1 - prior_g) DM_k] / DM_g
+    wrong_rate / (1 - wrong_rate) * [sum over k != g of prior_k / (1 - prior_g) DM_k(votes)] / DM_g(votes)
 
-Where the gold is right, the chance that the odds reach a limit is at most wrong_rate / (1 - wrong_rate) / limit
-(Markov's inequality on the likelihood ratio): with the defaults 2 %. That is the stated false-alarm rate; it
-holds as far as the votes on sound gold are spread like those on other items of their class. It does NOT
-guard against a crowd that is misled as a whole (ducks): no count of votes tells that from wrong gold, so a
-flag asks for a look and settles nothing.
+Where the gold is right, the chance that the odds reach a limit is at most wrong_rate / (1 - wrong_rate) /
+limit (Markov's inequality on the likelihood ratio): 2 % with the defaults. That is the stated false-alarm
+rate; it holds as far as the votes on sound gold are spread like those on other items of their class. It
+does NOT guard against a crowd that is misled as a whole (ducks): no count of votes tells that from wrong
+gold, so a flag asks for a look and settles nothing.
 """
 
 from collections.abc import Mapping

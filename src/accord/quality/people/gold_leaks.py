@@ -94,8 +94,8 @@ def _row(
         return GoldLeak(name, count, None, None, None, None, None, False, reason)
     leaked = q_value <= config.rate
     reason = (
-        f"from showing {found['since'] + 1} of {count} on the time is {found['time_ratio']:.2f} of what it was "
-        f"and the share right changes by {found['accuracy_change']:+.2f} (q = {q_value:.3g})"
+        f"from showing {found['since'] + 1} of {count} on, the time is {found['time_ratio']:.2f} of what it "
+        f"was and the share right changes by {found['accuracy_change']:+.2f} (q = {q_value:.3g})"
     )
     return GoldLeak(name, count, q_value=q_value, has_leaked=leaked, reason=reason, **found)
 
