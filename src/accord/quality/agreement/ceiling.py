@@ -1,0 +1,169 @@
+"""How accurate any model can be where people disagree: against a fresh judgment and against the majority.
+
+Observed shares of few labels overstate agreement (two equal labels are not certainty), so
+items' true shares are modeled as a Dirichlet. Leaves out that annotators differ, and ordinal or
+numeric closeness: a class is hit or missed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from accord.domain import Value
+from accord.quality.agreement.coincidence import CountRows, rows_of_table
+from accord.quality.agreement.dirichlet import expected_entropy, expected_largest_share, fit_dirichlet
+from accord.quality.agreement.resampling import (
+    DEFAULT_BOOTSTRAP,
+    BootstrapConfig,
+    FloatArray,
+    Statistic,
+    bootstrap,
+    number_clusters,
+    replicate_weights,
+)
+from accord.quality.agreement.result import NOTHING_PAIRABLE, Agreement, no_agreement
+from accord.quality.labels import LabelTable
+
+METHODS = ("human_accuracy", "ceiling_fresh", "ceiling_nll", "ceiling_majority")
+UNANIMOUS = "no interval: on every item all judgments agree"
+MAJORITY_DRAWS = 100_000
+"""Simulated items behind the majority ceiling; its own error is below 0.0016."""
+MAJORITY_FITS = 200
+"""Resampled fits among which those at the bounds are looked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskCeiling:
+    """What the disagreement of the annotators allows."""
+
+    human: Agreement
+    """Probability that a judgment is the majority of the OTHERS on its item, a tie counting its share:
+    what an average annotator would score; needs no model of the items."""
+    fresh: Agreement
+    """Accuracy against one fresh judgment of a model that knows every item's true shares: E[max_k p_k]."""
+    nll: Agreement
+    """Log-loss in nats of the same model, which gives the true shares: E[entropy], the noise floor."""
+    majority: Agreement
+    """Accuracy of the same model against the majority of as many judgments as the items have, ties
+    settled at random."""
+    concentrations: dict[Value, float]
+    """Of the fitted Dirichlet; empty where there is none. Small: items are clear. Large: all are alike."""
+
+
+def measure_ceiling(
+    table: LabelTable,
+    *,
+    clusters: Sequence[Any] | None = None,
+    config: BootstrapConfig = DEFAULT_BOOTSTRAP,
+) -> TaskCeiling:
+    """Ceilings and floor of a task with classes, from items with two judgments or more.
+
+    Total agreement gives 1, 1, 0 and 1 without intervals; no item with two judgments gives None with the
+    reason. The bounds of `majority` are its values at the resampled fits that lie nearest the bounds of
+    `fresh`, for both rise with clearer items.
+    """
+    numbers = None if clusters is None else number_clusters(clusters, n_items=table.n_items)
+    rows = rows_of_table(table, clusters=numbers).pairable
+    if not rows.n_items:
+        return _without_fit([no_agreement(method, NOTHING_PAIRABLE) for method in METHODS])
+    is_split = rows.counts.max(axis=1).toarray().ravel() < rows.totals
+    if not is_split.any():
+        values = (1.0, 1.0, 0.0, 1.0)
+        return _without_fit(
+            [_found(rows, method, value, UNANIMOUS) for method, value in zip(METHODS, values, strict=True)]
+        )
+    statistic = ceiling_statistic(rows)
+    found = bootstrap(statistic, rows.units, config=config, undefined=NOTHING_PAIRABLE)
+    human, fresh, nll = (
+        _found(rows, METHODS[i], found.values[i], found.reasons[i], found.lows[i], found.highs[i])
+        for i in range(3)
+    )
+    fit = fit_dirichlet(rows, rows.units.multiplicity[None, :].astype(np.float64))[0]
+    return TaskCeiling(
+        human=human,
+        fresh=fresh,
+        nll=nll,
+        majority=_majority(rows, fit, fresh, config),
+        concentrations=dict(zip(table.classes, fit.tolist(), strict=True)),
+    )
+
+
+def ceiling_statistic(rows: CountRows) -> Statistic:
+    """Human accuracy, fresh ceiling and noise floor as a function of the weights of pairable rows."""
+    hits = _others_majority(rows)
+    is_split = rows.counts.max(axis=1).toarray().ravel() < rows.totals
+
+    def statistic(weights: FloatArray) -> FloatArray:
+        fit = fit_dirichlet(rows, weights)
+        is_clear = weights @ is_split == 0
+        fresh = np.where(is_clear, 1.0, expected_largest_share(fit))
+        nll = np.where(is_clear, 0.0, expected_entropy(fit))
+        return np.stack([weights @ hits / weights.sum(axis=1), fresh, nll], axis=1)
+
+    return statistic
+
+
+def _others_majority(rows: CountRows) -> FloatArray:
+    """Probability that a random judgment on an item is the majority of the rest [row].
+
+    Only of the one most common class can a judgment be taken away and still leave it in front; where
+    it then is level with n others, it counts 1 / (n + 1).
+    """
+    counts = rows.counts.toarray()
+    padded = np.pad(np.sort(counts, axis=1), ((0, 0), (1, 0)))
+    top, second = padded[:, -1], padded[:, -2]
+    level = (counts == second[:, None]).sum(axis=1)
+    credit = np.where(top - 1 > second, 1.0, 1 / (1 + level))
+    return np.asarray(np.where(top > second, top / rows.totals * credit, 0.0))
+
+
+def _majority(rows: CountRows, fit: FloatArray, fresh: Agreement, config: BootstrapConfig) -> Agreement:
+    value = _majority_accuracy(rows, fit, config.seed)
+    if fresh.low is None or fresh.high is None:
+        return _found(rows, "ceiling_majority", value, fresh.reason)
+    few = BootstrapConfig(replicates=min(config.replicates, MAJORITY_FITS), seed=config.seed)
+    fits = np.concatenate([fit_dirichlet(rows, weights) for weights in replicate_weights(rows.units, few)])
+    shares = expected_largest_share(fits)
+    low, high = (
+        _majority_accuracy(rows, fits[np.argmin(np.abs(shares - bound))], config.seed)
+        for bound in (fresh.low, fresh.high)
+    )
+    return _found(rows, "ceiling_majority", value, None, min(low, value), max(high, value))
+
+
+def _majority_accuracy(rows: CountRows, concentrations: FloatArray, seed: int) -> float:
+    """Share of simulated items whose likeliest class is the majority of their judgments."""
+    rng = np.random.default_rng(seed)
+    sizes, tally = np.unique(np.repeat(rows.totals, rows.units.multiplicity), return_counts=True)
+    n_judgments = rng.choice(sizes.astype(np.int64), size=MAJORITY_DRAWS, p=tally / tally.sum())
+    parts = rng.dirichlet(concentrations, size=MAJORITY_DRAWS)
+    counts = rng.multinomial(n_judgments, parts)
+    top = counts.max(axis=1)
+    is_hit = counts[np.arange(MAJORITY_DRAWS), parts.argmax(axis=1)] == top
+    return float((is_hit / (counts == top[:, None]).sum(axis=1)).mean())
+
+
+def _found(
+    rows: CountRows,
+    method: str,
+    value: float | None,
+    reason: str | None,
+    low: float | None = None,
+    high: float | None = None,
+) -> Agreement:
+    return Agreement(
+        value=value,
+        low=low,
+        high=high,
+        n_items=rows.n_items,
+        n_ratings=rows.n_ratings,
+        method=method,
+        reason=reason,
+    )
+
+
+def _without_fit(found: Sequence[Agreement]) -> TaskCeiling:
+    human, fresh, nll, majority = found
+    return TaskCeiling(human=human, fresh=fresh, nll=nll, majority=majority, concentrations={})

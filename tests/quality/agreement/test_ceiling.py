@@ -1,0 +1,165 @@
+"""Ceilings equal their closed forms, are found again in simulation, and say so where there is none."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.special import betaln
+
+from accord.domain import LabelColumns
+from accord.quality.agreement import BootstrapConfig, measure_ceiling
+from accord.quality.agreement.ceiling import ceiling_statistic
+from accord.quality.agreement.coincidence import count_rows
+from accord.quality.agreement.dirichlet import expected_entropy, expected_largest_share, fit_dirichlet
+from accord.quality.agreement.resampling import bootstrap
+from accord.quality.labels import tabulate_labels
+
+FEW = BootstrapConfig(replicates=200)
+
+
+@pytest.mark.parametrize("value", [0.01, 0.3, 1.0, 4.0, 1000.0])
+def test_largest_of_two_equal_shares_has_a_closed_form(value):
+    found = expected_largest_share(np.array([[value, value]]))[0]
+    expected = 0.5 + math.exp(-value * math.log(4) - math.log(value) - betaln(value, value))
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_largest_of_uniform_shares_by_hand():
+    # p uniform on the simplex of K classes: E[max p] = (1 + 1/2 + ... + 1/K) / K
+    for n_classes in (2, 3, 6):
+        expected = sum(1 / k for k in range(1, n_classes + 1)) / n_classes
+        assert expected_largest_share(np.ones((1, n_classes)))[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_entropy_of_uniform_shares_by_hand():
+    # two classes, p uniform: -2 times the integral of p ln p over 0..1 = 1/2
+    assert expected_entropy(np.ones((1, 2)))[0] == pytest.approx(0.5)
+
+
+def test_unequal_shares_equal_a_simulation():
+    concentrations = np.array([0.3, 1.5, 0.8])
+    parts = np.random.default_rng(0).dirichlet(concentrations, size=400_000)
+    # standard error .2 / sqrt(400000)
+    assert expected_largest_share(concentrations[None])[0] == pytest.approx(
+        parts.max(axis=1).mean(), abs=0.001
+    )
+    logs = np.where(parts > 0, parts * np.log(np.maximum(parts, 1e-300)), 0)
+    assert expected_entropy(concentrations[None])[0] == pytest.approx(-logs.sum(axis=1).mean(), abs=0.002)
+
+
+def draw(concentrations, *, n_items, seed):
+    """Labels of items with true shares from a Dirichlet, 2 to 6 on each."""
+    rng = np.random.default_rng(seed)
+    parts = rng.dirichlet(concentrations, size=n_items)
+    counts = rng.multinomial(rng.integers(2, 7, n_items), parts)
+    item_index, class_index = np.nonzero(counts)
+    times = counts[item_index, class_index]
+    return np.repeat(item_index, times), np.repeat(class_index, times), parts
+
+
+def table_of_draw(concentrations, *, n_items, seed):
+    item_index, class_index, parts = draw(concentrations, n_items=n_items, seed=seed)
+    columns = LabelColumns(items=item_index, annotators=np.arange(len(item_index)), values=class_index)
+    return tabulate_labels(columns, classes=list(range(len(concentrations)))), parts
+
+
+def test_known_concentrations_are_found():
+    concentrations = np.array([0.5, 1.2, 0.3])
+    item_index, class_index, _ = draw(concentrations, n_items=20_000, seed=1)
+    rows = count_rows(item_index, class_index, n_items=20_000, n_classes=3)
+    fit = fit_dirichlet(rows, rows.units.multiplicity[None].astype(float))[0]
+    assert fit == pytest.approx(concentrations, rel=0.05)
+
+
+def test_fit_has_no_gradient_left():
+    item_index, class_index, _ = draw(np.array([0.5, 1.2, 0.3]), n_items=300, seed=2)
+    rows = count_rows(item_index, class_index, n_items=300, n_classes=3)
+    fit = fit_dirichlet(rows, rows.units.multiplicity[None].astype(float))[0]
+    counts = np.repeat(rows.counts.toarray(), rows.units.multiplicity, axis=0)
+
+    def log_likelihood(values):
+        total = 0.0
+        for row in counts:
+            total += sum(math.lgamma(a + n) - math.lgamma(a) for a, n in zip(values, row, strict=True))
+            total -= math.lgamma(sum(values) + row.sum()) - math.lgamma(sum(values))
+        return total
+
+    for k in range(3):
+        step = np.zeros(3)
+        step[k] = 1e-4
+        slope = (log_likelihood(fit + step) - log_likelihood(fit - step)) / 2e-4
+        assert slope == pytest.approx(0, abs=0.01)
+
+
+def test_ceilings_are_found_again_where_plain_shares_are_too_high():
+    table, parts = table_of_draw(np.array([1.0, 1.5, 0.8]), n_items=4000, seed=3)
+    found = measure_ceiling(table, config=FEW)
+    truth = parts.max(axis=1).mean()
+    assert found.fresh.value == pytest.approx(truth, abs=0.01)
+    assert found.fresh.low < truth < found.fresh.high
+    plain = (table.counts.max(axis=1) / table.labels_per_item).mean()
+    assert plain > found.fresh.value + 0.05
+    # a judgment hits the likeliest class at best as often as the likeliest class comes up
+    assert found.human.value < found.fresh.value
+    # the majority of several judgments is the likeliest class more often than one judgment is
+    counts = np.random.default_rng(0).multinomial(table.labels_per_item, parts)
+    is_top = counts == counts.max(axis=1, keepdims=True)
+    hit = is_top[np.arange(4000), parts.argmax(axis=1)] / is_top.sum(axis=1)
+    # two binomial standard errors of 4000 simulated items, and the error of the fit
+    assert found.majority.value == pytest.approx(hit.mean(), abs=0.02)
+    assert found.majority.low <= found.majority.value <= found.majority.high
+    assert found.nll.value == pytest.approx(-(parts * np.log(parts)).sum(axis=1).mean(), abs=0.02)
+
+
+def test_human_accuracy_by_hand(table_of):
+    # aab: a hits with the rest level (1/2), b misses: 2/3 * 1/2; aaa: 1; aabc: the rest of an a is abc,
+    # 1/3 of 2/4; aaab: the rest of an a is aab: 3/4. Mean of 1/3, 1, 1/6, 3/4
+    table = table_of(
+        [["a", "a", "b", None], ["a", "a", "a", None], ["a", "a", "b", "c"], ["a", "a", "a", "b"]]
+    )
+    found = measure_ceiling(table, config=FEW)
+    assert found.human.value == pytest.approx((1 / 3 + 1 + 1 / 6 + 3 / 4) / 4)
+
+
+def test_total_agreement_needs_no_model(table_of):
+    found = measure_ceiling(table_of([["a", "a"], ["b", "b"], ["a", None]]))
+    values = [one.value for one in (found.human, found.fresh, found.nll, found.majority)]
+    assert values == [1, 1, 0, 1]
+    assert found.fresh.n_items == 2
+    assert "all judgments agree" in found.fresh.reason
+
+
+def test_coin_flips_leave_hardly_more_than_chance():
+    item_index = np.repeat(np.arange(3000), 4)
+    values = np.random.default_rng(0).integers(0, 2, 12000)
+    table = tabulate_labels(
+        LabelColumns(items=item_index, annotators=np.tile(np.arange(4), 3000), values=values)
+    )
+    assert measure_ceiling(table, config=FEW).fresh.value < 0.56
+
+
+def test_single_judgments_have_a_reason(table_of):
+    found = measure_ceiling(table_of([["a"], ["b"]]))
+    assert (found.fresh.value, found.concentrations) == (None, {})
+    assert "no item has two ratings" in found.fresh.reason
+
+
+def test_one_split_item_has_values_and_no_interval(table_of):
+    found = measure_ceiling(table_of([["a", "b"]]))
+    assert found.fresh.value == pytest.approx(0.5, abs=0.01)
+    assert found.fresh.low is None
+    assert found.majority.low is None
+
+
+@pytest.mark.slow
+def test_fresh_ceiling_interval_covers_its_level():
+    concentrations, hits = np.array([1.0, 1.5]), 0
+    truth = float(expected_largest_share(concentrations[None])[0])
+    for run in range(300):
+        item_index, class_index, _ = draw(concentrations, n_items=200, seed=run)
+        rows = count_rows(item_index, class_index, n_items=200, n_classes=2)
+        config = BootstrapConfig(replicates=200, seed=run)
+        found = bootstrap(ceiling_statistic(rows), rows.units, config=config, undefined="")
+        hits += found.lows[1] <= truth <= found.highs[1]
+    # three binomial standard errors of 300 runs
+    assert hits / 300 == pytest.approx(0.95, abs=0.038)
