@@ -8,8 +8,8 @@ of all. An annotator of reliability r in camp c gives
 
 where g are the smoothed shares of all annotators and `own` what he answers over all items. His own labels are
 always taken out of g and theta first, so that nobody agrees with himself. Fitted by EM from several starts.
-The number of camps is the least whose held-out label likelihood is not beaten by one more camp by `min_gain` nats
-a label and `min_gain_errors` standard errors: chance groupings do not predict new labels, schools do.
+The number of camps is the least whose held-out label likelihood is not beaten by one more camp by `min_gain`
+nats a label and `min_gain_errors` standard errors: chance groupings do not predict new labels, schools do.
 
 An annotator is BAD only when two things hold at once: every camp predicts him badly (the upper end of his
 reliability in each lies under `max_reliability`), and he contradicts his own repeats (the upper end of their

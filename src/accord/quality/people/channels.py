@@ -1,4 +1,5 @@
-"""Other signs of inattention, each with a false-alarm rate of its own: pace, runs of one side, spells, repeats.
+"""Other signs of inattention, each with a false-alarm rate of its own: pace, runs of one side, spells,
+repeats.
 
 Every detector gives a valid p-value for each annotator, None where it cannot speak; `combine_channels` makes
 one of them. What each null hypothesis allows is stated, since an honest annotator may have habits.
@@ -80,7 +81,8 @@ class ChannelAlarm:
 
 
 def join_channels(results: list[ChannelResult], *, config: ChannelConfig | None = None) -> ChannelAlarm:
-    """One alarm from the channels of one annotator, raised for an honest one at most at the level promised."""
+    """One alarm from the channels of one annotator,
+    raised for an honest one at most at the level promised."""
     config = config or ChannelConfig()
     p_values = [np.nan if one.p_value is None else one.p_value for one in results]
     joined = float(combine_channels([p_values])[0]) if results else np.nan
@@ -247,7 +249,10 @@ def check_spells(answers: ArrayLike, *, config: ChannelConfig | None = None, see
 
     p_value = permutation_p_value(-float(path.min()), draw, max_draws=config.max_draws)
     at = int(np.argmin(path))
-    reason = f"answers {at + 1} to {at + config.window} have {path.min():.2f} nats of entropy, all have {overall:.2f}"
+    reason = (
+        f"answers {at + 1} to {at + config.window} have {path.min():.2f} nats of entropy, "
+        f"all have {overall:.2f}"
+    )
     return ChannelResult("spells", float(path.min()) / overall, p_value, total, reason)
 
 

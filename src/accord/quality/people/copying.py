@@ -223,7 +223,7 @@ def _fit_chances(
 
     Hardness comes last, so that the chances of an item sum to its wrong labels.
     """
-    n_wrong: NDArray[np.float64] = np.bincount(item, weights=is_wrong)
+    n_wrong = np.bincount(item, weights=is_wrong).astype(np.float64)
     n_errors = np.bincount(cell, weights=is_wrong, minlength=n_cells)
     hardness = special.logit(n_wrong / np.bincount(item))
     skill = np.zeros(n_cells)
