@@ -40,9 +40,8 @@ def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> SpineConfig:
                 learning_rate=3e-4,
                 schedule="linear",
                 warmup_steps=3,
-                eval_every=25,
                 eval_at_start=False,
-                checkpoint_every=25,
+                checkpoint_every=30,
             ),
         ),
         policy=OnlineConfig(

@@ -37,7 +37,7 @@ from accord.training import train_reward_model, train_rloo, train_sft
 
 FRONTIER_PROBES = 3
 """Examinations of the policy on its way, beside the one before the first step."""
-FRONTIER_PROMPTS = 32
+FRONTIER_PROMPTS = 24
 
 
 @dataclass

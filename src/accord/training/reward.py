@@ -31,6 +31,7 @@ from accord.training.pairs import (
     hold_out,
     tokenize_preferences,
 )
+from accord.training.precision import autocast
 from accord.training.reports import Observer
 from accord.training.settings import check_settings
 from accord.training.task import LossPart, Update
@@ -132,7 +133,8 @@ def train_reward_model(
     result = optimize(
         task, task.optimization, streams=streams, run_dir=run_dir, observers=observers, resume=resume
     )
-    task.normalize()
+    if run_dir is None:
+        task.normalize()
     return RewardTrainingResult(
         reward_model=model.eval(),
         metrics=result.metrics,
@@ -290,10 +292,11 @@ class RewardTask:
         self.model.eval()
         self.model.offset.fill_(0.0)
         self.model.scale.fill_(1.0)
-        raw = self.model.score_texts(
-            [item.prompt for item in self.normalization_demonstrations],
-            [item.completion for item in self.normalization_demonstrations],
-        )
+        with autocast(self.config.optimization.precision, self.model.device):
+            raw = self.model.score_texts(
+                [item.prompt for item in self.normalization_demonstrations],
+                [item.completion for item in self.normalization_demonstrations],
+            )
         self.model.set_normalization(torch.tensor(raw))
 
     def _rewards(self, micro_batch: PairMicroBatch) -> tuple[Tensor, Tensor]:

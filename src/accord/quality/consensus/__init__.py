@@ -1,0 +1,1 @@
+"""Consensus on categorical labels: votes, and models of who errs how."""

@@ -45,11 +45,13 @@ class DawidSkeneConfig:
     wrong_count: float = 1.0
     """Imagined labels of each other class, for each annotator and class."""
     strength_rate: float = 0.1
-    """If pooled: imagined labels a cell have a Gamma prior of this rate; smaller lets annotators be more alike."""
+    """If pooled: imagined labels a cell have a Gamma prior of this rate;
+    smaller lets annotators be more alike."""
     class_count: float = 1.0
     """Imagined items of each class."""
     start: Literal["averaged", "vote"] = "averaged"
-    """Where `point` and `pooled` begin. From the vote both may end with a rare class as the name of all doubtful
+    """Where `point` and `pooled` begin. From the vote both may end with a rare class as the name of all
+    doubtful
     items; the averaged fit drops such a class, and what begins there stays there."""
     em: EMConfig = field(default_factory=EMConfig)
     """When to stop and how often to start."""

@@ -1,4 +1,5 @@
-"""Shares that are Dirichlet distributed: their logs, their divergence, and the prior that many of them share."""
+"""Shares that are Dirichlet distributed:
+their logs, their divergence, and the prior that many of them share."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,8 @@ def fit_shared_prior(
     """The prior [row, column] under which draws with `log_sum` [row, column] are most probable.
 
     `log_sum` sums the (expected) log shares of `n_draws` draws a row. Each entry of the prior has itself a
-    Gamma prior with density entry^shape e^(-rate entry). Newton (Minka 2000, "Estimating a Dirichlet distribution", eq. 15 to 18)
+    Gamma prior with density entry^shape e^(-rate entry). Newton (Minka 2000, "Estimating a Dirichlet
+    distribution", eq. 15 to 18)
     on a concave function, with steps halved until they rise: the value is never lower than at `prior`.
     """
     value = shared_prior_value(prior, log_sum, n_draws, shape=shape, rate=rate)
@@ -78,5 +80,7 @@ def shared_prior_value(
     rate: float,
 ) -> NDArray[np.float64]:
     """[row] What `fit_shared_prior` climbs: log density of the draws and of the prior, up to a constant."""
-    draws = n_draws * (gammaln(prior.sum(axis=1)) - gammaln(prior).sum(axis=1)) + (prior * log_sum).sum(axis=1)
+    draws = n_draws * (gammaln(prior.sum(axis=1)) - gammaln(prior).sum(axis=1)) + (prior * log_sum).sum(
+        axis=1
+    )
     return np.asarray(draws + (shape * np.log(prior) - rate * prior).sum(axis=1))

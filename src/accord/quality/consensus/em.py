@@ -15,7 +15,8 @@ from accord.domain import ConfigError, Streams
 from accord.quality.consensus.evidence import Evidence, Expectation, GoldIndex
 
 START_ACCURACY = 0.7
-"""Every annotator's rate of the true class at the first start, which makes the first posterior a softened vote."""
+"""Every annotator's rate of the true class at the first start,
+which makes the first posterior a softened vote."""
 START_SPREAD = 3.0
 """Imagined labels behind each row of a random start: few, so that the starts lie far apart."""
 
@@ -135,7 +136,8 @@ def vote_start(evidence: Evidence) -> Parameters:
 
 
 def _random_start(first: Parameters, seed: int, number: int) -> Parameters:
-    """Each annotator's rows drawn around those of the first start, and the shares of the classes at random."""
+    """Each annotator's rows drawn around those of the first start,
+    and the shares of the classes at random."""
     generator = np.random.default_rng(Streams(seed).child("consensus", "start", number).value)
     draws = generator.standard_gamma(START_SPREAD * np.exp(first.log_rates)) + np.finfo(float).tiny
     log_rates = np.log(draws) - np.log(draws.sum(axis=2, keepdims=True))

@@ -10,6 +10,7 @@ rates and with the posterior, are taken while it lies there, so that a pass read
 Of K states K - 1 columns are multiplied: only log-odds against the first state are needed.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -120,7 +121,8 @@ class Evidence:
         log_classes: NDArray[np.float64],
         gold: GoldIndex | None,
     ) -> Iterator[tuple[Block, NDArray[np.float64], NDArray[np.float64]]]:
-        """Of each block the log evidence [item] over that of the first class, and the posterior [item, class]."""
+        """Of each block the log evidence [item] over that of the first class, and the posterior [item,
+        class]."""
         size = log_rates.shape[1]
         gaps = (log_rates[:, 1:, :] - log_rates[:, :1, :]).transpose(0, 2, 1).reshape(-1, size - 1)
         gaps = np.ascontiguousarray(gaps if size != 2 else gaps[:, 0])
@@ -164,11 +166,11 @@ def gather_evidence(table: LabelTable, *, block_labels: int = BLOCK_LABELS) -> E
     while edges[-1] < table.n_items:
         reach = int(np.searchsorted(starts, starts[edges[-1]] + block_labels, side="right")) - 1
         edges.append(max(reach, edges[-1] + 1))
-    longest = max((int(starts[j] - starts[i]) for i, j in zip(edges, edges[1:], strict=False)), default=0)
+    longest = max((int(starts[j] - starts[i]) for i, j in itertools.pairwise(edges)), default=0)
     ones = np.ones(longest)
     given = np.zeros(n_columns)
     blocks = []
-    for i, j in zip(edges, edges[1:], strict=False):
+    for i, j in itertools.pairwise(edges):
         columns = codes[starts[i] : starts[j]]
         pointers = (starts[i : j + 1] - starts[i]).astype(np.int32)
         data = (ones[: len(columns)], columns, pointers)

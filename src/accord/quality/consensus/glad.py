@@ -1,7 +1,8 @@
 """GLAD: annotators differ in ability, and items in difficulty.
 
 Whitehill et al. 2009, "Whose vote should count more", eq. 1: the probability of a right label is
-sigmoid(ability * e^ease). Wrong answers fall on all other classes alike. Priors as in the paper: ability and log ease
+sigmoid(ability * e^ease). Wrong answers fall on all other classes alike. Priors as in the paper: ability
+and log ease
 are Normal(1, 1). Departs in the fit: the classes are summed out and the posterior density of all parameters
 is climbed by L-BFGS with its exact gradient until it is flat, instead of EM with a few gradient
 steps inside; the shares of the classes are estimated.
@@ -20,7 +21,8 @@ from accord.quality.consensus.evidence import UNKNOWN, GoldIndex
 from accord.quality.labels import LabelTable
 
 MAX_LOG_EASE = 20.0
-"""Log ease is cut here before the exponential, far beyond what its prior allows, so that a line search cannot overflow."""
+"""Log ease is cut here before the exponential, far beyond what its prior allows,
+so that a line search cannot overflow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +70,13 @@ class GladFit:
     has_converged: bool
 
 
-def fit_glad(table: LabelTable, config: GladConfig | None = None, *, gold: GoldIndex | None = None) -> GladFit:
-    """Fit by L-BFGS from the prior means. O(labels x classes) a step; deterministic, no order of rows matters."""
+def fit_glad(
+    table: LabelTable, config: GladConfig | None = None, *, gold: GoldIndex | None = None
+) -> GladFit:
+    """Fit by L-BFGS from the prior means.
+
+    O(labels x classes) a step; deterministic, no order of rows matters.
+    """
     config = config or GladConfig()
     objective = GladObjective(table, config, gold)
     start = np.concatenate(
@@ -94,7 +101,12 @@ def fit_glad(table: LabelTable, config: GladConfig | None = None, *, gold: GoldI
         jac=True,
         method="L-BFGS-B",
         callback=record,
-        options={"maxiter": config.max_iterations, "gtol": config.gradient_tolerance, "ftol": 1e-12, "maxcor": 20},
+        options={
+            "maxiter": config.max_iterations,
+            "gtol": config.gradient_tolerance,
+            "ftol": 1e-12,
+            "maxcor": 20,
+        },
     )
     ability, log_ease, log_classes = objective.split(result.x)
     return GladFit(
@@ -131,7 +143,8 @@ class GladObjective:
         return np.asarray(np.exp(joint - logsumexp(joint, axis=1, keepdims=True)))
 
     def value_and_gradient(self, point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """The objective and its exact gradient (by Fisher's identity: expected over the posterior of the classes)."""
+        """The objective and its exact gradient (by Fisher's identity:
+        expected over the posterior of the classes)."""
         table, config = self.table, self.config
         ability, log_ease, log_classes = self.split(point)
         joint, margins = self._joint(point)
@@ -161,7 +174,8 @@ class GladObjective:
         return value, gradient
 
     def _joint(self, point: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Log joint [item, class] of labels and class, and each label's margin: the logit of its being right."""
+        """Log joint [item, class] of labels and class, and each label's margin:
+        the logit of its being right."""
         table = self.table
         ability, log_ease, log_classes = self.split(point)
         ease = np.exp(np.minimum(log_ease, MAX_LOG_EASE))
@@ -170,8 +184,8 @@ class GladObjective:
             return np.zeros((table.n_items, 1)), margins
         log_wrong = -np.logaddexp(0.0, margins) - self.log_others
         size = table.n_items * table.n_classes
-        joint = np.bincount(self.cells, margins + self.log_others, minlength=size)
-        joint = joint.reshape(table.n_items, table.n_classes)
+        sums = np.bincount(self.cells, margins + self.log_others, minlength=size)
+        joint = sums.reshape(table.n_items, table.n_classes).astype(np.float64)
         joint += np.bincount(table.item_index, log_wrong, minlength=table.n_items)[:, None]
         joint += log_classes
         if self.gold is not None:

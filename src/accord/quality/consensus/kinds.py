@@ -1,7 +1,8 @@
 """Items come in kinds: more of them than there are classes, as when one wrong answer looks right to most.
 
 Dawid-Skene takes items of one class for alike and their labels for independent. Where that is false
-(a grebe is a duck to many, a goose to few) it finds the strongest division of the items, whatever that is, and is
+(a grebe is a duck to many, a goose to few) it finds the strongest division of the items, whatever that is,
+and is
 certain of it. Here an item has one of S kinds, S >= K; each annotator has a row of rates for each
 kind, pooled as in the pooled Dawid-Skene. What class a kind is cannot be known from labels alone:
 the probability of a class is the share of the crowd that gives it to items of that kind, until gold
@@ -96,7 +97,8 @@ def fit_kinds(
 
 
 def name_kinds(fit: KindsFit, gold: GoldIndex, *, naming_count: float) -> NDArray[np.float64]:
-    """[kind, class] The naming after gold [item], -1 where unknown: Dirichlet mean, the crowd's naming as prior."""
+    """[kind, class] The naming after gold [item], -1 where unknown:
+    Dirichlet mean, the crowd's naming as prior."""
     known = np.flatnonzero(gold != UNKNOWN)
     counts = naming_count * fit.naming
     np.add.at(counts.T, gold[known], fit.memberships[known])
@@ -125,7 +127,8 @@ def start_memberships(table: LabelTable, n_kinds: int) -> NDArray[np.float64]:
 
 
 def _parts(share: NDArray[np.float64], mass: NDArray[np.float64], n_parts: int) -> NDArray[np.float64]:
-    """[item, part] Where each item falls among `n_parts` parts of equal mass by share; equal shares are parted equally."""
+    """[item, part] Where each item falls among `n_parts` parts of equal mass by share;
+    equal shares are parted equally."""
     values, index = np.unique(share, return_inverse=True)
     each = np.bincount(index, weights=mass, minlength=len(values))
     upper = np.cumsum(each)

@@ -1,7 +1,9 @@
 """MACE: an annotator either knows the class or answers from a habit that does not depend on it.
 
-Hovy et al. 2013, N13-1132, "Learning whom to trust with MACE", section 3; departs in having MAP estimates under Beta
-and Dirichlet priors instead of their variational Bayes, and estimated shares of the classes. For spammers. The rate
+Hovy et al. 2013, N13-1132, "Learning whom to trust with MACE", section 3; departs in having MAP estimates
+under Beta
+and Dirichlet priors instead of their variational Bayes, and estimated shares of the classes. For spammers.
+The rate
 of a wrong class is the same whatever the true class is, so the model is Dawid-Skene with tied
 rates, and which labels were habit follows from the expected counts alone.
 """
@@ -61,7 +63,10 @@ class MaceModel:
     config: MaceConfig
 
     def maximize(self, expectation: Expectation, before: Parameters) -> Parameters:
-        """A right label was habit in proportion to the rates before; then closed form. One class: all known."""
+        """A right label was habit in proportion to the rates before; then closed form.
+
+        One class: all known.
+        """
         config, size = self.config, len(expectation.class_counts)
         log_classes = log_shares(expectation.class_counts + config.class_count)
         class_prior = float(config.class_count * log_classes.sum())
@@ -74,9 +79,7 @@ class MaceModel:
         prior = config.habit_count / size
         log_habits = log_shares(habits + prior)
         known = (right - by_habit).sum(axis=1) + config.knowing_count
-        log_knows, log_not = log_shares(
-            np.stack([known, habits.sum(axis=1) + config.habit_count], axis=1)
-        ).T
+        log_knows, log_not = log_shares(np.stack([known, habits.sum(axis=1) + config.habit_count], axis=1)).T
         log_prior = prior * log_habits.sum()
         log_prior += config.knowing_count * log_knows.sum() + config.habit_count * log_not.sum()
         log_off = log_not[:, None] + log_habits
@@ -87,7 +90,8 @@ class MaceModel:
 
 
 def _habit_share(log_rates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[annotator, class] Share of the right labels that were habit: the rate when wrong over the rate when right."""
+    """[annotator, class] Share of the right labels that were habit:
+    the rate when wrong over the rate when right."""
     size = log_rates.shape[1]
     right = np.diagonal(log_rates, axis1=1, axis2=2)
     off = np.where(np.eye(size, dtype=bool), -np.inf, log_rates)

@@ -2,7 +2,8 @@
 
 Zhang et al. 2014, arXiv 1406.3824, the one-coin model. Wrong answers fall on all other classes alike, so an
 annotator's leaning to one class counts as error: on a specialist task it does worse than a vote.
-Departs in the Beta prior of the accuracies. Fitted by the EM of Dawid-Skene; it is that model with tied rates.
+Departs in the Beta prior of the accuracies. Fitted by the EM of Dawid-Skene; it is that model with tied
+rates.
 """
 
 from dataclasses import dataclass, field

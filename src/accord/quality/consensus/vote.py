@@ -32,7 +32,7 @@ def majority(table: LabelTable, *, ties: TiePolicy = "split", seed: int = 0) -> 
         return np.where(n_top > 1, 1.0 / table.n_classes, split)
     generator = np.random.default_rng(Streams(seed).child("consensus", "ties").value)
     lots = np.where(is_top, generator.random(counts.shape), -1.0)
-    return np.eye(table.n_classes)[lots.argmax(axis=1)]
+    return np.asarray(np.eye(table.n_classes)[lots.argmax(axis=1)])
 
 
 def vote_share(table: LabelTable) -> NDArray[np.float64]:
