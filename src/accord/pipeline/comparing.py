@@ -122,7 +122,7 @@ def collect_comparisons(
     heldout = [pair for pair in consensus.preferences if pair.prompt.id in heldout_ids]
     notes = [_truth_note(consensus.preferences, true_totals, config.consensus)]
     if same:
-        notes.append(f"{same} answers repeated another one to the same prompt and were not compared.")
+        notes.append(f"Answers that repeated another one to the same prompt and were left out: {same}.")
     return Comparisons(
         train=[pair for pair in consensus.preferences if pair.prompt.id not in heldout_ids],
         heldout=heldout,
