@@ -38,6 +38,7 @@ class DawidSkeneConfig:
     """Prior, way of estimating, and when to stop."""
 
     type: Literal["dawid_skene"] = "dawid_skene"
+    """Tells the kinds apart."""
     estimate: Estimate = "point"
     """`point`, `averaged` or `pooled`, as the module says."""
     right_count: float = 2.0

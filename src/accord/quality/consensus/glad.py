@@ -30,6 +30,7 @@ class GladConfig:
     """Priors and when to stop."""
 
     type: Literal["glad"] = "glad"
+    """Tells the kinds apart."""
     ability_mean: float = 1.0
     """Prior mean of an annotator's ability; its standard deviation is 1."""
     log_ease_mean: float = 1.0

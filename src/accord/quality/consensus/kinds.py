@@ -35,6 +35,7 @@ class KindsConfig:
     """How many kinds, how annotators are pooled, and when to stop."""
 
     type: Literal["kinds"] = "kinds"
+    """Tells the kinds apart."""
     n_kinds: int | None = None
     """At least as many as classes; None: twice as many."""
     strength_rate: float = 0.1

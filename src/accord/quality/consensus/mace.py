@@ -25,6 +25,7 @@ class MaceConfig:
     """Prior and when to stop."""
 
     type: Literal["mace"] = "mace"
+    """Tells the kinds apart."""
     knowing_count: float = 1.0
     """Imagined labels of each annotator that were known."""
     habit_count: float = 1.0

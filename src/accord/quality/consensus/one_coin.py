@@ -22,6 +22,7 @@ class OneCoinConfig:
     """Prior and when to stop."""
 
     type: Literal["one_coin"] = "one_coin"
+    """Tells the kinds apart."""
     right_count: float = 2.0
     """Imagined right labels of each annotator."""
     wrong_count: float = 1.0
