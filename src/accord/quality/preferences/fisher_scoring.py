@@ -12,7 +12,7 @@ the shared parameters. Where even that is too large, the step comes from conjuga
 and no covariance is given. Which likelihoods there are stands in their own modules.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,6 +140,8 @@ class LatentFit:
     """[shared, shared] None where there are more shared parameters than `exact_limit`."""
     local_covariance: NDArray[np.float64] | None
     """[annotator, local, local]"""
+    cross_covariance: NDArray[np.float64] | None
+    """[asked, annotator, local] Of the shared parameters asked for with the local ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +167,7 @@ def fit_latent(
     config: ScoringConfig | None = None,
     *,
     with_covariance: bool = True,
+    crossed: Sequence[int] = (),
 ) -> LatentFit:
     """Quasi-Newton steps on top of Fisher scoring, from (shared, local) to the mode; deterministic.
 
@@ -207,9 +210,9 @@ def fit_latent(
         point, gradient, age = there, gradient_there, age + 1
         objectives.append(objective)
     shared, local = problem.unpack(point)
-    covariance: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None)
+    covariance: tuple[NDArray[np.float64] | None, ...] = (None, None, None)
     if with_covariance and is_exact:
-        covariance = _Information(problem, pattern, terms, is_exact=True).covariance()
+        covariance = _Information(problem, pattern, terms, is_exact=True).covariance(crossed)
     return LatentFit(
         shared=shared,
         local=local,
@@ -218,6 +221,7 @@ def fit_latent(
         is_converged=is_converged,
         shared_covariance=covariance[0],
         local_covariance=covariance[1],
+        cross_covariance=covariance[2],
     )
 
 
@@ -320,18 +324,20 @@ class _Information:
             return step
         return np.asarray(step - (self.direction @ step) / self.total * self.along)
 
-    def covariance(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The inverse: all of the shared part, and the block of each annotator."""
+    def covariance(self, crossed: Sequence[int]) -> tuple[NDArray[np.float64], ...]:
+        """The inverse: all of the shared part, each annotator's block, and some of what joins the two."""
         problem = self.problem
         shared = cho_solve(self.factor, np.eye(problem.n_shared))
         by_annotator = self.coupled.reshape(problem.n_shared, problem.n_annotators, problem.n_local)
         spread = (shared @ self.coupled).reshape(by_annotator.shape)
         local = self.inverse_blocks + np.einsum("pwa,pwb->wab", by_annotator, spread)
+        cross = -spread[list(crossed)]
         if self.along is not None:
             on_shared, on_local = problem.unpack(self.along)
             shared = shared - np.outer(on_shared, on_shared) / self.total
             local = local - on_local[:, :, None] * on_local[:, None, :] / self.total
-        return shared, local
+            cross = cross - np.multiply.outer(on_shared[list(crossed)], on_local) / self.total
+        return shared, local, cross
 
     def _held_direction(self, held: int) -> NDArray[np.float64]:
         """The gradient of the held mean."""
