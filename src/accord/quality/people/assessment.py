@@ -200,6 +200,7 @@ def assess_annotators(
     """
     config = config or AssessmentConfig()
     evidence = evidence or LabelEvidence()
+    _check_lengths(table, evidence)
     posterior = np.asarray(probabilities, dtype=np.float64)
     doubts = audit_gold(table, posterior, gold, config=config.audit) if gold else []
     doubted = {str(doubt.item) for doubt in doubts if doubt.is_flagged}
@@ -232,9 +233,13 @@ def _rows(
     streams = _streams(table, evidence)
     alarms = _Alarms.raise_for(table, correct, streams, evidence, config, seed)
     slopes = {} if fatigue is None else dict(zip(fatigue.annotators, fatigue.per_annotator, strict=True))
+    pairs_of: dict[Any, list[CopyPair]] = {}
+    for pair in (pair for report in copying for pair in report.pairs):
+        pairs_of.setdefault(pair.first, []).append(pair)
+        pairs_of.setdefault(pair.second, []).append(pair)
     rows = []
     for number, name in enumerate(table.annotators.tolist()):
-        copies = tuple(pair for one in copying for pair in one.pairs if name in (pair.first, pair.second))
+        copies = tuple(pairs_of.get(name, ()))
         found = _Findings(
             n_labels=len(streams[number]),
             value=values[number],
@@ -342,6 +347,13 @@ def _judge_consistency(found: _Findings, config: AssessmentConfig) -> list[tuple
     if camp.is_badly_predicted and found.n_labels >= config.min_labels:
         if own.low is not None and own.low > 0:
             return [(Verdict.KEEP, "No camp predicts his labels, yet he agrees with himself.")]
+        worth = found.value.value
+        if worth.low is not None and worth.low > config.min_value:
+            said = f"{worth.value:.2f} [{worth.low:.2f}, {worth.high:.2f}]"
+            sentence = (
+                f"No camp predicts his labels as they are; read through his habits they are worth {said}."
+            )
+            return [(Verdict.KEEP, sentence)]
         return [(Verdict.CHECK, "No camp predicts his labels; give repeats and gold before judging.")]
     if found.n_camps > 1 and camp.camp > 0:
         return [(Verdict.KEEP, f"Belongs to camp {camp.camp + 1} of {found.n_camps}: differs with a system.")]
@@ -421,8 +433,7 @@ def _copies_within_camps(
     return tuple(reports)
 
 
-def _streams(table: LabelTable, evidence: LabelEvidence) -> list[NDArray[np.int64]]:
-    """Labels of each annotator in the order of time; in the order of the input without it."""
+def _check_lengths(table: LabelTable, evidence: LabelEvidence) -> None:
     for name in ("timestamps_ms", "durations_ms", "n_characters", "sides", "sessions"):
         column = getattr(evidence, name)
         if column is not None and len(column) != table.n_labels:
@@ -430,6 +441,10 @@ def _streams(table: LabelTable, evidence: LabelEvidence) -> list[NDArray[np.int6
                 f"{name} has {len(column)} entries and the table {table.n_labels} labels; "
                 f"expected one a label"
             )
+
+
+def _streams(table: LabelTable, evidence: LabelEvidence) -> list[NDArray[np.int64]]:
+    """Labels of each annotator in the order of time; in the order of the input without it."""
     when = table.rows if evidence.timestamps_ms is None else evidence.timestamps_ms
     order = np.lexsort((when, table.annotator_index))
     ends = np.cumsum(np.bincount(table.annotator_index, minlength=table.n_annotators))[:-1]

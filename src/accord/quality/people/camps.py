@@ -32,6 +32,8 @@ from accord.quality.people.intervals import Estimate, estimate_share
 
 LEAST = 1e-9
 """Least probability of a label, against log(0) where an annotator is alone on an item."""
+SHORT_CLIMB = 8
+"""Steps of EM by which the starts are compared."""
 RELIABILITIES = np.linspace(0.0, 1.0, 51)
 """Grid on which the likelihood of a reliability is profiled."""
 
@@ -281,13 +283,14 @@ def _clustered_error(gain: NDArray[np.float64], cluster: NDArray[Any]) -> float:
 
 
 def _fit(labels: _Labels, n_camps: int, config: CampConfig, seed: int) -> _Mixture:
-    """The best of several starts."""
+    """The best of several starts: each climbs a little, the highest goes on to the end."""
     rng = np.random.default_rng([seed, 2, n_camps])
-    fits = [
-        _climb(labels, _start(labels, n_camps, number, rng), config)
+    tries = [
+        _climb(labels, _start(labels, n_camps, number, rng), config, SHORT_CLIMB)
         for number in range(1 if n_camps == 1 else config.restarts)
     ]
-    return max(fits, key=lambda fit: fit.objective)
+    best = max(tries, key=lambda fit: fit.objective)
+    return _climb(labels, best.memberships, config, config.iterations)
 
 
 def _start(labels: _Labels, n_camps: int, number: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -323,13 +326,15 @@ def _start(labels: _Labels, n_camps: int, number: int, rng: np.random.Generator)
     return memberships
 
 
-def _climb(labels: _Labels, memberships: NDArray[np.float64], config: CampConfig) -> _Mixture:
+def _climb(
+    labels: _Labels, memberships: NDArray[np.float64], config: CampConfig, iterations: int
+) -> _Mixture:
     """EM from these memberships, on the likelihood of each label given all others."""
     reliability = np.full(labels.n_annotators, 0.7)
     habit = labels.own[labels.annotator, labels.given]
     objective = -np.inf
     n_camps = memberships.shape[1]
-    for _ in range(config.iterations):
+    for _ in range(iterations):
         view = _predict_own_out(labels, memberships, config)
         share = reliability[labels.annotator, None]
         chance = np.maximum(share * view + (1 - share) * habit[:, None], LEAST)

@@ -138,26 +138,23 @@ def find_copies(
     for place, own in zip(candidates, terms, strict=True):
         p_values[place] = poisson_binomial_tail(own[:, 0], int(n_shared[place]))
     q_values = benjamini_hochberg(p_values)
-    pairs = []
     names = table.annotators.tolist()
+    pairs = []
     for place, own in zip(candidates, terms, strict=True):
-        if q_values[place] > config.rate:
-            continue
         copy_rate = _copy_rate(own)
-        if copy_rate.low is None or copy_rate.low < config.min_copy_rate:
+        if q_values[place] > config.rate or copy_rate.low is None or copy_rate.low < config.min_copy_rate:
             continue
-        pairs.append(
-            CopyPair(
-                first=names[rows[place]],
-                second=names[columns[place]],
-                n_common=int(n_common[place]),
-                shared_errors=int(n_shared[place]),
-                expected=float(mean[place]),
-                p_value=float(p_values[place]),
-                q_value=float(q_values[place]),
-                copy_rate=copy_rate,
-            )
+        pair = CopyPair(
+            first=names[rows[place]],
+            second=names[columns[place]],
+            n_common=int(n_common[place]),
+            shared_errors=int(n_shared[place]),
+            expected=float(mean[place]),
+            p_value=float(p_values[place]),
+            q_value=float(q_values[place]),
+            copy_rate=copy_rate,
         )
+        pairs.append(pair)
     pairs.sort(key=lambda pair: pair.p_value)
     return CopyingReport(tuple(pairs), _groups(pairs), len(rows))
 

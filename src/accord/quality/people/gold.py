@@ -74,7 +74,7 @@ def index_gold(items: NDArray[Any], classes: Sequence[Value], gold: Mapping[Any,
     number_of = {value: number for number, value in enumerate(classes)}
     index = np.full(len(items), -1, dtype=np.int64)
     by_name = {str(item): value for item, value in gold.items()}
-    for place, item in enumerate(items):
+    for place, item in enumerate(items.tolist()):
         value = by_name.get(str(item))
         if value is None:
             continue

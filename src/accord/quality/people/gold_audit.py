@@ -3,9 +3,10 @@
 The votes on an item of true class k are Dirichlet-multinomial: each item of a class has its own vote
 shares, spread as the items of the class are. Independent errors are the special case of no spread; with
 spread, forty annotators who share a mistake count as the few voices they are. The spread and the shares of
-class k come from every item, weighed by the mean of two probabilities of k: the posterior of a consensus
-fitted WITHOUT gold, and the plain share of votes. The second is there because a posterior that takes
-errors as independent is too sure of the items its crowd splits on, and would hide the spread. Then, with a
+class k are fitted to every item by a few rounds of EM, from the mean of two probabilities of k: the posterior
+of a consensus fitted WITHOUT gold, and the plain share of votes. The second is there because a posterior
+that takes errors as independent is too sure of the items its crowd splits on, and would hide the spread;
+for the same reason EM is not run to its end, which would make every split item a sure one. Then, with a
 prior chance `wrong_rate` that a gold item is wrong, the odds that gold g is wrong are
 
     wrong_rate / (1 - wrong_rate) * [sum over k != g of prior_k / (1 - prior_g) DM_k(votes)] / DM_g(votes)
@@ -45,6 +46,8 @@ class GoldAuditConfig:
     """Posterior odds from which an item is flagged."""
     prior_votes: float = 1.0
     """Imagined votes of each class, spread like a crowd that is right eight times in ten, per class."""
+    rounds: int = 2
+    """Rounds of EM; more find more wrong gold and doubt more sound gold of items that split the crowd."""
     max_iterations: int = 200
     """Steps of the fixed point at most."""
     tolerance: float = 1e-6
@@ -124,15 +127,12 @@ def audit_gold(
         raise EvaluationError(
             f"probabilities have shape {posterior.shape}; expected [item, class] = {counts.shape}"
         )
-    weights = (posterior + counts / counts.sum(axis=1, keepdims=True)) / 2
-    spread = fit_vote_spread(counts, weights, config=config)
+    spread = _fit_by_rounds(counts, posterior, config)
     votes = counts[audited].astype(np.float64)
     log_votes = _log_votes(votes, spread.shapes)
     given = gold_class[audited]
     rows = np.arange(len(audited))
-    with np.errstate(divide="ignore"):
-        log_prior = np.log(spread.prior)
-    others = log_votes + log_prior
+    others = log_votes + np.log(spread.prior)
     others[rows, given] = -np.inf
     rest = np.maximum(1 - spread.prior[given], np.finfo(np.float64).tiny)
     log_odds = special.logsumexp(others, axis=1) - np.log(rest) - log_votes[rows, given]
@@ -195,6 +195,18 @@ def fit_vote_spread(
         if change < config.tolerance:
             break
     return VoteSpread(shapes=shapes, prior=prior)
+
+
+def _fit_by_rounds(
+    counts: NDArray[np.int64], posterior: NDArray[np.float64], config: GoldAuditConfig
+) -> VoteSpread:
+    """The spread, and after it the classes of the items by it, in turn."""
+    weights = (posterior + counts / counts.sum(axis=1, keepdims=True)) / 2
+    spread = fit_vote_spread(counts, weights, config=config)
+    for _ in range(config.rounds):
+        evidence = _log_votes(counts.astype(np.float64), spread.shapes) + np.log(spread.prior)
+        spread = fit_vote_spread(counts, special.softmax(evidence, axis=1), config=config)
+    return spread
 
 
 def _log_votes(votes: NDArray[np.float64], shapes: NDArray[np.float64]) -> NDArray[np.float64]:

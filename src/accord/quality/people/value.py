@@ -118,28 +118,26 @@ def value_annotators(
     base_cost = float(prior @ loss @ prior)
     pseudo = counts + config.prior_count / n_classes
     mean = pseudo / pseudo.sum(axis=2, keepdims=True)
-    given = np.einsum("t,atg->ag", prior, mean)
     soft_cost = _soft_cost(mean, prior, loss)
     joint = prior[None, :, None] * mean
     decided = np.einsum("atg,td->agd", joint, loss).min(axis=2).sum(axis=1)
     face = np.einsum("atg,tg->a", joint, loss)
     rng = np.random.default_rng(seed)
-    tail = (1 - config.level) / 2
     result = []
     for number in range(len(counts)):
         total = float(counts[number].sum())
-        if base_cost <= 0 or not np.isfinite(given[number]).all():
+        if base_cost <= 0:
             estimate = Estimate(None, None, None, total, "one class has all the mass: nothing to decide")
         else:
-            drawn = rng.standard_gamma(pseudo[number], size=(config.n_draws, n_classes, n_classes))
-            drawn = np.maximum(drawn, MIN_MASS)
+            drawn = np.maximum(
+                rng.standard_gamma(pseudo[number], size=(config.n_draws, *loss.shape)), MIN_MASS
+            )
             worth = 1 - _soft_cost(drawn / drawn.sum(axis=2, keepdims=True), prior, loss) / base_cost
-            low, high = np.quantile(worth, [tail, 1 - tail])
+            ends = np.quantile(worth, [(1 - config.level) / 2, (1 + config.level) / 2])
             reason = "" if total > 0 else "no judgment: the prior alone"
-            estimate = Estimate(float(worth.mean()), float(low), float(high), total, reason)
-        result.append(
-            AnnotatorValue(estimate, float(soft_cost[number]), float(decided[number]), float(face[number]))
-        )
+            estimate = Estimate(float(worth.mean()), float(ends[0]), float(ends[1]), total, reason)
+        costs_of = (float(cost[number]) for cost in (soft_cost, decided, face))
+        result.append(AnnotatorValue(estimate, *costs_of))
     return result
 
 
