@@ -222,7 +222,11 @@ def aware_likelihood(outcome: NDArray[np.intp]) -> Likelihood:
         on_margin = np.stack([gain, one, none, difference, one, none])
         on_threshold = np.stack([none, none, one, none, none, one])
         gradient = on_margin * inner.gradient[0] + on_threshold * inner.gradient[1]
-        root = on_margin * inner.root[:, None, 0] + on_threshold * inner.root[:, None, 1]
+
+        def root() -> NDArray[np.float64]:
+            of_two = inner.root()
+            return np.asarray(on_margin * of_two[:, None, 0] + on_threshold * of_two[:, None, 1])
+
         return Terms(inner.log_likelihood, gradient, root)
 
     return terms

@@ -28,7 +28,7 @@ def predict_outcomes(fit: AnnotatorAwareFit, pairs: ScoredPairs) -> NDArray[np.f
     """
     if pairs.covariate_names != fit.pairs.covariate_names:
         raise DataError(
-            f"the covariates are {pairs.covariate_names}, expected those of the fit, {fit.pairs.covariate_names}"
+            f"the covariates are {pairs.covariate_names}, expected {fit.pairs.covariate_names} as in the fit"
         )
     chunks = [
         _predict_rows(fit, pairs.select(np.arange(start, min(start + CHUNK_ROWS, len(pairs)))))
@@ -89,7 +89,7 @@ def _nodes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """[row, 3, 3] Lower triangular roots; a parameter kept at its mean has a root of about 0."""
-    return np.linalg.cholesky(covariance + 1e-12 * np.eye(3))
+    return np.asarray(np.linalg.cholesky(covariance + 1e-12 * np.eye(3)), dtype=np.float64)
 
 
 def _differences(

@@ -41,8 +41,9 @@ class Terms:
     """[row]"""
     gradient: NDArray[np.float64]
     """[predictor, row] Of the log-likelihood."""
-    root: NDArray[np.float64]
-    """[rank, predictor, row] Expected information of a row = sum over rank of root * root'."""
+    root: Callable[[], NDArray[np.float64]]
+    """[rank, predictor, row] Expected information of a row = sum over rank of root * root'; made when asked
+    for, for most points are only looked at."""
 
 
 Likelihood = Callable[[NDArray[np.float64]], Terms]
@@ -83,7 +84,11 @@ class LatentProblem:
     def predictors(self, shared: NDArray[np.float64], local: NDArray[np.float64]) -> NDArray[np.float64]:
         """[predictor, row]"""
         linear = (self.design @ shared).reshape(-1, self.n_rows)
-        return np.concatenate([linear, local[self.annotator].T])
+        predictors = np.empty((len(linear) + self.n_local, self.n_rows))
+        predictors[: len(linear)] = linear
+        for k in range(self.n_local):
+            np.take(np.ascontiguousarray(local[:, k]), self.annotator, out=predictors[len(linear) + k])
+        return predictors
 
     def terms(self, shared: NDArray[np.float64], local: NDArray[np.float64]) -> Terms:
         """The likelihood's terms, each weighted."""
@@ -91,10 +96,9 @@ class LatentProblem:
             terms = self.likelihood(self.predictors(shared, local))
         if self.weights is None:
             return terms
+        root = np.sqrt(self.weights)
         return Terms(
-            self.weights * terms.log_likelihood,
-            self.weights * terms.gradient,
-            np.sqrt(self.weights) * terms.root,
+            self.weights * terms.log_likelihood, self.weights * terms.gradient, lambda: root * terms.root()
         )
 
     def objective(self, terms: Terms, shared: NDArray[np.float64], local: NDArray[np.float64]) -> float:
@@ -299,10 +303,11 @@ class _Information:
 
     def __init__(self, problem: LatentProblem, pattern: _Pattern, terms: Terms, *, is_exact: bool):
         self.problem = problem
-        self.tall = pattern.fill(terms.root)
+        root = terms.root()
+        self.tall = pattern.fill(root)
         n_local, n_annotators = problem.n_local, problem.n_annotators
         blocks = np.zeros((n_annotators, n_local, n_local))
-        own = terms.root[:, pattern.n_linear :]
+        own = root[:, pattern.n_linear :]
         for i in range(n_local):
             for j in range(i + 1):
                 cell = np.bincount(problem.annotator, (own[:, i] * own[:, j]).sum(axis=0), n_annotators)

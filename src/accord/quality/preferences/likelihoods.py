@@ -43,16 +43,57 @@ def threshold_terms(
         [-not_left, -not_right],
         default=left + right + 2 * (1 - gap) / (gap + TINY),
     )
-    rise_left, rise_right = left * not_left, right * not_right
-    # Expected information of (d, t), the tie's share written without dividing by its probability twice.
-    for_margin = left * not_left**2 + right * not_right**2 + (left - right) ** 2 * tie
-    crossed = right * not_right**2 - left * not_left**2 - (left - right) * (rise_left + rise_right)
-    for_threshold = left * not_left**2 + right * not_right**2 + (rise_left + rise_right) ** 2 / (tie + TINY)
-    return Terms(
-        log_likelihood,
-        np.stack([by_margin, by_threshold * threshold]),
-        _root_of_two(for_margin, crossed * threshold, for_threshold * threshold**2),
-    )
+
+    def root() -> NDArray[np.float64]:
+        rise_left, rise_right = left * not_left, right * not_right
+        for_left, for_right = rise_left * not_left, rise_right * not_right
+        for_margin = for_left + for_right + (left - right) ** 2 * tie
+        crossed = for_right - for_left - (left - right) * (rise_left + rise_right)
+        for_threshold = for_left + for_right + (rise_left + rise_right) ** 2 / (tie + TINY)
+        return _root_of_two(for_margin, crossed * threshold, for_threshold * threshold**2)
+
+    return Terms(log_likelihood, np.stack([by_margin, by_threshold * threshold]), root)
+
+
+def davidson_terms(
+    margin: NDArray[np.float64], log_tie: NDArray[np.float64], outcome: NDArray[np.intp]
+) -> Terms:
+    """Ties by a propensity (Davidson 1970), predictors margin d and log nu.
+
+        P(left) : P(right) : P(tie) = exp(d / 2) : exp(-d / 2) : nu
+
+    A tie is likeliest at d = 0, and the odds of left against right do not depend on nu.
+    """
+    logits = np.stack([margin / 2, -margin / 2, log_tie])
+    logits = logits - logits.max(axis=0)
+    log_likelihoods = logits - np.log(np.exp(logits).sum(axis=0))
+    left, right, tie = np.exp(log_likelihoods)
+    log_likelihood = log_likelihoods[outcome, np.arange(len(outcome))]
+    sign = np.array([0.5, -0.5, 0.0])[outcome]
+    by_margin = sign - (left - right) / 2
+
+    def root() -> NDArray[np.float64]:
+        for_margin = (left + right - (left - right) ** 2) / 4
+        return _root_of_two(for_margin, (right - left) / 2 * tie, tie * (1 - tie))
+
+    return Terms(log_likelihood, np.stack([by_margin, (outcome == TIE) - tie]), root)
+
+
+def mixture_terms(
+    p_left: NDArray[np.float64],
+    p_right: NDArray[np.float64],
+    slopes: NDArray[np.float64],
+    left_share: NDArray[np.float64],
+) -> Terms:
+    """Left or right, a tie as half of each, from P(left), P(right), and slopes of P(left) [predictor, row].
+
+    For mixtures, whose log-probabilities are no simple function of a margin. Where a tie counts half,
+    the expected information is that of an answer left or right.
+    """
+    against = 1 - left_share
+    surprise = left_share / p_left - against / p_right
+    log_likelihood = left_share * np.log(p_left) + against * np.log(p_right)
+    return Terms(log_likelihood, surprise * slopes, lambda: (slopes / np.sqrt(p_left * p_right))[None])
 
 
 def _root_of_two(
