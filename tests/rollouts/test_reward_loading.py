@@ -31,7 +31,8 @@ def test_a_folder_is_a_reward_model(tmp_path):
     reward = load_reward(tmp_path / "rm")
     assert isinstance(reward, ModelReward)
     expected = model.score_texts(PROMPTS, [completion.text for completion in COMPLETIONS])
-    assert reward.score(PROMPTS, COMPLETIONS).values == pytest.approx(expected, abs=1e-5)
+    # Products are bf16 where the machine is fast at it: 8 bits of mantissa.
+    assert reward.score(PROMPTS, COMPLETIONS).values == pytest.approx(expected, rel=2**-7)
 
 
 @pytest.mark.parametrize(
