@@ -79,7 +79,9 @@ def configuration_page() -> str:
     for kind in roots.values():
         for found, where in config_places(kind).items():
             places.setdefault(found, []).extend(where)
-    others = sorted(set(config_classes()) - set(roots.values()), key=lambda kind: (kind.__name__, kind.__module__))
+    others = sorted(
+        set(config_classes()) - set(roots.values()), key=lambda kind: (kind.__name__, kind.__module__)
+    )
     for kind in [*roots.values(), *others]:
         parts += ["", *_config_section(kind, sorted(set(places.get(kind, []))))]
     return "\n".join(parts) + "\n"
