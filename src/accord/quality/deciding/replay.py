@@ -1,0 +1,369 @@
+"""What accuracy would have cost: labels that were given are given again, as far as a rule would have asked.
+
+A log is replayed in waves: in each, every open item gets its next label, the model is fitted to all labels
+so far, and items whose posterior passes the threshold are closed. That is how labels are bought
+from a crowd, and it needs a fit a wave instead of one a label. The last fit, to all labels
+bought, gives the labels that are scored. Leaves out whom to ask: the log says who answered.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accord.domain import ConfigError, DataError, Streams, Value
+from accord.quality.agreement.resampling import BootstrapConfig, Units, bootstrap
+from accord.quality.consensus.dawid_skene import DawidSkeneConfig, fit_dawid_skene
+from accord.quality.consensus.em import EMConfig
+from accord.quality.consensus.evidence import gather_evidence
+from accord.quality.deciding.stop_calibration import (
+    StopCalibrationConfig,
+    StopCalibrator,
+    fit_stop_calibrator,
+)
+from accord.quality.labels import LabelTable
+
+WAVE_STEPS = 20
+"""EM iterations a wave; on RTE more of them move no figure of the curve by 0.001."""
+PosteriorModel = Callable[[LabelTable], NDArray[np.float64]]
+"""A table of labels -> posterior [item, class]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayConfig:
+    """Which rules are tried, and how often."""
+
+    epsilons: tuple[float, ...] = (0.1, 0.05, 0.02, 0.01)
+    """Rules: an item is closed when its highest posterior probability reaches 1 - epsilon."""
+    min_labels: int = 2
+    """Labels before an item may be closed."""
+    max_labels: int | None = None
+    """Labels after which an item is asked no more; None is as many as the log has."""
+    order: Literal["random", "time"] = "random"
+    """How an item's labels follow each other; `time` needs timestamps."""
+    n_orders: int = 4
+    """Random orders averaged over; in the order of time there is one."""
+    n_fit: int = 0
+    """Gold items drawn to fit the calibrator and left out of every score; 0 leaves it out: uncalibrated."""
+    calibration: StopCalibrationConfig = field(default_factory=StopCalibrationConfig)
+    """Of the calibrator."""
+    bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)
+    """Of the intervals, which speak of other items judged by the same annotators."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not self.epsilons or any(not 0 < epsilon < 1 for epsilon in self.epsilons):
+            problems.append(f"epsilons is {self.epsilons}, expected one or more above 0 and below 1")
+        if self.min_labels < 1 or (self.max_labels is not None and self.max_labels < self.min_labels):
+            problems.append(
+                f"min_labels is {self.min_labels} and max_labels {self.max_labels}, expected 1 <= min <= max"
+            )
+        if self.order not in ("random", "time"):
+            problems.append(f"order is {self.order!r}, expected random or time")
+        if self.n_orders < 1:
+            problems.append(f"n_orders is {self.n_orders}, expected 1 or more")
+        if self.n_fit < 0:
+            problems.append(f"n_fit is {self.n_fit}, expected 0 or more")
+        if problems:
+            raise ConfigError("ReplayConfig", problems)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its interval; None where there is none, and `reason` says why."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What one rule costs and brings, mean over the orders."""
+
+    rule: str
+    """`stop` at an epsilon, or `fixed` number of labels an item."""
+    epsilon: float | None
+    """Of a stopping rule, else None."""
+    n_fixed: int | None
+    """Labels an item of a fixed rule, or all where an item has fewer; else None."""
+    labels_per_item: Figure
+    accuracy: Figure
+    """Of the most probable class of all scored items; equally probable classes share the credit."""
+    majority_accuracy: Figure
+    """Of the most frequent class among the same labels; equally frequent classes share the credit."""
+    accepted_share: Figure
+    """Scored items closed by the rule."""
+    adjudicated_share: Figure
+    """The rest: still open after their last label, they go to somebody who decides."""
+    error_of_accepted: Figure
+    """Wrong among the closed: what epsilon promises to bound if the posterior is calibrated."""
+
+
+@dataclass(frozen=True)
+class CostQualityCurve:
+    """Points of all rules, the fixed ones for comparison."""
+
+    points: tuple[CurvePoint, ...]
+    """By epsilon, the widest first."""
+    fixed: tuple[CurvePoint, ...]
+    """By number of labels."""
+    n_items: int
+    n_scored: int
+    """Items with gold that was not used for fitting."""
+    n_orders: int
+    is_calibrated: bool
+    calibrators: tuple[StopCalibrator, ...]
+    """One an order; empty where uncalibrated."""
+
+    def cheapest(self, accuracy: float) -> CurvePoint | None:
+        """The stopping rule of fewest labels whose accuracy is at least this; None where none has it."""
+        good = [point for point in self.points if (point.accuracy.value or 0.0) >= accuracy]
+        return min(good, key=lambda point: point.labels_per_item.value or 0.0, default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """Of one rule, mean over the orders, an entry an item."""
+
+    labels: NDArray[np.float64]
+    credit: NDArray[np.float64]
+    majority: NDArray[np.float64]
+    accepted: NDArray[np.float64]
+    adjudicated: NDArray[np.float64]
+    wrong: NDArray[np.float64]
+    """Accepted and wrong."""
+
+
+_COLUMNS = tuple(each.name for each in fields(_Outcome))
+
+
+def replay_curve(
+    table: LabelTable,
+    gold: Mapping[Any, Value],
+    config: ReplayConfig | None = None,
+    *,
+    timestamps: Sequence[float] | None = None,
+    model: PosteriorModel | None = None,
+    seed: int = 0,
+) -> CostQualityCurve:
+    """Cost against quality of stopping rules and of fixed numbers of labels, on the same orders.
+
+    `gold` maps items to their true class; items not in the table are ignored. `timestamps` [row] are in the
+    order of the columns the table was made of. `model` is by default `pooled_posterior`. With `n_fit` the
+    calibrator sees the gold of the drawn items and the labels of all.
+    """
+    config = config or ReplayConfig()
+    model = model or pooled_posterior
+    truth = _truth(table, gold)
+    fitted, scored = _divide_gold(truth, config, seed)
+    outcomes: dict[tuple[str, float], list[_Outcome]] = {}
+    calibrators = []
+    orders = list(_ranks(table, config, timestamps, seed))
+    for rank in orders:
+        states = _fixed_states(table, rank, config, model)
+        for n, (posterior, counts) in states.items():
+            outcome = _outcome(posterior, counts, np.ones(table.n_items, dtype=bool), truth)
+            outcomes.setdefault(("fixed", n), []).append(outcome)
+        calibrator = None
+        if config.n_fit:
+            seen = [(posterior[fitted], counts[fitted]) for posterior, counts in states.values()]
+            calibrator = fit_stop_calibrator(seen, truth[fitted], config.calibration)
+            calibrators.append(calibrator)
+        for epsilon in sorted(config.epsilons, reverse=True):
+            outcome = _stop(table, rank, epsilon, config, model, calibrator, truth)
+            outcomes.setdefault(("stop", epsilon), []).append(outcome)
+    points = _points({rule: _mean(each) for rule, each in outcomes.items()}, scored, config)
+    return CostQualityCurve(
+        points=tuple(point for point in points if point.rule == "stop"),
+        fixed=tuple(point for point in points if point.rule == "fixed"),
+        n_items=table.n_items,
+        n_scored=len(scored),
+        n_orders=len(orders),
+        is_calibrated=bool(config.n_fit),
+        calibrators=tuple(calibrators),
+    )
+
+
+def pooled_posterior(table: LabelTable) -> NDArray[np.float64]:
+    """[item, class] Of the pooled Dawid-Skene, which knows how much to trust annotators of few labels.
+
+    It starts from four imagined right labels to one wrong. One class is certain.
+    """
+    if table.n_classes == 1:
+        return np.ones((table.n_items, 1))
+    config = DawidSkeneConfig(estimate="pooled", right_count=4.0, em=EMConfig(max_iterations=WAVE_STEPS))
+    evidence = gather_evidence(table)
+    parameters = fit_dawid_skene(evidence, config).parameters
+    return evidence.posterior(parameters.log_rates, parameters.log_classes)
+
+
+def fixed_numbers(least: int, most: int) -> list[int]:
+    """Numbers of labels an item from least to most: each up to 10, then in steps of a quarter."""
+    numbers = [least]
+    while numbers[-1] < most:
+        numbers.append(
+            min(
+                most,
+                max(numbers[-1] + 1, round(1.25 * numbers[-1])) if numbers[-1] >= 10 else numbers[-1] + 1,
+            )
+        )
+    return numbers
+
+
+def _truth(table: LabelTable, gold: Mapping[Any, Value]) -> NDArray[np.int64]:
+    """[item] Class numbers, -1 without gold; a class that nobody gave raises."""
+    number = {value: place for place, value in enumerate(table.classes)}
+    unknown = sorted({str(value) for value in gold.values() if value not in number})
+    if unknown:
+        raise DataError(
+            f"gold has the value {unknown[0]!r}, expected one of the {len(number)} values of the labels; "
+            "give the classes when tabulating the labels if nobody gave this one"
+        )
+    truth = np.array(
+        [number[gold[item]] if item in gold else -1 for item in table.items.tolist()], dtype=np.int64
+    )
+    if not (truth >= 0).any():
+        raise DataError(
+            f"none of the {len(gold)} gold items is among the {table.n_items} labeled; compare ids"
+        )
+    return truth
+
+
+def _divide_gold(
+    truth: NDArray[np.int64], config: ReplayConfig, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    known = np.flatnonzero(truth >= 0)
+    if config.n_fit >= len(known):
+        raise DataError(
+            f"n_fit is {config.n_fit} of {len(known)} gold items; expected fewer, to score the rest"
+        )
+    shuffled = np.random.default_rng(Streams(seed).child("replay", "gold").value).permutation(known)
+    return np.sort(shuffled[: config.n_fit]), np.sort(shuffled[config.n_fit :])
+
+
+def _ranks(
+    table: LabelTable, config: ReplayConfig, timestamps: Sequence[float] | None, seed: int
+) -> Iterator[NDArray[np.int64]]:
+    """[label] The place of each label among its item's, from 0, in each order."""
+    keys = []
+    if config.order == "time":
+        if timestamps is None:
+            raise DataError("replay in the order of time needs timestamps; give them or use order='random'")
+        keys.append(np.asarray(timestamps, dtype=np.float64)[table.rows])
+    else:
+        for k in range(config.n_orders):
+            generator = np.random.default_rng(Streams(seed).child("replay", "order", k).value)
+            keys.append(generator.random(table.n_labels))
+    for key in keys:
+        order = np.lexsort((key, table.item_index))
+        rank = np.empty(table.n_labels, dtype=np.int64)
+        rank[order] = np.arange(table.n_labels) - np.repeat(table.item_starts[:-1], table.labels_per_item)
+        yield rank
+
+
+def _most(table: LabelTable, config: ReplayConfig) -> int:
+    most = int(table.labels_per_item.max())
+    return most if config.max_labels is None else min(most, config.max_labels)
+
+
+def _fixed_states(
+    table: LabelTable, rank: NDArray[np.int64], config: ReplayConfig, model: PosteriorModel
+) -> dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Posterior and votes [item, class] at each fixed number of labels."""
+    states = {}
+    for n in fixed_numbers(min(config.min_labels, _most(table, config)), _most(table, config)):
+        seen = table.select(rank < n)
+        states[n] = (model(seen), seen.counts.astype(np.float64))
+    return states
+
+
+def _stop(
+    table: LabelTable,
+    rank: NDArray[np.int64],
+    epsilon: float,
+    config: ReplayConfig,
+    model: PosteriorModel,
+    calibrator: StopCalibrator | None,
+    truth: NDArray[np.int64],
+) -> _Outcome:
+    """Waves until every item is closed or has no more labels."""
+    is_open = np.ones(table.n_items, dtype=bool)
+    is_seen = np.zeros(table.n_labels, dtype=bool)
+    most = _most(table, config)
+    for n in range(1, most + 1):
+        asked = is_open[table.item_index] & (rank == n - 1)
+        is_seen |= asked
+        if n < min(config.min_labels, most) or not asked.any():
+            continue
+        seen = table.select(is_seen)
+        counts = seen.counts.astype(np.float64)
+        posterior = model(seen)
+        if calibrator is not None:
+            posterior = calibrator.apply(posterior, counts)
+        has_enough = counts.sum(axis=1) >= config.min_labels
+        is_open &= ~(has_enough & (1 - posterior.max(axis=1) <= epsilon))
+    return _outcome(posterior, counts, ~is_open, truth)
+
+
+def _outcome(
+    posterior: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    accepted: NDArray[np.bool_],
+    truth: NDArray[np.int64],
+) -> _Outcome:
+    credit = _credit(posterior, truth)
+    return _Outcome(
+        labels=counts.sum(axis=1),
+        credit=credit,
+        majority=_credit(counts, truth),
+        accepted=accepted.astype(np.float64),
+        adjudicated=(~accepted).astype(np.float64),
+        wrong=accepted * (1 - credit),
+    )
+
+
+def _credit(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    """[item] 1 where the true class alone is highest, a share where others are as high."""
+    is_top = scores == scores.max(axis=1, keepdims=True)
+    return np.asarray(is_top[np.arange(len(truth)), truth] / is_top.sum(axis=1), dtype=np.float64)
+
+
+def _mean(outcomes: list[_Outcome]) -> _Outcome:
+    return _Outcome(*(np.mean([getattr(each, name) for each in outcomes], axis=0) for name in _COLUMNS))
+
+
+def _points(
+    outcomes: dict[tuple[str, float], _Outcome], scored: NDArray[np.int64], config: ReplayConfig
+) -> list[CurvePoint]:
+    """All figures of all rules from one bootstrap over the scored items."""
+    parts = [
+        np.stack([getattr(outcome, name) for name in _COLUMNS])[:, scored] for outcome in outcomes.values()
+    ]
+    columns = np.concatenate(parts).T
+    width = len(_COLUMNS)
+
+    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        sums = (weights @ columns).reshape(len(weights), -1, width)
+        values = sums / weights.sum(axis=1)[:, None, None]
+        accepted = sums[:, :, _COLUMNS.index("accepted")]
+        values[:, :, -1] = sums[:, :, -1] / np.where(accepted > 0, accepted, np.nan)
+        return np.asarray(values.reshape(len(weights), -1), dtype=np.float64)
+
+    units = Units(np.ones(len(scored), dtype=np.int64))
+    found = bootstrap(statistic, units, config=config.bootstrap, undefined="the rule accepts no item")
+    figures = [
+        Figure(*each) for each in zip(found.values, found.lows, found.highs, found.reasons, strict=True)
+    ]
+    return [
+        CurvePoint(
+            rule,
+            None if rule == "fixed" else number,
+            int(number) if rule == "fixed" else None,
+            *figures[width * place : width * (place + 1)],
+        )
+        for place, (rule, number) in enumerate(outcomes)
+    ]

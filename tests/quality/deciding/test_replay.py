@@ -1,0 +1,172 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from accord.domain import ConfigError, DataError, LabelColumns
+from accord.quality.agreement import BootstrapConfig
+from accord.quality.deciding.replay import ReplayConfig, fixed_numbers, replay_curve
+from accord.quality.labels import tabulate_labels
+
+FEW = BootstrapConfig(replicates=50)
+
+
+def tabulate(rows):
+    items, annotators, values = zip(*rows, strict=True)
+    return tabulate_labels(LabelColumns(items=items, annotators=annotators, values=values))
+
+
+def crowd(n_items=200, n_annotators=8, accuracy=0.75, seed=0, rename=str):
+    """Every annotator labels every item; truth and labels of two classes."""
+    generator = np.random.default_rng(seed)
+    truth = generator.integers(0, 2, n_items)
+    is_right = generator.random((n_items, n_annotators)) < accuracy
+    rows = [
+        (rename(i), f"w{j}", "ab"[truth[i] if is_right[i, j] else 1 - truth[i]])
+        for i in range(n_items)
+        for j in range(n_annotators)
+    ]
+    return tabulate(rows), {rename(i): "ab"[truth[i]] for i in range(n_items)}
+
+
+def share(table):
+    """The smoothed vote share, as a model that needs no fit."""
+    counts = table.counts + 0.5
+    return counts / counts.sum(axis=1, keepdims=True)
+
+
+def test_three_items_by_hand():
+    # In the order of time: p gets a a, q gets a b b, r gets b b; gold is a, b, a. Vote shares are
+    # (n + .5) / (n + 1): two alike give 2.5 / 3 = .833 and close at epsilon .2; q ends at 2.5 / 4.
+    rows = [
+        ("p", "u", "a"), ("p", "v", "a"), ("p", "w", "b"),
+        ("q", "u", "a"), ("q", "v", "b"), ("q", "w", "b"),
+        ("r", "u", "b"), ("r", "v", "b"), ("r", "w", "a"),
+    ]  # fmt: skip
+    config = ReplayConfig(epsilons=(0.2,), order="time", bootstrap=FEW)
+    curve = replay_curve(
+        tabulate(rows), {"p": "a", "q": "b", "r": "a"}, config, timestamps=[1, 2, 3] * 3, model=share
+    )
+    point = curve.points[0]
+    assert point.labels_per_item.value == pytest.approx((2 + 3 + 2) / 3)
+    assert point.accuracy.value == pytest.approx(2 / 3)
+    assert point.accepted_share.value == pytest.approx(2 / 3)
+    assert point.adjudicated_share.value == pytest.approx(1 / 3)
+    assert point.error_of_accepted.value == pytest.approx(1 / 2)
+    two, three = curve.fixed
+    assert (two.n_fixed, three.n_fixed) == (2, 3)
+    # q is even after two labels: half the credit
+    assert two.accuracy.value == two.majority_accuracy.value == pytest.approx((1 + 0.5 + 0) / 3)
+    assert three.accuracy.value == pytest.approx(2 / 3)
+    assert (curve.n_items, curve.n_scored, curve.n_orders, curve.is_calibrated) == (3, 3, 1, False)
+
+
+def test_the_order_of_time_is_that_of_the_timestamps():
+    rows = [("p", "u", "a"), ("p", "v", "b"), ("p", "w", "b")]
+    config = ReplayConfig(epsilons=(0.2,), order="time", bootstrap=FEW)
+    late = replay_curve(tabulate(rows), {"p": "b"}, config, timestamps=[3, 1, 2], model=share)
+    assert late.points[0].labels_per_item.value == 2
+    early = replay_curve(tabulate(rows), {"p": "b"}, config, timestamps=[1, 2, 3], model=share)
+    assert early.points[0].labels_per_item.value == 3
+
+
+def test_cost_lies_between_least_and_most_and_rises_as_epsilon_falls():
+    table, gold = crowd()
+    config = ReplayConfig(epsilons=(0.01, 0.2, 0.05), min_labels=3, max_labels=6, n_orders=2, bootstrap=FEW)
+    curve = replay_curve(table, gold, config)
+    costs = [point.labels_per_item.value for point in curve.points]
+    assert [point.epsilon for point in curve.points] == [0.2, 0.05, 0.01]
+    assert costs == sorted(costs)
+    assert min(costs) >= 3
+    assert max(costs) <= 6
+    assert [point.n_fixed for point in curve.fixed] == [3, 4, 5, 6]
+
+
+def test_stopping_is_cheaper_than_a_fixed_number_as_good():
+    table, gold = crowd(n_items=500, n_annotators=10)
+    curve = replay_curve(table, gold, ReplayConfig(epsilons=(0.05,), n_orders=2, bootstrap=FEW))
+    point = curve.points[0]
+    as_good = [each for each in curve.fixed if each.accuracy.value >= point.accuracy.value]
+    assert point.labels_per_item.value < 0.8 * min(each.n_fixed for each in as_good)
+
+
+def test_names_change_nothing():
+    config = ReplayConfig(epsilons=(0.1,), n_orders=1, bootstrap=FEW)
+    plain = replay_curve(*crowd(rename=lambda i: i), config)
+    named = replay_curve(*crowd(rename=lambda i: f"item {i:04}"), config)
+    assert plain == named
+
+
+def test_a_seed_is_an_order():
+    table, gold = crowd(n_items=100)
+    config = ReplayConfig(epsilons=(0.1,), n_orders=1, bootstrap=FEW)
+    assert replay_curve(table, gold, config, seed=1) == replay_curve(table, gold, config, seed=1)
+    assert replay_curve(table, gold, config, seed=1) != replay_curve(table, gold, config, seed=2)
+
+
+def test_gold_used_for_fitting_is_not_scored():
+    table, gold = crowd(n_items=100)
+    curve = replay_curve(
+        table, gold, ReplayConfig(epsilons=(0.1,), n_orders=2, n_fit=30, bootstrap=FEW), seed=3
+    )
+    assert (curve.n_scored, curve.is_calibrated, len(curve.calibrators)) == (70, True, 2)
+
+
+def test_one_item_and_one_label_have_figures_and_reasons_for_missing_intervals():
+    curve = replay_curve(
+        tabulate([("p", "u", "a"), ("p", "v", "a")]), {"p": "a"}, ReplayConfig(epsilons=(0.5,))
+    )
+    point = curve.points[0]
+    assert point.accuracy.value == 1
+    assert point.accuracy.low is None
+    assert "needs 2" in point.accuracy.reason
+    single = replay_curve(
+        tabulate([("p", "u", "a"), ("q", "u", "b")]), {"p": "a"}, ReplayConfig(epsilons=(0.5,))
+    )
+    assert single.points[0].labels_per_item.value == 1
+    assert single.points[0].error_of_accepted.reason == "the rule accepts no item"
+
+
+def test_the_curve_is_plain_data():
+    curve = replay_curve(
+        *crowd(n_items=30), ReplayConfig(epsilons=(0.1,), n_orders=1, n_fit=5, bootstrap=FEW)
+    )
+    plain = dataclasses.asdict(curve)
+    assert plain["points"][0]["accuracy"]["value"] == curve.points[0].accuracy.value
+
+
+def test_cheapest_is_the_rule_of_fewest_labels_that_is_accurate_enough():
+    curve = replay_curve(*crowd(n_annotators=12), ReplayConfig(n_orders=1, bootstrap=FEW))
+    wanted = curve.points[1].accuracy.value
+    found = curve.cheapest(wanted)
+    assert found.labels_per_item.value == min(
+        point.labels_per_item.value for point in curve.points if point.accuracy.value >= wanted
+    )
+    assert curve.cheapest(1.1) is None
+
+
+def test_fixed_numbers_thin_out_beyond_ten():
+    assert fixed_numbers(2, 5) == [2, 3, 4, 5]
+    assert fixed_numbers(8, 40) == [8, 9, 10, 12, 15, 19, 24, 30, 38, 40]
+    assert fixed_numbers(1, 1) == [1]
+
+
+@pytest.mark.parametrize(
+    ("gold", "config", "message"),
+    [
+        ({"0": "c"}, ReplayConfig(), "gold has the value 'c'"),
+        ({"zero": "a"}, ReplayConfig(), "none of the 1 gold items"),
+        ({"0": "a"}, ReplayConfig(n_fit=1), "n_fit is 1 of 1"),
+        ({"0": "a"}, ReplayConfig(order="time"), "needs timestamps"),
+    ],
+)
+def test_bad_input_is_refused(gold, config, message):
+    table, _ = crowd(n_items=5)
+    with pytest.raises(DataError, match=message):
+        replay_curve(table, gold, config)
+
+
+def test_bad_settings_are_named_together():
+    with pytest.raises(ConfigError) as caught:
+        ReplayConfig(epsilons=(), min_labels=3, max_labels=2, order="size", n_orders=0, n_fit=-1)
+    assert len(caught.value.problems) == 5
