@@ -35,6 +35,7 @@ from accord.models.ragged import (
     hidden_states,
     prompt_completion_batch,
     runs_ragged,
+    shared_prefix,
     trunk_states,
 )
 from accord.models.tiny import tiny_model
@@ -345,3 +346,47 @@ def test_plan_fills_the_budget_evenly_and_loses_no_row():
         plan_micro_batches([1], 0)
     with pytest.raises(DataError, match="has 0 tokens"):
         plan_micro_batches([1, 0], 5)
+
+
+def test_what_all_prompts_begin_with_runs_once_and_changes_nothing():
+    system = [40, 41, 42, 43, 44, 45]
+    groups = [
+        ([*system, 7, 8], [[9, 10], [11]]),
+        ([*system, 7], [[12, 13, 14]]),
+        ([*system, 20, 21, 22], [[23], [24, 25]]),
+    ]
+    model = tiny_model(seed=3)
+    shared, apart = prompt_completion_batch(groups), prompt_completion_batch(groups, shares_prefix=False)
+    assert (apart.ragged.n_tokens, shared.ragged.n_tokens) == (33, 33 - 2 * len(system))
+    assert shared.n_plain_tokens == apart.n_plain_tokens
+    gradients = []
+    for batch in (shared, apart):
+        hidden = hidden_states(model, batch.ragged)
+        chosen = torch.cat([hidden[batch.predictor_index], hidden[batch.last_index]])
+        model.network.zero_grad()
+        (chosen * torch.arange(len(chosen))[:, None]).mean().backward()
+        gradients.append([weight.grad.clone() for _, weight in model.trainable_parameters()])
+        assert torch.equal(batch.targets, apart.targets)
+        assert torch.equal(batch.sequence_index, apart.sequence_index)
+        assert torch.equal(batch.group_index, apart.group_index)
+        if batch is shared:
+            expected = chosen.detach()
+    assert torch.allclose(chosen, expected, atol=1e-5)
+    for left, right in zip(*gradients, strict=True):
+        assert torch.allclose(left, right, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "expected"),
+    [
+        ([[1, 2, 3], [1, 2, 4]], [1, 2]),
+        ([[1, 2, 3], [1, 2, 3]], [1, 2]),  # each prompt keeps a token of its own
+        ([[1, 2], [1, 2, 3, 4], [1, 2, 3, 5]], [1]),
+        ([[1, 2, 3]], []),
+        ([[1, 2], [3, 2]], []),
+        ([[1], [1]], []),
+        ([[5, *range(30)], [5, *range(30, 60)]], []),  # one token of 62 saved does not pay
+    ],
+)
+def test_a_prefix_is_shared_where_it_pays(prompts, expected):
+    assert shared_prefix(prompts) == expected

@@ -6,6 +6,7 @@ such a batch through any Hugging Face decoder, exactly; families it does not kno
 """
 
 import copy
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -22,6 +23,9 @@ from accord.models.layers import decoder_layers
 COVERED_FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma3_text", "smollm3"})
 """`config.model_type` of the decoders whose attention goes through the ragged kernel, each with
 its own exactness test. Any other family runs padded."""
+
+MIN_SAVED = 0.05
+"""Share of the prompts' tokens that a common prefix must save to run as a segment of its own."""
 
 SPLITTABLE_FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "smollm3"})
 """Families whose stack can start at a middle layer: they do nothing to the embeddings first."""
@@ -160,49 +164,70 @@ class PackedCompletions:
         )
 
 
-def prompt_completion_batch(groups: Sequence[tuple[list[int], list[list[int]]]]) -> PackedCompletions:
+def prompt_completion_batch(
+    groups: Sequence[tuple[list[int], list[list[int]]]], *, shares_prefix: bool = True
+) -> PackedCompletions:
     """Pack (prompt ids, completions' ids) groups so that each prompt runs once.
 
+    With `shares_prefix` what all prompts begin with, such as the system turn, runs once for all of them
+    where that pays; without it the rows of a group do not depend on its neighbors.
     Empty prompts, empty completions and prompts without a completion are refused.
     """
-    segments: list[Segment] = []
+    _check_groups(groups)
+    prefix = shared_prefix([prompt for prompt, _ in groups]) if shares_prefix else []
+    parent = 0 if prefix else None
+    segments = [Segment(prefix)] if prefix else []
     predictors: list[int] = []
-    sequences: list[int] = []
     last: list[int] = []
-    group_of: list[int] = []
-    completion_ids: list[list[int]] = []
-    n_rows = 0
+    n_rows = len(prefix)
     n_plain = 0
+    for prompt_ids, completions in groups:
+        prompt_segment = len(segments)
+        own_ids = prompt_ids[len(prefix) :]
+        segments.append(Segment(own_ids, parent))
+        n_rows += len(own_ids)
+        prompt_end = n_rows - 1
+        for ids in completions:
+            segments.append(Segment(list(ids), prompt_segment))
+            predictors += [prompt_end, *range(n_rows, n_rows + len(ids) - 1)]
+            n_rows += len(ids)
+            n_plain += len(prompt_ids) + len(ids)
+            last.append(n_rows - 1)
+    completion_ids = [ids for _, completions in groups for ids in completions]
+    lengths = torch.tensor([len(ids) for ids in completion_ids])
+    sizes = torch.tensor([len(completions) for _, completions in groups])
+    return PackedCompletions(
+        ragged=Ragged.pack(segments),
+        predictor_index=torch.tensor(predictors, dtype=torch.long),
+        targets=torch.tensor([token for ids in completion_ids for token in ids], dtype=torch.long),
+        sequence_index=torch.arange(len(lengths)).repeat_interleave(lengths),
+        last_index=torch.tensor(last, dtype=torch.long),
+        group_index=torch.arange(len(groups)).repeat_interleave(sizes),
+        completion_lengths=tuple(lengths.tolist()),
+        n_plain_tokens=n_plain,
+    )
+
+
+def shared_prefix(prompts: Sequence[Sequence[int]]) -> list[int]:
+    """The ids that all prompts begin with, at most all but one of each; empty where little is gained."""
+    first, final = min(map(list, prompts)), max(map(list, prompts))
+    longest = min(len(prompt) for prompt in prompts) - 1
+    pairs = zip(first[:longest], final[:longest], strict=True)
+    n_equal = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    saved = n_equal * (len(prompts) - 1)
+    return first[:n_equal] if saved > MIN_SAVED * sum(map(len, prompts)) else []
+
+
+def _check_groups(groups: Sequence[tuple[list[int], list[list[int]]]]) -> None:
+    if not groups:
+        raise DataError("a batch needs at least one prompt, got none")
     for group, (prompt_ids, completions) in enumerate(groups):
         if not prompt_ids:
             raise DataError(f"prompt {group} is empty; expected at least one token to predict from")
         if not completions:
             raise DataError(f"prompt {group} has no completion; expected at least one")
-        prompt_segment = len(segments)
-        prompt_end = n_rows + len(prompt_ids) - 1
-        segments.append(Segment(list(prompt_ids)))
-        n_rows += len(prompt_ids)
-        for ids in completions:
-            if not ids:
-                raise DataError(f"a completion of prompt {group} is empty; expected at least its end of turn")
-            segments.append(Segment(list(ids), prompt_segment))
-            predictors += [prompt_end, *range(n_rows, n_rows + len(ids) - 1)]
-            sequences += [len(completion_ids)] * len(ids)
-            n_rows += len(ids)
-            n_plain += len(prompt_ids) + len(ids)
-            last.append(n_rows - 1)
-            group_of.append(group)
-            completion_ids.append(list(ids))
-    return PackedCompletions(
-        ragged=Ragged.pack(segments),
-        predictor_index=torch.tensor(predictors, dtype=torch.long),
-        targets=torch.tensor([token for ids in completion_ids for token in ids], dtype=torch.long),
-        sequence_index=torch.tensor(sequences, dtype=torch.long),
-        last_index=torch.tensor(last, dtype=torch.long),
-        group_index=torch.tensor(group_of, dtype=torch.long),
-        completion_lengths=tuple(len(ids) for ids in completion_ids),
-        n_plain_tokens=n_plain,
-    )
+        if not all(completions):
+            raise DataError(f"a completion of prompt {group} is empty; expected at least its end of turn")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ are fp32 in every precision, as they are for the learner under autocast up to at
 rounding. Leaves out sliding windows and dynamic rotary scaling; `covers` says so.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from accord.models.language_model import LanguageModel
+from accord.models.ragged import shared_prefix
 from accord.rollouts.packing import (
     PackedLinear,
     adapter_state,
@@ -230,31 +232,46 @@ class LlamaDecoding:
         self.columns += more
 
     def _prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        """Run all prompts end to end, keep their keys and values; the logits [prompt, V] after each."""
+        """Run all prompts end to end, keep their keys and values; the logits [prompt, V] after each.
+
+        What all prompts begin with runs once, as a piece of its own before them.
+        """
         decoder = self.decoder
         device = self.lengths.device
-        tokens = torch.tensor([token for ids in prompts for token in ids], device=device)
-        positions = torch.cat([torch.arange(len(ids), device=device) for ids in prompts])
+        n_shared = len(shared_prefix(prompts))
+        pieces = [list(ids[n_shared:]) for ids in prompts]
+        tokens = torch.tensor([*prompts[0][:n_shared], *itertools.chain(*pieces)], device=device)
+        lengths = [n_shared, *map(len, pieces)]
+        own_positions = [torch.arange(len(ids), device=device) + n_shared for ids in pieces]
+        positions = torch.cat([torch.arange(n_shared, device=device), *own_positions])
         cos, sin = self.cos[positions, None], self.sin[positions, None]
         stream = nn.functional.embedding(tokens, decoder.embedding).float()
-        lengths = [len(ids) for ids in prompts]
         for layer in decoder.layers:
             queries, keys, values = self._project(layer, stream, cos, sin)
-            self._store_prefix(keys, values, lengths)
-            parts = [part.split(lengths) for part in (queries, keys, values)]
-            mixed = torch.cat([_causal_attention(*piece) for piece in zip(*parts, strict=True)])
+            shared_keys, *own_keys = keys.split(lengths)
+            shared_values, *own_values = values.split(lengths)
+            whole_keys = [torch.cat([shared_keys, own]) for own in own_keys]
+            whole_values = [torch.cat([shared_values, own]) for own in own_values]
+            self._store_prefix(whole_keys, whole_values)
+            parts = zip(
+                queries.split(lengths),
+                [shared_keys, *whole_keys],
+                [shared_values, *whole_values],
+                strict=True,
+            )
+            mixed = torch.cat([_causal_attention(*part) for part in parts])
             stream = self._finish(layer, stream, mixed)
-        ends = torch.tensor(lengths, device=device).cumsum(0) - 1
+        ends = torch.tensor(lengths, device=device).cumsum(0)[1:] - 1
         return self._logits(stream[ends])
 
-    def _store_prefix(self, keys: Tensor, values: Tensor, lengths: list[int]) -> None:
-        """keys and values [token, kv head, d] to [prompt * kv head, longest, d] blocks, zero where absent."""
+    def _store_prefix(self, keys: list[Tensor], values: list[Tensor]) -> None:
+        """[token, kv head, d] of each prompt to [prompt * kv head, longest, d] blocks, zero where absent."""
         n_keys, size = self.decoder.n_kv_heads, self.decoder.head_size
-        for part, store in ((keys, self.prefix_keys), (values, self.prefix_values)):
-            padded = nn.utils.rnn.pad_sequence(part.split(lengths), batch_first=True)
+        for parts, store in ((keys, self.prefix_keys), (values, self.prefix_values)):
+            padded = nn.utils.rnn.pad_sequence(parts, batch_first=True)
             store.append(padded.transpose(1, 2).contiguous().view(-1, padded.shape[1], size))
         for store in (self.own_keys, self.own_values):
-            store.append(keys.new_empty(self.n_slots * n_keys, self.columns, size))
+            store.append(keys[0].new_empty(self.n_slots * n_keys, self.columns, size))
 
     def _project(
         self, layer: PackedLayer, stream: Tensor, cos: Tensor, sin: Tensor
@@ -311,12 +328,19 @@ def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def _causal_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """One prompt: queries [token, head, d], keys and values [token, kv head, d]; [token, head * d]."""
+    """Queries [token, head, d] of the last tokens of keys and values [all, kv head, d]; [token, head * d]."""
+    n_queries, n_keys = len(queries), len(keys)
+    if not n_queries:
+        return queries.flatten(1)
+    is_seen = None
+    if n_queries < n_keys:
+        is_seen = torch.ones(n_queries, n_keys, dtype=torch.bool, device=keys.device).tril(n_keys - n_queries)
     mixed = nn.functional.scaled_dot_product_attention(
         queries.transpose(0, 1)[None],
         keys.transpose(0, 1)[None],
         values.transpose(0, 1)[None],
-        is_causal=True,
+        attn_mask=is_seen,
+        is_causal=is_seen is None,
         enable_gqa=True,
     )
     return mixed[0].transpose(0, 1).flatten(1)

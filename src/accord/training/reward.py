@@ -301,7 +301,9 @@ class RewardTask:
 
     def _rewards(self, micro_batch: PairMicroBatch) -> tuple[Tensor, Tensor]:
         """Raw rewards [pair] of the chosen and of the rejected answers."""
-        batch = prompt_completion_batch([group.ids for group in micro_batch.groups])
+        groups = [group.ids for group in micro_batch.groups]
+        # States of a group are kept for other batches, with other neighbors.
+        batch = prompt_completion_batch(groups, shares_prefix=not self.cache.n_layers)
         states = self.cache.states([(group.key, group.ids) for group in micro_batch.groups], batch)
         scores = self.model.scores(batch.to(self.model.device), raw=True, from_states=states)
         return micro_batch.sides(scores)
