@@ -78,6 +78,8 @@ def test_texts_keep_their_order_under_any_budget(reward_model):
     assert reward_model.score_texts(prompts, answers, batch_tokens=1) == pytest.approx(whole, abs=1e-5)
     single = [reward_model.score_texts([p], [a])[0] for p, a in zip(prompts, answers, strict=True)]
     assert single == pytest.approx(whole, abs=1e-5)
+    repeated = reward_model.score_texts([*prompts, prompts[0]], [*answers, answers[0]])
+    assert repeated == pytest.approx([*whole, whole[0]], abs=1e-5)
     assert reward_model.score_texts([], []) == []
 
 

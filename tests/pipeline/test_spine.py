@@ -71,6 +71,8 @@ def test_the_loop_runs_end_to_end_on_the_tiny_model(finished):
     assert labels[0] == "Win rate, policy against start"
     assert {row.name for row in finished.report.stages} == {"start", "SFT", "policy"}
     assert finished.report.frontier is not None
+    assert [point.step for point in finished.report.frontier.points] == [0, 2, 4]
+    assert finished.report.frontier.points[0].kl == 0.0
     assert finished.report.lineage.seed == 0
 
 

@@ -121,24 +121,24 @@ class RewardModel(nn.Module):
     ) -> list[float]:
         """Normalized scores of answers, one each, rendered anew in this model's template.
 
-        Equal prompts share one run whatever their place. A row that is too long loses the start
-        of its prompt. Runs in the autocast state of the caller.
+        Equal prompts share one run whatever their place, and so do equal answers to one prompt. A row
+        that is too long loses the start of its prompt. Runs in the autocast state of the caller.
         """
-        groups: dict[tuple[int, ...], list[int]] = {}
         rows = self.text_ids(prompts, completions)
-        for index, (prompt_ids, _) in enumerate(rows):
-            groups.setdefault(tuple(prompt_ids), []).append(index)
-        members = list(groups.items())
-        lengths = [len(ids) + sum(len(rows[i][1]) for i in indices) for ids, indices in members]
+        members: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = {}
+        for index, (prompt_ids, completion_ids) in enumerate(rows):
+            answers = members.setdefault(tuple(prompt_ids), {})
+            answers.setdefault(tuple(completion_ids), []).append(index)
+        groups = [(list(prompt), [list(ids) for ids in answers]) for prompt, answers in members.items()]
+        owners = [list(answers.values()) for answers in members.values()]
+        lengths = [len(prompt) + sum(map(len, answers)) for prompt, answers in groups]
         scores = [0.0] * len(rows)
         for batch in plan_micro_batches(lengths, batch_tokens):
-            chosen = [members[group] for group in batch]
-            packed = prompt_completion_batch(
-                [(list(ids), [rows[i][1] for i in indices]) for ids, indices in chosen]
-            )
+            packed = prompt_completion_batch([groups[i] for i in batch])
             values = self.scores(packed.to(self.device)).tolist()
-            for index, value in zip((i for _, indices in chosen for i in indices), values, strict=True):
-                scores[index] = value
+            for indices, value in zip((owner for i in batch for owner in owners[i]), values, strict=True):
+                for index in indices:
+                    scores[index] = value
         return scores
 
     def trainable_parameters(self) -> list[tuple[str, nn.Parameter]]:

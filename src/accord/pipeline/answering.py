@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -65,6 +65,16 @@ class AnswerSet:
     def degeneracy(self) -> Degeneracy:
         """Length, repetition and cut-offs of the answers."""
         return measure_degeneracy(self.completions)
+
+    def checkpoint(self, step: int, *, n_prompts: int | None = None) -> Checkpoint:
+        """These answers as a point of the policy's way; `n_prompts` takes the first ones only."""
+        if n_prompts is not None and n_prompts < len(self.prompts):
+            fields = ("prompts", "completions", "rewards", "reference_logprobs", "tastes")
+            return replace(self, **{name: getattr(self, name)[:n_prompts] for name in fields}).checkpoint(
+                step
+            )
+        kl = self.divergence().per_sequence.value
+        return Checkpoint(step=step, kl=kl, proxy=list(self.rewards), gold=self.gold)
 
     def quality_means(self) -> dict[str, float]:
         """Mean of each quality of the known taste."""
@@ -147,7 +157,8 @@ def completion_logprobs(
 class FrontierProbe:
     """Observer that examines the policy every so many steps on the same prompts: reward and taste over KL.
 
-    Rows go to a file as they come, so that a resumed run keeps them. Nothing it sees is trained on.
+    Leaves out the first and the last policy, which the evaluation examines in full. Rows go to a file as
+    they come, so that a resumed run keeps them. Nothing it sees is trained on.
     """
 
     def __init__(
@@ -158,36 +169,25 @@ class FrontierProbe:
         self.prompts = prompts
         self.every = every
         self.path = path
-        self._rows: list[dict[str, object]] = []
+        self._rows: list[Checkpoint] = []
 
     def on_start(self, start: RunStart) -> None:
-        """Keep what was probed before the checkpoint; a fresh run is probed at step 0."""
+        """Keep what was probed before the checkpoint."""
         kept = read_frontier(self.path) if start.first_step else []
-        self._rows = [vars(row) for row in kept if row.step <= start.first_step]
-        if not self._rows:
-            self._probe(0)
+        self._rows = [row for row in kept if row.step <= start.first_step]
 
     def on_step(self, report: StepReport) -> None:
-        """Probe when it is time, and after the last step."""
-        if report.step % self.every == 0 or report.step == report.steps:
-            self._probe(report.step)
+        """Probe when it is time."""
+        if report.step % self.every == 0 and report.step < report.steps:
+            answers = self.examiner.examine("policy", self.policy, self.prompts)
+            self._rows.append(answers.checkpoint(report.step))
+            write_text_atomic(self.path, "".join(json.dumps(vars(row)) + "\n" for row in self._rows))
 
     def on_eval(self, report: EvalReport) -> None:
         """Nothing to do."""
 
     def on_end(self, reason: str) -> None:
         """Nothing to do."""
-
-    def _probe(self, step: int) -> None:
-        answers = self.examiner.examine("policy", self.policy, self.prompts)
-        row = {
-            "step": step,
-            "kl": answers.divergence().per_sequence.value,
-            "proxy": list(answers.rewards),
-            "gold": answers.gold,
-        }
-        self._rows.append(row)
-        write_text_atomic(self.path, "".join(json.dumps(row) + "\n" for row in self._rows))
 
 
 def read_frontier(path: Path) -> list[Checkpoint]:

@@ -6,7 +6,7 @@ from one to the next.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 
 from accord.domain import Streams
 from accord.domain.files import write_text_atomic
-from accord.evaluation import Report, report_from_json, report_to_json
+from accord.evaluation import Checkpoint, Report, report_from_json, report_to_json
 from accord.models import (
     LanguageModel,
     RewardModel,
@@ -35,9 +35,10 @@ from accord.pipeline.reporting import Findings, build_report, stage_lines
 from accord.rollouts import ModelReward
 from accord.training import train_reward_model, train_rloo, train_sft
 
-FRONTIER_PROBES = 3
-"""Examinations of the policy on its way, beside the one before the first step."""
+FRONTIER_STRETCHES = 3
+"""The policy is examined between them on its way, beside the evaluation of its start and end."""
 FRONTIER_PROMPTS = 24
+"""Held-out prompts of each point of the way."""
 
 
 @dataclass
@@ -193,7 +194,7 @@ class Spine:
                     self.model,
                     self._examiner(),
                     self.material.heldout[:FRONTIER_PROMPTS],
-                    every=math.ceil(steps / FRONTIER_PROBES),
+                    every=math.ceil(steps / FRONTIER_STRETCHES),
                     path=folder / "frontier.jsonl",
                 )
                 observers.append(probe)
@@ -233,7 +234,7 @@ class Spine:
                 comparisons=self.comparisons,
                 reward_model=self.reward_model,
                 answers=answers,
-                frontier=read_frontier(self.journal.path("policy") / "frontier.jsonl"),
+                frontier=self._frontier(answers),
                 stages=records,
                 stages_folder=self.journal.folder,
             )
@@ -250,6 +251,20 @@ class Spine:
         )
         path = self.journal.path("evaluate") / "report.json"
         return report_from_json(path.read_text(encoding="utf-8"))
+
+    def _frontier(self, answers: Sequence[AnswerSet]) -> list[Checkpoint]:
+        """The policy on its way, from the reference to the last step, on the same prompts; none if untold."""
+        if self.material.taste is None:
+            return []
+        policy = self.journal.record("policy")
+        last = int(policy.facts["steps"]) if policy is not None else 0
+        between = read_frontier(self.journal.path("policy") / "frontier.jsonl")
+        *_, first, final = answers
+        return [
+            first.checkpoint(0, n_prompts=FRONTIER_PROMPTS),
+            *between,
+            final.checkpoint(last, n_prompts=FRONTIER_PROMPTS),
+        ]
 
     ORDER = ("sft", "compare", "reward", "policy", "evaluate")
 
