@@ -98,6 +98,18 @@ def test_the_camps_do_not_depend_on_the_order_of_the_rows(make_crowd):
     assert one.members == other.members
 
 
+def test_the_number_of_camps_may_be_chosen_on_some_of_the_items(make_crowd):
+    crowd = make_crowd(1, n_items=400, n_annotators=30, per_item=14, minority=10)
+    whole = find_camps(crowd.table, seed=1)
+    some = find_camps(crowd.table, config=CampConfig(max_labels=2800), seed=1)
+    assert (some.n_camps, whole.n_camps) == (2, 2)
+    assert some.heldout != whole.heldout
+    # the fit itself uses all labels
+    assert some.members == whole.members
+    with pytest.raises(ConfigError, match="max_labels"):
+        CampConfig(max_labels=0)
+
+
 def test_one_annotator_is_one_camp():
     table = tabulate_labels(LabelColumns(items=[0, 1, 2], annotators=["a"] * 3, values=[0, 1, 0]))
     camps = find_camps(table)

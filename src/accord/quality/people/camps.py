@@ -60,13 +60,15 @@ class CampConfig:
     """Badly predicted: the reliability is surely below this."""
     min_self_agreement: float = 0.5
     """Inconsistent: the chance-corrected agreement of repeats is surely below this."""
+    max_labels: int = 100_000
+    """The number of camps is chosen on random items with about as many labels; the fit uses all."""
     level: float = 0.95
     """Level of the intervals."""
 
     def __post_init__(self) -> None:
         problems = []
-        if min(self.max_camps, self.restarts, self.iterations) < 1 or self.folds < 2:
-            problems.append("max_camps, restarts and iterations must be 1 or more, folds 2 or more")
+        if min(self.max_camps, self.restarts, self.iterations, self.max_labels) < 1 or self.folds < 2:
+            problems.append("max_camps, restarts, iterations, max_labels must be 1 or more, folds 2 or more")
         if not self.strength > 0:
             problems.append(f"strength is {self.strength}; expected above 0")
         if problems:
@@ -251,6 +253,9 @@ def _flatten(table: LabelTable, keep: NDArray[np.bool_]) -> _Labels:
 def _choose(table: LabelTable, config: CampConfig, seed: int) -> tuple[list[float], list[float], int]:
     """Held-out log-likelihoods a label, gains in standard errors, and the number of camps."""
     rng = np.random.default_rng([seed, 1])
+    if table.n_labels > config.max_labels:
+        share = config.max_labels / table.n_labels
+        table = table.select((rng.random(table.n_items) < share)[table.item_index])
     fold = rng.permutation(np.arange(table.n_labels) % config.folds)
     heldout: list[float] = []
     gains: list[float] = []
