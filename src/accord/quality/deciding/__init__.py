@@ -14,6 +14,16 @@ from accord.quality.deciding.replay import (
     pooled_posterior,
     replay_curve,
 )
+from accord.quality.deciding.routing import (
+    Assignment,
+    OpenItem,
+    RoutingConfig,
+    Staff,
+    assign_labels,
+    is_eligible,
+    learning_gain,
+    rank_annotators,
+)
 from accord.quality.deciding.stop_calibration import (
     StopCalibrationConfig,
     StopCalibrator,
@@ -23,22 +33,30 @@ from accord.quality.deciding.stopping import Action, Decision, StoppingConfig, d
 
 __all__ = [
     "Action",
+    "Assignment",
     "CostQualityCurve",
     "CurvePoint",
     "Decision",
     "Figure",
+    "OpenItem",
     "ReplayConfig",
+    "RoutingConfig",
+    "Staff",
     "StopCalibrationConfig",
     "StopCalibrator",
     "StoppingConfig",
+    "assign_labels",
     "decide",
     "fit_stop_calibrator",
     "information_gain",
+    "is_eligible",
     "is_settled",
     "joint_error_bound",
     "largest_horizon",
+    "learning_gain",
     "net_gain",
     "pooled_posterior",
+    "rank_annotators",
     "replay_curve",
     "value_of_asking",
 ]
