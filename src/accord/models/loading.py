@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import HfApi, try_to_load_from_cache
 from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
@@ -30,6 +31,8 @@ from accord.models.tiny import tiny_model
 from accord.models.weights import refuse_missing
 
 BUILT_IN = ("smollm2", "tiny")
+HUB_TIMEOUT_S = 10.0
+"""How long the hub may take to say whether it has a model."""
 LOGIT_SCALES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
 """What transformers raises for a missing, broken or unknown model."""
@@ -101,7 +104,18 @@ def _load_named(
         return replace(model, name=path.resolve().name, source=str(path.resolve()))
     if path.suffix == ".gguf" or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
         raise ModelError(f"no model at {name}: there is no such file or folder.{_nearest(str(name))}")
+    _ask_hub(str(name))
     return _load_pretrained(str(name), dtype, dropout)
+
+
+def _ask_hub(name: str) -> None:
+    """Raise at once where a hub id neither lies in the cache nor is found; the loader retries for long."""
+    if try_to_load_from_cache(name, "config.json") is not None:
+        return
+    try:
+        HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
+    except Exception as error:  # the client's network errors have no base of their own
+        raise ModelError(_explain(name, error)) from error
 
 
 def _load_pretrained(place: str, dtype: torch.dtype, dropout: float) -> LanguageModel:
