@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from accord.domain import ConfigError
 from accord.models import LoraConfig
 from accord.rollouts import SamplingConfig
 from accord.training import OnlineConfig, RewardTrainingConfig, SftConfig
@@ -83,6 +84,19 @@ class EvaluationConfig:
     """How answers are sampled; the same for every model."""
     resamples: int = 2000
     """Bootstrap resamples behind each interval."""
+    frontier_points: int = 2
+    """Examinations of the policy on its way, beside those of its start and end: where gaming sets in."""
+    frontier_prompts: int = 24
+    """Held-out prompts of each point of the way."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} is {value}; expected at least {least}"
+            for name, least in (("frontier_points", 0), ("frontier_prompts", 2), ("resamples", 1))
+            if (value := getattr(self, name)) < least
+        ]
+        if problems:
+            raise ConfigError("evaluation", problems)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,11 +35,6 @@ from accord.pipeline.reporting import Findings, build_report, stage_lines
 from accord.rollouts import ModelReward
 from accord.training import train_reward_model, train_rloo, train_sft
 
-FRONTIER_STRETCHES = 3
-"""The policy is examined between them on its way, beside the evaluation of its start and end."""
-FRONTIER_PROMPTS = 24
-"""Held-out prompts of each point of the way."""
-
 
 @dataclass
 class Spine:
@@ -187,14 +182,14 @@ class Spine:
         """Optimize the policy in place against the reward model, examined on the way."""
 
         def work(folder: Path) -> Mapping[str, Any]:
-            steps = self.config.policy.optimization.steps or 1
+            steps, settings = self.config.policy.optimization.steps or 1, self.config.evaluation
             observers = list(self.narrator.observers())
             if self.material.taste is not None:
                 probe = FrontierProbe(
                     self.model,
                     self._examiner(),
-                    self.material.heldout[:FRONTIER_PROMPTS],
-                    every=math.ceil(steps / FRONTIER_STRETCHES),
+                    self.material.heldout[: settings.frontier_prompts],
+                    every=math.ceil(steps / (settings.frontier_points + 1)),
                     path=folder / "frontier.jsonl",
                 )
                 observers.append(probe)
@@ -260,10 +255,11 @@ class Spine:
         last = int(policy.facts["steps"]) if policy is not None else 0
         between = read_frontier(self.journal.path("policy") / "frontier.jsonl")
         *_, first, final = answers
+        n_prompts = self.config.evaluation.frontier_prompts
         return [
-            first.checkpoint(0, n_prompts=FRONTIER_PROMPTS),
+            first.checkpoint(0, n_prompts=n_prompts),
             *between,
-            final.checkpoint(last, n_prompts=FRONTIER_PROMPTS),
+            final.checkpoint(last, n_prompts=n_prompts),
         ]
 
     ORDER = ("sft", "compare", "reward", "policy", "evaluate")
