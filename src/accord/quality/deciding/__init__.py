@@ -6,6 +6,15 @@ from accord.quality.deciding.information import (
     largest_horizon,
     value_of_asking,
 )
+from accord.quality.deciding.pair_choice import (
+    PairChoiceConfig,
+    PairQuestion,
+    Reliabilities,
+    ScorePosterior,
+    choose_pairs,
+    crowd_score_posterior,
+    score_posterior,
+)
 from accord.quality.deciding.replay import (
     CostQualityCurve,
     CurvePoint,
@@ -39,13 +48,19 @@ __all__ = [
     "Decision",
     "Figure",
     "OpenItem",
+    "PairChoiceConfig",
+    "PairQuestion",
+    "Reliabilities",
     "ReplayConfig",
     "RoutingConfig",
+    "ScorePosterior",
     "Staff",
     "StopCalibrationConfig",
     "StopCalibrator",
     "StoppingConfig",
     "assign_labels",
+    "choose_pairs",
+    "crowd_score_posterior",
     "decide",
     "fit_stop_calibrator",
     "information_gain",
@@ -58,5 +73,6 @@ __all__ = [
     "pooled_posterior",
     "rank_annotators",
     "replay_curve",
+    "score_posterior",
     "value_of_asking",
 ]
