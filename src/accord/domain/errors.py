@@ -8,6 +8,8 @@
     ├── TrainingError        training cannot go on (non-finite loss, bad resume)
     ├── EvaluationError      a statistic that is not defined on what it was given
     ├── WorkspaceError       a run, artifact or lock that is missing or broken; a full disk
+    ├── StoreError           the database refused: no such row, a step that is not allowed, a broken chain
+    │   └── LeaseLost        an assignment that is not, or no longer, in the caller's hands
     ├── MissingExtra         an optional dependency is not installed
     └── Interrupted          stopped by the user; what was done is saved
 
@@ -58,6 +60,14 @@ class EvaluationError(AccordError):
 
 class WorkspaceError(AccordError):
     """A run, artifact or lock is missing, broken or held by another process."""
+
+
+class StoreError(AccordError):
+    """The database refused: no such row, a step that is not allowed, a broken chain."""
+
+
+class LeaseLost(StoreError):
+    """An assignment is not, or no longer, in the hands of the caller; what he sent was not taken."""
 
 
 class MissingExtra(AccordError):

@@ -1,0 +1,113 @@
+"""The chain of events: every change of state, in one order, each sealed with the hash of the one before.
+
+A row that was changed, left out or put in later breaks the chain from there on. What the chain does not
+guard against: somebody who can write to the database and rewrites all of it; keep a copy of the newest
+hash elsewhere for that.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from accord.domain.errors import StoreError
+from accord.store.database.engine import FIRST_HASH, Database
+from accord.store.database.tables import chain, chain_head
+
+PAGE = 10_000
+"""Events that are verified at one time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One change of state, before it has its place in the chain."""
+
+    at_ms: int
+    actor: str
+    """Who did it: a user's id, or the part of the system."""
+    action: str
+    entity: str
+    """The table."""
+    entity_id: str
+    facts: Mapping[str, Any]
+    """What a reader needs beside the row itself, as JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainReport:
+    """What verifying found."""
+
+    n_events: int
+    last_hash: str
+
+
+def append_events(connection: Connection, events: list[Event]) -> None:
+    """Put events at the end of the chain. Call it last in a transaction: the end is locked until commit."""
+    if not events:
+        return
+    head = connection.execute(select(chain_head.c.number, chain_head.c.hash).with_for_update()).one()
+    number, previous = int(head.number), str(head.hash)
+    rows = []
+    for entry in events:
+        number += 1
+        row = _row(number, entry, previous)
+        previous = row["hash"]
+        rows.append(row)
+    connection.execute(insert(chain), rows)
+    connection.execute(update(chain_head).values(number=number, hash=previous))
+
+
+def verify_chain(database: Database) -> ChainReport:
+    """Read the whole chain and check every link; raises `StoreError` at the first that does not hold."""
+    number, previous = 0, FIRST_HASH
+    with database.read() as connection:
+        while True:
+            page = connection.execute(
+                select(chain).where(chain.c.number > number).order_by(chain.c.number).limit(PAGE)
+            ).all()
+            if not page:
+                break
+            for row in page:
+                number += 1
+                if row.number != number:
+                    raise StoreError(f"event {number} is missing; the next one is {row.number}")
+                entry = Event(
+                    at_ms=row.at_ms,
+                    actor=row.actor,
+                    action=row.action,
+                    entity=row.entity,
+                    entity_id=row.entity_id,
+                    facts=json.loads(row.facts),
+                )
+                if row.previous_hash != previous or row.hash != _row(number, entry, previous)["hash"]:
+                    raise StoreError(
+                        f"event {number} ({row.action} {row.entity} {row.entity_id}) does not follow from "
+                        f"the one before: it was changed after it was written"
+                    )
+                previous = row.hash
+        head = connection.execute(select(chain_head)).one()
+    if (head.number, head.hash) != (number, previous):
+        raise StoreError(f"the chain ends at event {number}, but {head.number} were written")
+    return ChainReport(n_events=number, last_hash=previous)
+
+
+def _row(number: int, entry: Event, previous: str) -> dict[str, Any]:
+    facts = json.dumps(entry.facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    sealed = [
+        number, entry.at_ms, entry.actor, entry.action, entry.entity, entry.entity_id, facts, previous,
+    ]  # fmt: skip
+    digest = hashlib.sha256(json.dumps(sealed, ensure_ascii=False).encode()).hexdigest()
+    return {
+        "number": number,
+        "at_ms": entry.at_ms,
+        "actor": entry.actor,
+        "action": entry.action,
+        "entity": entry.entity,
+        "entity_id": entry.entity_id,
+        "facts": facts,
+        "previous_hash": previous,
+        "hash": digest,
+    }

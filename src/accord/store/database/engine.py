@@ -1,0 +1,126 @@
+"""Opening the database: SQLite in the workspace by default, PostgreSQL by its URL.
+
+SQLite runs in WAL mode and takes its write lock when a writing transaction begins, so that two writers wait
+for each other instead of failing halfway. Leaves out what is in the tables.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
+
+from accord.domain.errors import MissingExtra, StoreError
+from accord.store.database.tables import chain_head, guard_unchanging, metadata
+
+BUSY_TIMEOUT_MS = 30_000
+"""How long SQLite waits for another process's write to end."""
+WRITES = "accord_writes"
+"""Execution option of a connection that will write."""
+FIRST_HASH = "0" * 64
+"""What the first event follows."""
+
+
+class Database:
+    """Connections of one database, and its two kinds of transaction."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+        # Threads of one process wait here, in order, and not in SQLite's polling.
+        self._writer = threading.Lock() if self.is_sqlite else nullcontext()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may change rows: all of it or nothing."""
+        with (
+            self._writer,
+            self.engine.connect() as connection,
+            connection.execution_options(**{WRITES: True}).begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def create(self) -> None:
+        """Make all tables, where there are none."""
+        with self.write() as connection:
+            if inspect(connection).has_table(chain_head.name):
+                return
+            metadata.create_all(connection)
+            guard_unchanging(connection)
+            connection.execute(insert(chain_head).values(id=1, number=0, hash=FIRST_HASH))
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def open_database(place: str | Path) -> Database:
+    """The database at a path (SQLite) or URL (`sqlite:///...`, `postgresql://...`)."""
+    url = _url_of(place)
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    elif url.get_backend_name() == "postgresql":
+        engine = create_engine(_with_driver(url), pool_size=10, max_overflow=20, pool_pre_ping=True)
+    else:
+        raise StoreError(
+            f"{url.get_backend_name()} databases are not supported; use a file path or postgresql://..."
+        )
+    try:
+        with engine.connect():
+            pass
+    except OperationalError as error:
+        raise StoreError(
+            f"the database {url.render_as_string(hide_password=True)} cannot be opened: {error.orig}"
+        ) from error
+    return Database(engine)
+
+
+def _url_of(place: str | Path) -> URL:
+    if isinstance(place, str) and "://" in place:
+        return make_url(place)
+    return URL.create("sqlite", database=str(place))
+
+
+def _with_driver(url: URL) -> URL:
+    """psycopg where the user has installed it, else pg8000, which has the freer licence."""
+    if "+" in url.drivername:
+        return url
+    driver = next((name for name in ("psycopg", "pg8000") if find_spec(name) is not None), None)
+    if driver is None:
+        raise MissingExtra("PostgreSQL", "server")
+    url = url.set(drivername=f"postgresql+{driver}")
+    socket = url.query.get("host")
+    if driver == "pg8000" and isinstance(socket, str) and socket.startswith("/"):
+        port = url.port or 5432
+        return url.set(query={"unix_sock": f"{socket}/.s.PGSQL.{port}"}, host=None, port=None)
+    return url
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where this module says so
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

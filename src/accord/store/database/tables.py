@@ -1,0 +1,243 @@
+"""The tables of the core path: people, content, work, judgments, events; for SQLite and PostgreSQL alike.
+
+Times are milliseconds since 1970 UTC. Content, definitions, judgments and events are never changed
+or deleted: triggers refuse it. Capacity is a row, a slot; the two unique indexes on live assignments make
+overshoot and double work impossible, whatever the code above does.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+"""Constraint names, so that a migration can name what it changes."""
+
+ID = String(36)
+HASH = String(64)
+WORD = String(32)
+
+metadata = MetaData(naming_convention=NAMES)
+
+
+def _key(name: str, target: str, **rest: Any) -> Column[Any]:
+    return Column(name, ID, ForeignKey(target), nullable=False, **rest)
+
+
+user = Table(
+    "user",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("handle", String(200), nullable=False, unique=True),
+    Column("source", WORD, nullable=False),
+    Column("skills", JSON, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+"""Who judges. `source` tells people from simulated annotators and models."""
+
+project = Table(
+    "project",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+definition = Table(
+    "definition",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _key("project_id", "project.id"),
+    Column("kind", WORD, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("body_hash", HASH, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "kind", "version"),
+)
+"""Task schemas and guidelines, each version a row."""
+
+content = Table(
+    "content",
+    metadata,
+    Column("hash", HASH, primary_key=True),
+    Column("body", JSON, nullable=False),
+)
+"""What is judged, by its hash: long texts lie here alone, so that lists never touch them."""
+
+item = Table(
+    "item",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _key("project_id", "project.id"),
+    Column("content_hash", HASH, ForeignKey("content.hash"), nullable=False),
+    Column("n_candidates", Integer, nullable=False),
+    Column("state", WORD, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index("ix_item_listing", "project_id", "state", "id"),
+)
+
+slot = Table(
+    "slot",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _key("item_id", "item.id"),
+    _key("project_id", "project.id"),
+    Column("number", Integer, nullable=False),
+    Column("purpose", WORD, nullable=False),
+    Column("required_skill", String(100), nullable=True),
+    Column("priority", Integer, nullable=False),
+    Column("state", WORD, nullable=False),
+    UniqueConstraint("item_id", "number"),
+)
+"""One judgment that is wanted; `priority` is its item's, so that claiming reads one index."""
+
+Index(
+    "ix_slot_open",
+    slot.c.project_id,
+    slot.c.priority.desc(),
+    slot.c.id,
+    sqlite_where=text("state = 'open'"),
+    postgresql_where=text("state = 'open'"),
+)
+
+LIVE = "state IN ('leased', 'opened')"
+HELD = "state NOT IN ('expired', 'released')"
+
+assignment = Table(
+    "assignment",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _key("slot_id", "slot.id"),
+    _key("item_id", "item.id", index=True),
+    _key("user_id", "user.id", index=True),
+    _key("project_id", "project.id"),
+    Column("purpose", WORD, nullable=False),
+    Column("state", WORD, nullable=False),
+    Column("lease_token", ID, nullable=False),
+    Column("lease_until_ms", BigInteger, nullable=False),
+    Column("leased_ms", BigInteger, nullable=False),
+    Column("opened_ms", BigInteger, nullable=True),
+    Column("closed_ms", BigInteger, nullable=True),
+    Column("active_ms", BigInteger, nullable=False),
+    Column("skip_reason", String(200), nullable=True),
+    Column("presentation", JSON, nullable=False),
+    Column("schema_id", ID, ForeignKey("definition.id"), nullable=True),
+    Column("guideline_id", ID, ForeignKey("definition.id"), nullable=True),
+    CheckConstraint("active_ms >= 0", name="active_ms"),
+)
+"""A slot in somebody's hands, with what he was shown and under which versions."""
+
+Index(
+    "uq_assignment_live_slot",
+    assignment.c.slot_id,
+    unique=True,
+    sqlite_where=text(LIVE),
+    postgresql_where=text(LIVE),
+)
+Index(
+    "uq_assignment_item_user",
+    assignment.c.item_id,
+    assignment.c.user_id,
+    unique=True,
+    sqlite_where=text(HELD),
+    postgresql_where=text(HELD),
+)
+Index(
+    "ix_assignment_lease",
+    assignment.c.project_id,
+    assignment.c.lease_until_ms,
+    sqlite_where=text(LIVE),
+    postgresql_where=text(LIVE),
+)
+
+judgment = Table(
+    "judgment",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _key("assignment_id", "assignment.id"),
+    _key("item_id", "item.id", index=True),
+    _key("user_id", "user.id", index=True),
+    Column("revision", Integer, nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("is_late", Boolean, nullable=False),
+    Column("source", WORD, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    UniqueConstraint("assignment_id", "revision"),
+    UniqueConstraint("user_id", "key"),
+)
+"""What somebody said; a correction is a further revision. `key` is made by the client: a repeated
+submission is the same judgment."""
+
+chain = Table(
+    "event",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column("action", WORD, nullable=False),
+    Column("entity", WORD, nullable=False),
+    Column("entity_id", ID, nullable=False, index=True),
+    Column("facts", Text, nullable=False),
+    Column("previous_hash", HASH, nullable=False),
+    Column("hash", HASH, nullable=False),
+)
+"""Every change of state, each row holding the hash of the one before."""
+
+chain_head = Table(
+    "event_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", HASH, nullable=False),
+)
+"""One row: the end of the chain. Writers queue for it, so that the chain has one order."""
+
+UNCHANGING = (content, definition, judgment, chain)
+"""Tables whose rows are written once."""
+
+
+def guard_statements(table_name: str, dialect: str) -> list[str]:
+    """The statements that make updates and deletions in a table fail."""
+    if dialect == "sqlite":
+        return [
+            f"CREATE TRIGGER {table_name}_no_{what} BEFORE {what} ON {table_name} "
+            f"BEGIN SELECT RAISE(ABORT, '{table_name} rows are never changed'); END"
+            for what in ("update", "delete")
+        ]
+    return [
+        f"CREATE OR REPLACE FUNCTION {table_name}_is_unchanging() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{table_name} rows are never changed'; END $$",
+        f"CREATE TRIGGER {table_name}_no_change BEFORE UPDATE OR DELETE ON {table_name} "
+        f"FOR EACH ROW EXECUTE FUNCTION {table_name}_is_unchanging()",
+    ]
+
+
+def guard_unchanging(connection: Connection) -> None:
+    """Put the guards on all tables whose rows are written once."""
+    for table in UNCHANGING:
+        for statement in guard_statements(table.name, connection.dialect.name):
+            connection.execute(text(statement))
