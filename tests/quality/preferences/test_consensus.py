@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accord.domain import Choice, Comparison, DataError, Judgment, Prompt
+from accord import __version__
+from accord.domain import Choice, Comparison, DataError, Judgment, Preference, Prompt
 from accord.quality import METHODS, preferences_from_judgments
+from accord.quality.judgments import LEFT, RIGHT, TIE
+from accord.quality.simulation.comparisons import ComparisonConfig, simulate_comparisons
 
 CHOICES = st.sampled_from(list(Choice))
 
@@ -59,6 +62,8 @@ def test_majority_and_vote_share_by_hand():
     assert (by_share.chosen, by_share.p_chosen) == ("pear", 2.5 / 4)
     assert by_share.provenance.method == "vote_share"
     assert by_share.provenance.votes == 4
+    assert by_share.provenance.source == f"judgments, accord {__version__}"
+    assert by_share.weight == 1.0
     assert by_share.provenance.judgment_ids == tuple(judgment.id for judgment in judgments)
 
 
@@ -184,3 +189,94 @@ def test_an_adversary_is_found_out_and_used():
     adversary = next(a for a in result.annotators if a.annotator_id == "w3")
     assert adversary.accuracy_high < 0.3
     assert log_loss(result.preferences, truth) < 0.2
+
+
+def simulated(seed, **settings):
+    """Judgments of a simulated crowd, and the probability that each pair's first answer is better."""
+    config = ComparisonConfig(n_items=30, n_annotators=15, n_pairs=200, judgments_per_pair=3, **settings)
+    crowd = simulate_comparisons(config, seed)
+    prompt = Prompt.from_text("one question")
+    choice = {LEFT: Choice.LEFT, RIGHT: Choice.RIGHT, TIE: Choice.TIE}
+    judgments = [
+        Judgment(
+            comparison=Comparison(prompt=prompt, left=f"{left:02}", right=f"{right:02}"),
+            annotator_id=f"w{annotator:02}",
+            choice=choice[answer],
+        )
+        for left, right, annotator, answer in zip(
+            crowd.left.tolist(),
+            crowd.right.tolist(),
+            crowd.annotator_index.tolist(),
+            crowd.answer.tolist(),
+            strict=True,
+        )
+    ]
+    return judgments, crowd
+
+
+def cross_entropy(preferences, scores):
+    """Mean log-loss against an annotator of gain 1 without habits."""
+    chosen = np.array([scores[int(one.chosen)] for one in preferences])
+    rejected = np.array([scores[int(one.rejected)] for one in preferences])
+    truth = 1 / (1 + np.exp(rejected - chosen))
+    found = np.array([one.p_chosen for one in preferences]).clip(1e-6, 1 - 1e-6)
+    return float(-(truth * np.log(found) + (1 - truth) * np.log(1 - found)).mean())
+
+
+def test_scores_of_answers_pay_where_answers_meet_several_others():
+    settings = {"gain_spread": 0.5, "reversed_share": 0.1, "position_spread": 0.5, "tie_threshold": 0.4}
+    for seed in range(3):
+        judgments, crowd = simulated(seed, **settings)
+        by_method = {
+            method: cross_entropy(
+                preferences_from_judgments(judgments, method=method).preferences, crowd.scores
+            )
+            for method in ("annotator_aware", "dawid_skene", "vote_share")
+        }
+        assert by_method["annotator_aware"] < min(by_method["dawid_skene"], by_method["vote_share"])
+
+
+def test_a_reversed_annotator_is_found_by_scores_too():
+    judgments, crowd = simulated(5, reversed_share=0.1, score_spread=2.5)
+    estimates = preferences_from_judgments(judgments, method="annotator_aware").annotators
+    by_annotator = {one.annotator_id: one.accuracy for one in estimates}
+    accuracy = np.array([by_annotator[f"w{k:02}"] for k in range(len(crowd.gains))])
+    assert (accuracy[crowd.gains < 0] < 0.5).all()
+    assert (accuracy[crowd.gains > 0] > 0.5).all()
+
+
+def test_information_weighs_a_pair_by_what_its_probability_tells():
+    judgments = [
+        *votes(Choice.LEFT, Choice.LEFT, Choice.LEFT, Choice.RIGHT),
+        judgment("ann", Choice.TIE, question="r"),
+    ]
+    result = preferences_from_judgments(judgments, method="vote_share", weighting="information")
+    weights = {one.prompt.text: one.weight for one in result.preferences}
+    # 3 of 4: 1 - (3/4 log2(4/3) + 1/4 log2(4)) bits; a tie tells nothing
+    assert weights["q"] == pytest.approx(1 - (0.75 * math.log2(4 / 3) + 0.25 * 2))
+    assert weights["r"] == 0.0
+    with pytest.raises(DataError, match="weighting 'entropy' is unknown; expected one of one, information"):
+        preferences_from_judgments(judgments, weighting="entropy")
+
+
+def test_only_known_answers_make_preferences_calibrated():
+    judgments, truth = coin_judgments(2, (0.9, 0.8, 0.7, 0.6), pairs=200, per_pair=2)
+    prompts = {one.comparison.prompt.id: one.comparison.prompt for one in judgments}
+    gold = [
+        Preference(
+            prompt=prompts[key], chosen=better, rejected=("b" if better[0] == "a" else "a") + better[1:]
+        )
+        for key, better in truth.items()
+    ]
+    raw = preferences_from_judgments(judgments, method="majority")
+    calibrated = preferences_from_judgments(judgments, method="majority", gold=gold[:40])
+    assert (raw.is_calibrated, calibrated.is_calibrated) == (False, True)
+    assert calibrated.calibration.n_gold == 40
+    assert calibrated.preferences[0].provenance.method == "majority, calibrated"
+    held_out = {key: better for key, better in list(truth.items())[40:]}
+    rest = [
+        one for one in calibrated.preferences if one.prompt.id in held_out and one.p_chosen not in (0.5, 1.0)
+    ]
+    # 160 pairs held out; a pair of one vote each way stays a tie, and no pair is certain any more
+    assert 90 <= len(rest) < 160
+    assert log_loss(rest, truth) < 0.6

@@ -1,26 +1,46 @@
 """From raw judgments of pairs to preferences for training, with a word on every annotator.
 
-Three methods: `majority` (certain or a tie), `vote_share` (ties count half) and `dawid_skene`
-(annotators weighed by how reliable they prove to be; the default). None is calibrated on
-known answers.
+Four methods: `majority` (certain or a tie), `vote_share` (ties count half), `dawid_skene`
+(annotators weighed by how reliable they prove to be; the default) and `annotator_aware` (scores of
+answers with each annotator's gain, tie threshold and position habit; it pays where answers are
+compared with several others). Only with known answers, `gold`, are they calibrated.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
+from accord import __version__
 from accord.domain import DataError, Judgment, Preference, Provenance
 from accord.quality.judgments import LEFT, RIGHT, TIE, JudgmentTable, tabulate_judgments
 from accord.quality.labels import RepeatPolicy
+from accord.quality.preferences.annotator_aware import AnnotatorAwareConfig, fit_annotator_aware
+from accord.quality.preferences.annotator_prediction import preference_probabilities
+from accord.quality.preferences.fisher_scoring import ScoringConfig
+from accord.quality.preferences.scored_pairs import pairs_from_judgments
 from accord.quality.preferences.screen_dawid_skene import DawidSkeneConfig, DawidSkeneFit, fit_dawid_skene
+from accord.quality.preferences.soft_labels import (
+    PairCalibration,
+    apply_pair_calibration,
+    fit_pair_calibration,
+    information_weight,
+)
 
-Method = Literal["dawid_skene", "majority", "vote_share"]
+Method = Literal["dawid_skene", "majority", "vote_share", "annotator_aware"]
+Weighting = Literal["one", "information"]
 TiePolicy = Literal["keep", "drop"]
-METHODS: tuple[Method, ...] = ("dawid_skene", "majority", "vote_share")
+METHODS: tuple[Method, ...] = ("dawid_skene", "majority", "vote_share", "annotator_aware")
+WEIGHTINGS: tuple[Weighting, ...] = ("one", "information")
+FAMILY_LIMIT = 200
+"""Prompts up to which each may have its own tie threshold and position effect."""
+EXACT_LIMIT = 1500
+"""Answers, about, up to which `annotator_aware` sets its spreads by empirical Bayes."""
+SAME_SIDE = 1e-9
+"""A probability this close to one half is a tie: the rest is rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +72,9 @@ class ConsensusResult:
     dropped_ties: int
     """Pairs without a preferred side that `tie_policy='drop'` left out."""
     is_calibrated: bool = False
-    """No known answers were used to check or correct the probabilities."""
+    """True where known answers corrected the probabilities."""
+    calibration: PairCalibration | None = None
+    """How they were corrected, or None."""
 
 
 def preferences_from_judgments(
@@ -62,36 +84,82 @@ def preferences_from_judgments(
     tie_policy: TiePolicy = "keep",
     repeats: RepeatPolicy = "error",
     config: DawidSkeneConfig | None = None,
+    weighting: Weighting = "one",
+    gold: Sequence[Preference] = (),
 ) -> ConsensusResult:
     """Join the judgments of each pair into one preference.
 
     An exact tie keeps `p_chosen` 0.5 (`tie_policy='keep'`) or is left out and counted (`'drop'`); no
-    side ever wins by its place in the file or on the screen. Every weight is 1. A pair whose two
-    answers are the same text raises: nothing can be preferred.
+    side ever wins by its place in the file or on the screen. A pair whose two answers are the same
+    text raises: nothing can be preferred. Every weight is 1, or with `weighting='information'` 1 less the
+    entropy of `p_chosen` in bits. `gold` holds preferences that are known; with some the
+    probabilities are calibrated on them, without any `is_calibrated` is False. `config` is of Dawid-Skene.
     """
     if method not in METHODS:
         raise DataError(f"consensus method {method!r} is unknown; expected one of {', '.join(METHODS)}")
+    if weighting not in WEIGHTINGS:
+        raise DataError(f"weighting {weighting!r} is unknown; expected one of {', '.join(WEIGHTINGS)}")
     table = tabulate_judgments(judgments, repeats=repeats)
     for pair in table.pairs:
         if pair.first == pair.second:
             raise DataError(
                 f"both answers to prompt {pair.prompt.text[:60]!r} are the same text; remove the pair"
             )
-    if method == "dawid_skene":
-        fit = fit_dawid_skene(table, config)
-        p_first, annotators = fit.p_first, _estimates_from_fit(table, fit)
-    else:
-        share = vote_share(table)
-        p_first = share if method == "vote_share" else majority(table)
-        annotators = _estimates_from_peers(table)
-    preferences = _preferences(table, p_first, method)
+    p_first, annotators = _fitted(table, method, config)
+    calibration = fit_pair_calibration(table, p_first, gold) if gold else None
+    if calibration is not None:
+        p_first = apply_pair_calibration(calibration, table, p_first)
+    preferences = _preferences(table, p_first, method if calibration is None else f"{method}, calibrated")
+    if weighting == "information":
+        weights = information_weight(np.array([one.p_chosen for one in preferences])).tolist()
+        preferences = [replace(one, weight=weight) for one, weight in zip(preferences, weights, strict=True)]
     kept = [preference for preference in preferences if tie_policy == "keep" or not preference.is_tie]
     return ConsensusResult(
         method=method,
         preferences=kept,
         annotators=annotators,
         dropped_ties=len(preferences) - len(kept),
+        is_calibrated=calibration is not None,
+        calibration=calibration,
     )
+
+
+def _fitted(
+    table: JudgmentTable, method: Method, config: DawidSkeneConfig | None
+) -> tuple[NDArray[np.float64], list[AnnotatorEstimate]]:
+    """Probability that the first answer of each pair is better, and the annotators."""
+    if method == "dawid_skene":
+        fit = fit_dawid_skene(table, config)
+        return fit.p_first, _estimates_from_fit(table, fit)
+    if method == "annotator_aware":
+        return _annotator_aware(table)
+    share = vote_share(table)
+    return (share if method == "vote_share" else majority(table)), _estimates_from_peers(table)
+
+
+def _annotator_aware(table: JudgmentTable) -> tuple[NDArray[np.float64], list[AnnotatorEstimate]]:
+    """Scores of answers with habits left out; each annotator's choices are checked against them."""
+    if not table.judgment_ids:
+        raise DataError("no judgments to fit; expected at least one")
+    n_prompts = len({pair.prompt.id for pair in table.pairs})
+    rows = pairs_from_judgments(
+        table, family=(lambda pair: pair.prompt.id) if n_prompts <= FAMILY_LIMIT else None
+    )
+    fit = fit_annotator_aware(rows, AnnotatorAwareConfig(scoring=ScoringConfig(exact_limit=EXACT_LIMIT)))
+    _, one_row = np.unique(table.pair_index, return_index=True)
+    p_left = preference_probabilities(fit, rows.select(one_row))
+    p_first = np.where(table.is_flipped[one_row], 1 - p_left, p_left)
+    p_first = np.where(np.abs(p_first - 0.5) < SAME_SIDE, 0.5, p_first)
+    seen = p_first[table.pair_index]
+    p_left_better = np.where(table.is_flipped, 1 - seen, seen)
+    is_decided = table.answer != TIE
+    agreed = np.where(table.answer == LEFT, p_left_better, 1 - p_left_better)[is_decided]
+    judge, n_annotators = table.annotator_index[is_decided], len(table.annotator_ids)
+    habit_of = {one.annotator: one.left_habit.value for one in fit.annotators}
+    left_habit = np.array([habit_of[annotator] for annotator in table.annotator_ids])
+    right = np.asarray(np.bincount(judge, agreed, n_annotators), dtype=np.float64)
+    wrong = np.asarray(np.bincount(judge, 1 - agreed, n_annotators), dtype=np.float64)
+    return p_first, _estimates(table, right, wrong, left_habit)
 
 
 def vote_share(table: JudgmentTable) -> NDArray[np.float64]:
@@ -104,7 +172,7 @@ def majority(table: JudgmentTable) -> NDArray[np.float64]:
     return np.asarray(0.5 + 0.5 * np.sign(2 * table.first_votes - table.votes))
 
 
-def _preferences(table: JudgmentTable, p_first: NDArray[np.float64], method: Method) -> list[Preference]:
+def _preferences(table: JudgmentTable, p_first: NDArray[np.float64], method: str) -> list[Preference]:
     behind: list[list[str]] = [[] for _ in table.pairs]
     for pair_index, judgment_id in zip(table.pair_index, table.judgment_ids, strict=True):
         behind[pair_index].append(judgment_id)
@@ -121,7 +189,7 @@ def _preferences(table: JudgmentTable, p_first: NDArray[np.float64], method: Met
                     judgment_ids=tuple(judgment_ids),
                     method=method,
                     votes=len(judgment_ids),
-                    source="judgments",
+                    source=f"judgments, accord {__version__}",
                 ),
             )
         )
