@@ -152,14 +152,22 @@ def test_one_split_item_has_values_and_no_interval(table_of):
 
 
 @pytest.mark.slow
-def test_fresh_ceiling_interval_covers_its_level():
-    concentrations, hits = np.array([1.0, 1.5]), 0
-    truth = float(expected_largest_share(concentrations[None])[0])
-    for run in range(300):
+def test_intervals_of_human_accuracy_ceiling_and_noise_floor_cover_their_level():
+    concentrations, n_runs = np.array([1.0, 1.5]), 300
+    hits = np.zeros(3)
+    item_index, class_index, _ = draw(concentrations, n_items=200_000, seed=10_000)
+    whole = count_rows(item_index, class_index, n_items=200_000, n_classes=2)
+    everything = whole.units.multiplicity[None, :].astype(float)
+    truth = [
+        ceiling_statistic(whole)(everything)[0, 0],
+        expected_largest_share(concentrations[None])[0],
+        expected_entropy(concentrations[None])[0],
+    ]
+    for run in range(n_runs):
         item_index, class_index, _ = draw(concentrations, n_items=200, seed=run)
         rows = count_rows(item_index, class_index, n_items=200, n_classes=2)
         config = BootstrapConfig(replicates=200, seed=run)
         found = bootstrap(ceiling_statistic(rows), rows.units, config=config, undefined="")
-        hits += found.lows[1] <= truth <= found.highs[1]
+        hits += [found.lows[i] <= truth[i] <= found.highs[i] for i in range(3)]
     # three binomial standard errors of 300 runs
-    assert hits / 300 == pytest.approx(0.95, abs=0.038)
+    assert hits / n_runs == pytest.approx([0.95] * 3, abs=0.038)
