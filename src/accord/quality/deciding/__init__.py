@@ -1,5 +1,13 @@
 """Deciding what to ask next: when to stop, whom to ask, which pair, and how much is needed."""
 
+from accord.quality.deciding.designs import (
+    AccuracyDesign,
+    AlphaDesign,
+    Design,
+    Precision,
+    WinRateDesign,
+    majority_accuracy,
+)
 from accord.quality.deciding.information import (
     information_gain,
     joint_error_bound,
@@ -15,6 +23,7 @@ from accord.quality.deciding.pair_choice import (
     crowd_score_posterior,
     score_posterior,
 )
+from accord.quality.deciding.power import PowerPlan, plan_power, tabulate_power
 from accord.quality.deciding.replay import (
     CostQualityCurve,
     CurvePoint,
@@ -41,15 +50,20 @@ from accord.quality.deciding.stop_calibration import (
 from accord.quality.deciding.stopping import Action, Decision, StoppingConfig, decide, is_settled, net_gain
 
 __all__ = [
+    "AccuracyDesign",
     "Action",
+    "AlphaDesign",
     "Assignment",
     "CostQualityCurve",
     "CurvePoint",
     "Decision",
+    "Design",
     "Figure",
     "OpenItem",
     "PairChoiceConfig",
     "PairQuestion",
+    "PowerPlan",
+    "Precision",
     "Reliabilities",
     "ReplayConfig",
     "RoutingConfig",
@@ -58,6 +72,7 @@ __all__ = [
     "StopCalibrationConfig",
     "StopCalibrator",
     "StoppingConfig",
+    "WinRateDesign",
     "assign_labels",
     "choose_pairs",
     "crowd_score_posterior",
@@ -69,10 +84,13 @@ __all__ = [
     "joint_error_bound",
     "largest_horizon",
     "learning_gain",
+    "majority_accuracy",
     "net_gain",
+    "plan_power",
     "pooled_posterior",
     "rank_annotators",
     "replay_curve",
     "score_posterior",
+    "tabulate_power",
     "value_of_asking",
 ]
