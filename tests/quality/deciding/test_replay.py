@@ -145,6 +145,55 @@ def test_cheapest_is_the_rule_of_fewest_labels_that_is_accurate_enough():
     assert curve.cheapest(1.1) is None
 
 
+def uneven_crowd(misleading, n_items=1000, n_annotators=10, seed=0):
+    """As `crowd`, but on a share of the items everybody is rather wrong, and on the others rather right."""
+    generator = np.random.default_rng(seed)
+    truth = generator.integers(0, 2, n_items)
+    accuracy = np.where(generator.random(n_items) < misleading, 0.3, 0.8)
+    is_right = generator.random((n_items, n_annotators)) < accuracy[:, None]
+    rows = [
+        (i, j, int(truth[i] if is_right[i, j] else 1 - truth[i]))
+        for i in range(n_items)
+        for j in range(n_annotators)
+    ]
+    return tabulate(rows), dict(enumerate(truth.tolist()))
+
+
+def known_accuracy(table):
+    """The posterior where everybody is known to be right in .8 of his labels."""
+    odds = (table.counts[:, 1] - table.counts[:, 0]) * np.log(4.0)
+    return np.stack([1 / (1 + np.exp(odds)), 1 / (1 + np.exp(-odds))], axis=1)
+
+
+def test_on_the_true_posterior_errors_stay_below_epsilon():
+    table, gold = uneven_crowd(0.0, n_items=3000)
+    config = ReplayConfig(epsilons=(0.2, 0.1, 0.05, 0.02), n_orders=2, bootstrap=FEW)
+    curve = replay_curve(table, gold, config, model=known_accuracy)
+    for point in curve.points:
+        # four standard deviations of a share of 3000 items
+        slack = 4 * np.sqrt(point.epsilon * (1 - point.epsilon) / 3000)
+        assert point.error_of_accepted.value < point.epsilon + slack
+        assert point.accepted_share.value > 0.85
+
+
+def test_shared_errors_break_the_promise_of_the_raw_posterior_and_calibration_keeps_it():
+    table, gold = uneven_crowd(0.1)
+    raw, kept = [
+        replay_curve(
+            table,
+            gold,
+            ReplayConfig(epsilons=(0.12, 0.08), n_orders=1, n_fit=n_fit, max_labels=8, bootstrap=FEW),
+            seed=1,
+        )
+        for n_fit in (0, 200)
+    ]
+    for before, after in zip(raw.points, kept.points, strict=True):
+        assert before.error_of_accepted.value > before.epsilon
+        assert after.error_of_accepted.value < after.epsilon
+        assert after.labels_per_item.value > before.labels_per_item.value
+        assert after.adjudicated_share.value > before.adjudicated_share.value
+
+
 def test_fixed_numbers_thin_out_beyond_ten():
     assert fixed_numbers(2, 5) == [2, 3, 4, 5]
     assert fixed_numbers(8, 40) == [8, 9, 10, 12, 15, 19, 24, 30, 38, 40]

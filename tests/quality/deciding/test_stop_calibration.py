@@ -28,7 +28,7 @@ def test_rows_sum_to_one_and_certainty_is_finite():
 
 def test_without_gold_the_centers_come_back():
     empty = fit_stop_calibrator([(np.zeros((0, 2)), np.zeros((0, 2)))], np.zeros(0, dtype=np.int64))
-    assert (empty.posterior_weight, empty.share_weight, empty.floor) == (0.2, 1.0, 0.0)
+    assert (empty.posterior_weight, empty.share_weight, empty.floor) == (0.3, 0.3, 0.0)
     assert empty.intercepts.tolist() == [0, 0]
 
 
@@ -67,5 +67,5 @@ def test_bad_input_is_refused():
     with pytest.raises(DataError, match="0 states of 1 gold"):
         fit_stop_calibrator([], np.array([0]))
     with pytest.raises(ConfigError) as caught:
-        StopCalibrationConfig(ridge=0.0, floor_strength=-1.0)
-    assert len(caught.value.problems) == 2
+        StopCalibrationConfig(weight_ridge=0.0, intercept_ridge=-1.0, floor_strength=-1.0)
+    assert len(caught.value.problems) == 3

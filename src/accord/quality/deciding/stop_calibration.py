@@ -19,23 +19,26 @@ SMALLEST = 1e-12
 """Posteriors are kept this far from 0, where their logs end."""
 SMOOTHING = 0.5
 """Imagined votes for each class in the vote share (Jeffreys)."""
-CENTER = (0.2, 1.0)
-"""Where the weights of posterior and votes are drawn to: raw posteriors are several times too sure."""
+CENTER = (0.3, 0.3)
+"""Where the weights of posterior and votes are drawn to. Lower than those of a finished consensus: of few
+votes the share alone says less than of many."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StopCalibrationConfig:
     """How far the parameters are held to their centers."""
 
-    ridge: float = 1.0
-    """Weight of the squared distance from the centers, in nats."""
+    weight_ridge: float = 4.0
+    """Of the squared distance of a and b from their centers, in nats."""
+    intercept_ridge: float = 1.0
+    """Of the squared distance of the intercepts from 0, in nats."""
     floor_strength: float = 3.0
     """Imagined gold items on which the crowd did not mislead itself."""
 
     def __post_init__(self) -> None:
         problems = [
             f"{name} is {getattr(self, name)}, expected above 0"
-            for name in ("ridge", "floor_strength")
+            for name in ("weight_ridge", "intercept_ridge", "floor_strength")
             if not getattr(self, name) > 0
         ]
         if problems:
@@ -92,6 +95,7 @@ def fit_stop_calibrator(
         return StopCalibrator(*CENTER, np.zeros(size), 0.0)
     target = np.eye(size)[np.tile(truth, len(states))]
     weight = 1 / len(states)
+    ridges = np.array([config.weight_ridge] * 2 + [config.intercept_ridge] * size)
 
     def objective(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         floor, offset = values[-1], values[:-1] - start[:-1]
@@ -108,9 +112,9 @@ def fit_stop_calibrator(
                 ((1 / size - right) / total).sum(),
             ]
         )
-        gradient[:-1] += 2 * config.ridge * offset
+        gradient[:-1] += 2 * ridges * offset
         gradient[-1] += config.floor_strength / (1 - floor)
-        value = -weight * np.log(total).sum() + config.ridge * (offset**2).sum()
+        value = -weight * np.log(total).sum() + (ridges * offset**2).sum()
         return value - config.floor_strength * np.log(1 - floor), gradient
 
     bounds = [(0, None)] * 2 + [(None, None)] * size + [(1e-9, 0.9)]
