@@ -1,0 +1,275 @@
+"""Consensus of a table of labels, by a named method or by the one that predicts labels best.
+
+`auto` holds labels back, fits every model on the rest and asks how probable each made the labels it did
+not see. Of the models that are not materially worse than the best it takes the simplest. All of them count
+the labels of an item as independent, which they are not, and are too sure; how much too sure is seen from
+held-out labels as well: the log posterior is multiplied by the `discount` under which they are most
+probable. With more than two classes the smoothed vote joins the product as one more opinion, since a
+confusion matrix then rests on few labels a cell.
+
+Known answers (`gold`) are clamped in every fit. They make the fit better, and its probabilities no more
+calibrated: for that see `calibration.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from accord.domain import DataError, Streams, Value
+from accord.quality.consensus.annotators import AnnotatorConfusion, annotator_confusions
+from accord.quality.consensus.evidence import UNKNOWN, GoldIndex, gather_evidence
+from accord.quality.consensus.models import ModelConfig, ModelFit, clamped, fit_model
+from accord.quality.consensus.result import Consensus
+from accord.quality.consensus.vote import vote_share
+from accord.quality.labels import LabelTable
+
+Method = Literal[
+    "auto",
+    "majority",
+    "vote_share",
+    "dawid_skene",
+    "averaged",
+    "hierarchical",
+    "one_coin",
+    "glad",
+    "mace",
+    "kinds",
+]
+METHODS: tuple[Method, ...] = get_args(Method)
+CANDIDATES = ("vote_share", "one_coin", "dawid_skene", "mace", "hierarchical", "glad")
+"""What `auto` chooses from, the simplest first."""
+SLOW_ABOVE = 50_000
+"""Labels above which `auto` leaves out the models without a closed-form step."""
+SLOW = ("glad", "kinds")
+DISCOUNTS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+"""What the log posterior may be multiplied by."""
+HELD_SHARE = 0.1
+"""Share of the labels that is held back each time."""
+N_FOLDS = 3
+"""How often labels are held back; once where there are more than `SLOW_ABOVE`."""
+MIN_HELD = 20
+"""With fewer held-out labels nothing can be said, and `auto` takes Dawid-Skene."""
+MATERIAL = 0.02
+"""Nats a held-out label; a model that gains less over a simpler one is not worth its freedom."""
+ALARMING = 0.05
+"""Nats a held-out label by which more kinds of items than classes must beat the best model, and surely so,
+to raise the alarm: independent errors give 0, the ducks set 0.1, all other sets we know less than 0.02."""
+SURE = 2.0
+"""Standard errors, over items, of a gain that is sure."""
+SMALLEST = 1e-12
+"""Probabilities of held-out labels are no smaller, so that one label cannot decide."""
+
+SHARED_ERROR = (
+    "annotators share an error: items of one class are not alike to them (held-out labels are {gain:.3f} "
+    "nats a label more probable when items come in more kinds than there are classes), so labels are not "
+    "independent evidence and every model that counts them so is over-confident. The smoothed vote was "
+    "taken. Add known answers (30 or more) and calibrate"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ConsensusFit:
+    """A consensus and how it came about."""
+
+    consensus: Consensus
+    annotators: tuple[AnnotatorConfusion, ...]
+    """In the order of the table."""
+    raw: Consensus
+    """The model's own posterior, before any discount: what a calibrator is fitted to."""
+    model: ModelFit
+    discount: float = 1.0
+    """What `auto` multiplied the log posterior by; 1 for a named method."""
+    candidates: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Mean natural log of the probability of a held-out label, by model; empty for a named method."""
+    alarms: tuple[str, ...] = ()
+    """What a reader must know before he trusts the result, in sentences."""
+
+    @property
+    def objectives(self) -> tuple[float, ...]:
+        """What the model climbed, iteration by iteration; empty for votes."""
+        return self.model.objectives
+
+
+def fit_consensus(
+    table: LabelTable,
+    *,
+    method: Method = "auto",
+    gold: Mapping[Any, Value] | None = None,
+    config: ModelConfig | None = None,
+    seed: int = 0,
+) -> ConsensusFit:
+    """Consensus of every item of a table. Deterministic for a seed; independent of the order of rows.
+
+    `gold` maps items to known classes. Raises `DataError` for a method, a gold item or a gold class that
+    does not exist. One class, one annotator or one item give a result: the votes.
+    """
+    if method not in METHODS:
+        raise DataError(f"method is {method!r}; expected one of {', '.join(METHODS)}")
+    known = None if gold is None else gold_index(table, gold)
+    if method == "auto":
+        return _choose(table, known, seed)
+    model = fit_model(table, method, config=config, gold=known, seed=seed)
+    return _finish(table, method, model)
+
+
+def gold_index(table: LabelTable, gold: Mapping[Any, Value]) -> GoldIndex:
+    """[item] The class of each item that `gold` knows, `UNKNOWN` elsewhere; other items and classes raise."""
+    place = {item: i for i, item in enumerate(table.items.tolist())}
+    number = {value: k for k, value in enumerate(table.classes)}
+    index = np.full(table.n_items, UNKNOWN, dtype=np.int64)
+    for item, value in gold.items():
+        if item not in place:
+            raise DataError(f"gold names item {item!r}, which has no labels; leave it out")
+        if value not in number:
+            raise DataError(
+                f"gold of item {item!r} is {value!r}, a class that nobody gave; expected one of "
+                f"{', '.join(repr(name) for name in table.classes)}"
+            )
+        index[place[item]] = number[value]
+    return index
+
+
+@dataclass(frozen=True, eq=False)
+class _HeldOut:
+    """What one model makes of the labels it did not see."""
+
+    log_probabilities: NDArray[np.float64]
+    """[discount, held-out label]; the last discount is 1."""
+    groups: NDArray[np.int64]
+    """[held-out label] Its item: labels of one item are not independent."""
+
+    @property
+    def plain(self) -> NDArray[np.float64]:
+        return np.asarray(self.log_probabilities[-1])
+
+
+def _choose(table: LabelTable, gold: GoldIndex | None, seed: int) -> ConsensusFit:
+    names = [name for name in (*CANDIDATES, "kinds") if table.n_labels <= SLOW_ABOVE or name not in SLOW]
+    held = _hold_out(table, names, gold, seed)
+    if held is None:
+        model = fit_model(table, "dawid_skene", gold=gold, seed=seed)
+        reason = "too few labels to hold any back: Dawid-Skene, the default"
+        return _finish(table, "dawid_skene", model, reason=reason)
+    means = {name: float(found.plain.mean()) for name, found in held.items()}
+    candidates = [name for name in names if name != "kinds"]
+    best = max(candidates, key=lambda name: means[name])
+    if "kinds" in held and _is_alarming(held["kinds"], held[best]):
+        model = fit_model(table, "vote_share", gold=gold, seed=seed)
+        alarm = SHARED_ERROR.format(gain=means["kinds"] - means[best])
+        fit = _finish(table, "vote_share", model, reason="annotators share an error, see the alarm")
+        return replace(fit, candidates=MappingProxyType(means), alarms=(alarm,))
+    chosen = next(name for name in candidates if means[name] >= means[best] - MATERIAL)
+    place = int(held[chosen].log_probabilities.mean(axis=1).argmax())
+    discount = 1.0 if chosen == "vote_share" else DISCOUNTS[place]
+    model = fit_model(table, chosen, gold=gold, seed=seed)
+    fit = _finish(table, chosen, model, reason=_why(chosen, best, means), discount=discount, gold=gold)
+    return replace(fit, candidates=MappingProxyType(means))
+
+
+def _why(chosen: str, best: str, means: Mapping[str, float]) -> str:
+    found = f"{chosen} predicts held-out labels with {-means[chosen]:.4f} nats a label"
+    if chosen == best:
+        return f"{found}, the best of {len(means)} models"
+    return f"{found}; {best} is best with {-means[best]:.4f}, too little to give up the simpler model"
+
+
+def _is_alarming(kinds: _HeldOut, best: _HeldOut) -> bool:
+    gains = kinds.plain - best.plain
+    mean = float(gains.mean())
+    error = float(np.sqrt((np.bincount(kinds.groups, gains - mean) ** 2).sum())) / len(gains)
+    return mean > ALARMING and mean > SURE * error
+
+
+def _hold_out(
+    table: LabelTable, names: list[str], gold: GoldIndex | None, seed: int
+) -> dict[str, _HeldOut] | None:
+    """Held-out labels under every model; None where too few can be held back."""
+    n_folds = 1 if table.n_labels > SLOW_ABOVE else N_FOLDS
+    parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
+    groups: list[NDArray[np.int64]] = []
+    for fold in range(n_folds):
+        generator = np.random.default_rng(Streams(seed).child("consensus", "held-out", fold).value)
+        is_kept = generator.random(table.n_labels) >= HELD_SHARE
+        if not is_kept.any():
+            continue
+        rest = table.select(is_kept)
+        place = np.full(table.n_items, -1)
+        place[np.unique(table.item_index[is_kept])] = np.arange(rest.n_items)
+        is_known = np.bincount(rest.annotator_index, minlength=table.n_annotators) > 0
+        usable = ~is_kept & (place[table.item_index] >= 0) & is_known[table.annotator_index]
+        pairs = (place[table.item_index[usable]], table.annotator_index[usable], table.class_index[usable])
+        groups.append(table.item_index[usable].astype(np.int64))
+        evidence = gather_evidence(rest)
+        clamp = None if gold is None else gold[np.unique(table.item_index[is_kept])]
+        for name in names:
+            model = fit_model(rest, name, gold=clamp, evidence=evidence, seed=seed)
+            parts[name].append(_log_probabilities(rest, name, model, pairs, clamp))
+    joined = np.concatenate(groups) if groups else np.zeros(0, dtype=np.int64)
+    if len(joined) < MIN_HELD:
+        return None
+    return {name: _HeldOut(np.concatenate(rows, axis=1), joined) for name, rows in parts.items()}
+
+
+def _log_probabilities(
+    table: LabelTable,
+    name: str,
+    model: ModelFit,
+    pairs: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    gold: GoldIndex | None,
+) -> NDArray[np.float64]:
+    """[discount, pair] Log probability of each held-out label."""
+    items, annotators, classes = pairs
+    rows = np.arange(len(items))
+    plain = model.predict(items, annotators)[rows, classes]
+    if name in ("vote_share", "kinds"):
+        return np.asarray(np.log(np.maximum(np.repeat(plain[None], len(DISCOUNTS), axis=0), SMALLEST)))
+    found = []
+    for discount in DISCOUNTS[:-1]:
+        posterior = discounted(table, model.posterior, discount, gold)
+        found.append(model.predict_under(posterior, items, annotators)[rows, classes])
+    return np.asarray(np.log(np.maximum(np.stack([*found, plain]), SMALLEST)))
+
+
+def discounted(
+    table: LabelTable, posterior: NDArray[np.float64], discount: float, gold: GoldIndex | None = None
+) -> NDArray[np.float64]:
+    """posterior ** discount, times the smoothed vote where there are more than two classes; rows sum to 1."""
+    logs = discount * np.log(np.maximum(posterior, np.finfo(float).tiny))
+    if table.n_classes > 2:
+        logs = logs + np.log(vote_share(table))
+    return clamped(np.exp(log_softmax(logs, axis=1)), gold)
+
+
+def _finish(
+    table: LabelTable,
+    method: str,
+    model: ModelFit,
+    *,
+    reason: str = "",
+    discount: float | None = None,
+    gold: GoldIndex | None = None,
+) -> ConsensusFit:
+    raw = Consensus(
+        method=method,
+        items=table.items,
+        classes=table.classes,
+        probabilities=model.posterior,
+        n_labels=table.labels_per_item,
+        reason=reason,
+    )
+    final = raw
+    if discount is not None and method != "vote_share":
+        final = replace(raw, probabilities=discounted(table, model.posterior, discount, gold))
+    people = annotator_confusions(table, final.probabilities)
+    return ConsensusFit(
+        consensus=final,
+        annotators=people,
+        raw=raw,
+        model=model,
+        discount=1.0 if discount is None else discount,
+    )
