@@ -124,7 +124,8 @@ class Evidence:
         """Of each block the log evidence [item] over that of the first class, and the posterior [item,
         class]."""
         size = log_rates.shape[1]
-        gaps = (log_rates[:, 1:, :] - log_rates[:, :1, :]).transpose(0, 2, 1).reshape(-1, size - 1)
+        gaps = (log_rates[:, 1:, :] - log_rates[:, :1, :]).transpose(0, 2, 1)
+        gaps = gaps.reshape(self.n_annotators * self.n_classes, size - 1)
         gaps = np.ascontiguousarray(gaps if size != 2 else gaps[:, 0])
         normalize = _normalize_two if size == 2 else _normalize_many
         for block in self.blocks:

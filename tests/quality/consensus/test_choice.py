@@ -1,0 +1,194 @@
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from accord.domain import DataError, LabelColumns
+from accord.quality.consensus import METHODS, fit_consensus, gold_index
+from accord.quality.consensus.choice import discounted
+from accord.quality.labels import tabulate_labels
+from accord.quality.simulation import CrowdConfig, simulate_labels
+
+DATA = Path(__file__).parents[3].parent / "shared" / "data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the human data does not lie beside the checkout")
+
+
+def read(name):
+    with gzip.open(DATA / name, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def real_set(name):
+    """The table, and the class of each item, -1 where there is no gold."""
+    rows = read(f"crowd_{name}/labels.jsonl.gz")
+    columns = LabelColumns(
+        items=[row["task"] for row in rows],
+        annotators=[row["worker"] for row in rows],
+        values=[row["label"] for row in rows],
+    )
+    table = tabulate_labels(columns, repeats="first")
+    gold = {str(row["task"]): row["gold"] for row in read(f"crowd_{name}/gold.jsonl.gz")}
+    place = {value: k for k, value in enumerate(table.classes)}
+    index = np.array([place.get(gold.get(str(item)), -1) for item in table.items.tolist()])
+    return table, index
+
+
+def accuracy_of(probabilities, gold):
+    """Share right on gold; tied classes share."""
+    known = gold >= 0
+    top = probabilities[known] >= probabilities[known].max(axis=1, keepdims=True) - 1e-9
+    return float((top[np.arange(known.sum()), gold[known]] / top.sum(axis=1)).mean())
+
+
+def log_loss_of(probabilities, gold):
+    known = gold >= 0
+    return float(-np.log(np.maximum(probabilities[known, gold[known]], 1e-12)).mean())
+
+
+@pytest.mark.data
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "at_least"),
+    [
+        ("bluebirds", 0.8888),
+        ("ducks", 0.6875),
+        ("rte", 0.9275),
+        ("sentiment1000", 0.713),
+        ("webrating4", 0.769),
+        ("hitspam", 0.66),
+    ],
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_auto_is_as_accurate_as_the_best_on_real_crowds(name, at_least, seed):
+    table, gold = real_set(name)
+    fit = fit_consensus(table, seed=seed)
+    assert accuracy_of(fit.consensus.probabilities, gold) >= at_least
+    assert fit.consensus.reason
+    assert not fit.consensus.is_calibrated
+    assert bool(fit.alarms) == (name == "ducks")
+
+
+@pytest.mark.data
+@needs_data
+@pytest.mark.parametrize("name", ["bluebirds", "rte", "sentiment1000", "webrating4"])
+def test_the_discount_makes_auto_less_sure_and_more_often_right_to_be(name):
+    table, gold = real_set(name)
+    fit = fit_consensus(table)
+    assert fit.discount <= 1.0
+    raw, final = (log_loss_of(one.probabilities, gold) for one in (fit.raw, fit.consensus))
+    assert final <= raw
+
+
+@pytest.mark.data
+@needs_data
+@pytest.mark.parametrize("name", ["bluebirds", "rte", "sentiment1000"])
+def test_dawid_skene_predicts_held_out_labels_far_better_than_votes(name):
+    table, _ = real_set(name)
+    found = fit_consensus(table).candidates
+    assert found["dawid_skene"] > found["one_coin"] + 0.02
+    assert found["dawid_skene"] > found["vote_share"] + 0.05
+
+
+def test_auto_takes_the_simplest_model_that_holds():
+    # Annotators who err alike on every class: one rate each is the truth.
+    crowd = simulate_labels(CrowdConfig(n_items=1500, n_annotators=25, labels_per_item=5), 3)
+    fit = fit_consensus(tabulate_labels(crowd.columns))
+    assert fit.consensus.method == "one_coin"
+    assert fit.alarms == ()
+    # Annotators with leanings of their own: confusion matrices.
+    leaning = CrowdConfig(n_items=1500, n_annotators=25, labels_per_item=5, class_spread=2.0)
+    fit = fit_consensus(tabulate_labels(simulate_labels(leaning, 3).columns))
+    assert fit.consensus.method in ("dawid_skene", "mace")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_independent_errors_raise_no_alarm(seed):
+    honest = CrowdConfig(n_items=300, n_annotators=30, labels_per_item=20, class_spread=seed / 2)
+    assert fit_consensus(tabulate_labels(simulate_labels(honest, seed).columns)).alarms == ()
+
+
+def test_kinds_of_items_that_the_classes_do_not_show_raise_the_alarm():
+    # Four kinds of items and two classes: kinds 0 and 2 are clear, kinds 1 and 3 are answered by a leaning
+    # of each annotator's own. Two classes cannot say that; kinds can.
+    generator = np.random.default_rng(0)
+    kinds = generator.integers(4, size=300)
+    chance = np.stack(
+        [
+            np.full(25, 0.95),
+            generator.uniform(0.2, 0.9, 25),
+            np.full(25, 0.05),
+            generator.uniform(0.1, 0.8, 25),
+        ]
+    )
+    rows = [
+        (f"{i:03d}", f"w{w:02d}", "a" if generator.random() < chance[kind, w] else "b")
+        for i, kind in enumerate(kinds)
+        for w in range(25)
+    ]
+    items, annotators, values = zip(*rows, strict=True)
+    fit = fit_consensus(tabulate_labels(LabelColumns(items=items, annotators=annotators, values=values)))
+    assert fit.consensus.method == "vote_share"
+    assert "annotators share an error" in fit.alarms[0]
+
+
+def test_few_labels_get_the_default(table_of):
+    fit = fit_consensus(table_of([("i", "w", "a"), ("i", "v", "b"), ("j", "w", "a")]))
+    assert fit.consensus.method == "dawid_skene"
+    assert "too few labels" in fit.consensus.reason
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_every_item_a_probability_of_every_class(table_of, random_rows, method):
+    table = table_of(random_rows(0))
+    fit = fit_consensus(table, method=method)
+    assert fit.consensus.probabilities.shape == (table.n_items, 3)
+    assert fit.consensus.probabilities.sum(axis=1) == pytest.approx(np.ones(table.n_items))
+    assert len(fit.annotators) == table.n_annotators
+    assert [one.n_labels for one in fit.annotators] == np.bincount(table.annotator_index).tolist()
+
+
+def test_the_same_seed_gives_the_same(table_of, random_rows):
+    table = table_of(random_rows(1))
+    first, second = (fit_consensus(table, seed=5) for _ in range(2))
+    assert np.array_equal(first.consensus.probabilities, second.consensus.probabilities)
+    assert first.candidates == second.candidates
+
+
+def test_gold_is_certain_in_the_result(table_of, random_rows):
+    table = table_of(random_rows(2))
+    gold = {"item 000": "c", "item 001": "a"}
+    for method in METHODS:
+        fit = fit_consensus(table, method=method, gold=gold)
+        assert fit.consensus.labels[:2] == ["c", "a"], method
+        assert fit.consensus.probabilities[:2].max(axis=1) == pytest.approx([1.0, 1.0]), method
+
+
+def test_unknown_methods_items_and_classes_are_named(table_of):
+    table = table_of([("i", "w", "a"), ("j", "w", "b")])
+    with pytest.raises(DataError, match="method is 'best'; expected one of auto, majority"):
+        fit_consensus(table, method="best")
+    with pytest.raises(DataError, match="gold names item 'x', which has no labels"):
+        fit_consensus(table, gold={"x": "a"})
+    with pytest.raises(
+        DataError, match="gold of item 'i' is 'z', a class that nobody gave; expected one of 'a'"
+    ):
+        gold_index(table, {"i": "z"})
+
+
+def test_a_discount_softens_and_keeps_the_order_of_two_classes(table_of):
+    table = table_of([("i", "w", "a"), ("j", "w", "b")])
+    posterior = np.array([[0.9, 0.1], [0.2, 0.8]])
+    soft = discounted(table, posterior, 0.5)
+    # odds of 9 become 3
+    assert soft[0] == pytest.approx([0.75, 0.25])
+    assert (soft.argmax(axis=1) == posterior.argmax(axis=1)).all()
+    assert discounted(table, posterior, 1.0) == pytest.approx(posterior)
+
+
+def test_with_three_classes_the_vote_is_one_more_opinion(table_of):
+    table = table_of([("i", "w", "a")], classes=("a", "b", "c"))
+    # shares (1.5, 0.5, 0.5) / 2.5 times an undecided posterior
+    soft = discounted(table, np.full((1, 3), 1 / 3), 1.0)
+    assert soft[0] == pytest.approx([0.6, 0.2, 0.2])
