@@ -42,6 +42,7 @@ from accord.quality.preferences.fisher_scoring import (
     Terms,
     fit_latent,
 )
+from accord.quality.preferences.item_design import Z95, variances_around_mean
 from accord.quality.preferences.likelihoods import threshold_terms
 from accord.quality.preferences.scored_pairs import ScoredPairs
 
@@ -49,9 +50,13 @@ GAIN, POSITION, TIE_HABIT = 0, 1, 2
 """Local parameters of an annotator."""
 OFF_SPREAD = 1e-6
 """Spread of a prior that keeps a habit at its mean: spread 0 in the config."""
+USUAL_SPREAD = 0.5
+"""Of the habits of annotators, on all three scales: where empirical Bayes starts."""
+IMAGINED_ANNOTATORS = 2.0
+"""Seen at the usual spread beside the real ones. Without them the spread of a few annotators often
+falls to 0, all are taken for alike, and their intervals are far too short."""
 SMALLEST_SPREAD, LARGEST_SPREAD = 0.01, 10.0
 """Empirical Bayes stays within; outside, a spread has no effect that 0 or no prior would not have."""
-Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +139,7 @@ class AnnotatorAwareFit:
     scores: NDArray[np.float64]
     """[item] The reward at large; sum 0."""
     scores_low: NDArray[np.float64] | None
-    """[item] Lower ends of 95 % intervals."""
+    """[item] Lower ends of 95 % intervals of the score less the mean of all."""
     scores_high: NDArray[np.float64] | None
     """[item]"""
     annotators: tuple[AnnotatorHabits, ...]
@@ -269,7 +274,7 @@ def _problem(
     pairs: ScoredPairs, rows: NumberedRows, blocks: tuple[Block, ...], config: AnnotatorAwareConfig
 ) -> LatentProblem:
     local = [config.gain_spread, config.position_spread, config.tie_spread]
-    start = [0.5 if spread is None else spread or OFF_SPREAD for spread in local]
+    start = [USUAL_SPREAD if spread is None else spread or OFF_SPREAD for spread in local]
     if len(pairs.annotators) == 1:
         # One annotator's habits cannot be told from the crowd's.
         start = [OFF_SPREAD] * len(start)
@@ -320,7 +325,7 @@ def _with_new_spreads(
             mean[k] = float(own @ weight / weight.sum())
         size = problem.n_annotators - (1 if k == GAIN else 0)
         before = local_spreads[k]
-        local_spreads[k] = _spread(own - mean[k], variances, before, size)
+        local_spreads[k] = _spread(own - mean[k], variances, before, size, beside=IMAGINED_ANNOTATORS)
         changes.append(abs(np.log(local_spreads[k] / before)))
     moved = replace(
         problem,
@@ -331,9 +336,18 @@ def _with_new_spreads(
     return tuple(renewed), moved, max(changes)
 
 
-def _spread(values: NDArray[np.float64], variances: NDArray[np.float64], before: float, size: int) -> float:
+def _spread(
+    values: NDArray[np.float64],
+    variances: NDArray[np.float64],
+    before: float,
+    size: int,
+    *,
+    beside: float = 0.0,
+) -> float:
+    """`beside` parameters more, as if seen at USUAL_SPREAD."""
     determined = max(size - float(variances.sum()) / before**2, 0.05)
-    spread = float(np.sqrt(values @ values / determined))
+    squares = float(values @ values) + beside * USUAL_SPREAD**2
+    spread = float(np.sqrt(squares / (determined + beside)))
     # Never more than doubled or halved at once: far from the fixed point the ratio overshoots.
     return float(np.clip(spread, max(SMALLEST_SPREAD, before / 2), min(LARGEST_SPREAD, before * 2)))
 
@@ -352,7 +366,8 @@ def _describe(
     scores = latent.shared[by_name["score"].place]
     half = None
     if latent.shared_covariance is not None:
-        half = Z95 * np.sqrt(np.diag(latent.shared_covariance)[by_name["score"].place])
+        place = by_name["score"].place
+        half = Z95 * np.sqrt(variances_around_mean(latent.shared_covariance[place, place]))
     spreads = {block.name: block.spread for block in blocks}
     locals_ = zip(("gain", "left_habit", "tie_habit"), (problem.local_precision**-0.5).tolist(), strict=True)
     log_threshold = _estimate_sum(latent, [by_name["log_threshold"].start])

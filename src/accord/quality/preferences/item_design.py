@@ -38,9 +38,15 @@ def score_design(pairs: ScoredPairs, others: Sequence[int] = ()) -> csr_array:
 
 
 def score_interval(fit: LatentFit, n_items: int) -> ScoreInterval:
-    """The first `n_items` shared parameters."""
+    """The first `n_items` shared parameters, which are scores of sum 0, relative to their mean."""
     scores = fit.shared[:n_items]
     if fit.shared_covariance is None:
         return ScoreInterval(scores=scores, low=None, high=None)
-    half = Z95 * np.sqrt(np.diag(fit.shared_covariance)[:n_items])
+    half = Z95 * np.sqrt(variances_around_mean(fit.shared_covariance[:n_items, :n_items]))
     return ScoreInterval(scores=scores, low=scores - half, high=scores + half)
+
+
+def variances_around_mean(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[item] Of scores less their mean, which no comparison tells and only a prior holds."""
+    with_mean = covariance.mean(axis=1)
+    return np.asarray(np.maximum(np.diag(covariance) - 2 * with_mean + with_mean.mean(), 0.0))
