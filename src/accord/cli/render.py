@@ -20,6 +20,9 @@ PLAIN_WIDTH = 160
 console = Console(highlight=False, emoji=False)
 """Where results go."""
 
+plain_console = Console(highlight=False, emoji=False, width=PLAIN_WIDTH)
+"""The same, where no terminal gives a width."""
+
 wide_console = Console(highlight=False, emoji=False, width=10_000)
 """The same, for lines that are not to be broken."""
 
@@ -58,7 +61,7 @@ def print_table(
     for row in rows:
         table.add_row(*(Text(format_cell(cell)) for cell in row))
     if is_folded:
-        console.print(table, width=None if console.is_terminal else PLAIN_WIDTH)
+        (console if console.is_terminal else plain_console).print(table)
     else:
         wide_console.print(table)
 
