@@ -161,7 +161,7 @@ HEAD = "item,annotator,label\n"
         ("item,annotator,label\ni,w,\n", (), "labels.csv:2: column 'label' is ''"),
         ("item,annotator,label\ni,w,a\n", ("--column", "value=nothing"), "nothing"),
         ("a,b,c\n1,2,3\n", (), "item|annotator"),
-        ("item,annotator,label\ni,w,a\ni,w,b\n", ("--repeats", "error"), "line 3: annotator 'w' labeled item 'i'"),
+        ("item,annotator,label\ni,w,a\ni,w,b\n", ("--repeats", "error"), "line 3: annotator 'w' labeled"),
         ("item,annotator,label\ni,w,a\n", ("--method", "dawid_scene"), "Did you mean 'dawid_skene'"),
         (f"item,annotator,label\ni,w,{'x' * 10**6}\n", (), "labels.csv:2.*at most 1,000 characters"),
         ("item,annotator,label\ni,w,a\n", ("--gold-fit", 5), "--gold-fit needs known answers"),
