@@ -41,7 +41,10 @@ class ConsensusOutcome:
     @property
     def alarms(self) -> list[str]:
         """What must be known before the result is trusted."""
-        found = [*self.fit.alarms, *(() if self.stack is None else self.stack.alarms)]
+        if self.stack is not None and self.stack.source == "kinds":
+            found = list(self.stack.alarms)  # gold has named what the crowd takes for something else
+        else:
+            found = [*self.fit.alarms, *(() if self.stack is None else self.stack.alarms)]
         if 0 < self.fitted_gold < FEW_GOLD:
             found.append(
                 f"{self.fitted_gold} known answers are few to calibrate on: give 30 or more (--gold-fit 30)"
