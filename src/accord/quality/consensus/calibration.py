@@ -52,11 +52,11 @@ class CalibratorConfig:
     """Center of a: raw posteriors are usually two to ten times too sure."""
     share_weight: float = 1.0
     """Center of b: the smoothed vote share as it is."""
-    posterior_spread: float = 0.2
+    posterior_spread: float = 0.1
     """Standard deviation of a around its center."""
     share_spread: float = 1.5
     """Standard deviation of b around its center."""
-    intercept_spread: float = 1.0
+    intercept_spread: float = 0.5
     """Standard deviation of each c around 0."""
 
     def __post_init__(self) -> None:
