@@ -14,6 +14,8 @@ from accord.pipeline.quality_scoring import PosteriorScore, choose_gold, score_p
 from accord.quality.consensus import Consensus, ConsensusFit, GoldStack, Method, fit_consensus, fit_gold_stack
 from accord.quality.consensus.vote import vote_share
 
+MOST_CATEGORIES = 60
+"""More distinct values than this are ratings, not classes: nobody's confusion matrix could be known."""
 FEW_GOLD = 10
 """Fewer known answers than this fit a calibrator that rests on its priors alone."""
 
@@ -109,6 +111,12 @@ def consensus_of(
         raise DataError(f"--gold-fit is {gold_fit}; expected 0 or more known answers to calibrate on")
     if gold_fit and gold is None:
         raise DataError("--gold-fit needs known answers; give their file with --gold")
+    if table.n_classes > MOST_CATEGORIES:
+        raise DataError(
+            f"{labels.columns.source}: {table.n_classes} distinct values, such as {table.classes[0]!r} and "
+            f"{table.classes[-1]!r}; consensus is of at most {MOST_CATEGORIES} classes. For ratings see "
+            f"`accord quality agreement --level interval`, or cut them into classes"
+        )
     known: Mapping[Any, Value] = gold or {}
     fit = fit_consensus(table, method=method, seed=seed)
     chosen = {item: known[item] for item in choose_gold(known, gold_fit, seed=seed)} if gold_fit else {}
