@@ -1,4 +1,4 @@
-"""`accord train sft|reward|dpo|rloo`: one training from files. What it does is in `pipeline/jobs.py`."""
+"""`accord train sft|reward|dpo|rloo|grpo`: one training from files. What it does is in `pipeline/jobs.py`."""
 
 import sys
 from pathlib import Path
@@ -100,6 +100,25 @@ def rloo(
       accord train rloo --set 'prompts=["prompts.jsonl"]' --set reward=my_rewards.py:brevity
     """
     _train("rloo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+
+
+@app.command("grpo")
+def grpo(
+    config: ConfigArgument = None,
+    overrides: SetOption = None,
+    name: NameOption = "",
+    resume: ResumeOption = None,
+    is_dry: DryOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Optimize a policy by GRPO, or by Dr. GRPO, DAPO's loss, GSPO or CISPO through its settings.
+
+    Example:
+
+      accord train grpo --set 'prompts=["prompts.jsonl"]' --set reward=my_rewards.py:brevity
+    """
+    _train("grpo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
 
 
 def _train(

@@ -18,11 +18,13 @@ from accord.rollouts import load_reward
 from accord.store import read_demonstrations, read_preferences, read_prompts
 from accord.training import (
     DpoConfig,
+    GrpoConfig,
     Observer,
     OnlineConfig,
     RewardTrainingConfig,
     SftConfig,
     train_dpo,
+    train_grpo,
     train_reward_model,
     train_rloo,
     train_sft,
@@ -101,18 +103,38 @@ class PolicyJob:
     """How it is optimized."""
 
 
-Job = SftJob | RewardJob | DpoJob | PolicyJob
+@dataclass(frozen=True, kw_only=True)
+class GrpoJob:
+    """Policy optimization by GRPO or one of its kin on files of prompts."""
+
+    prompts: tuple[Path, ...]
+    """Files of prompts."""
+    reward: str
+    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that starts."""
+    grpo: GrpoConfig = field(default_factory=GrpoConfig)
+    """Which member of the family, and how it is optimized."""
+
+
+Job = SftJob | RewardJob | DpoJob | PolicyJob | GrpoJob
 KINDS: Mapping[str, type[Job]] = {
     "sft": SftJob,
     "reward": RewardJob,
     "dpo": DpoJob,
     "rloo": PolicyJob,
+    "grpo": GrpoJob,
 }
 HEADLINES = {
     "sft": "sft/loss",
     "reward": "reward/eval_accuracy",
     "dpo": "dpo/eval_accuracy",
     "rloo": "reward/mean",
+    "grpo": "reward/mean",
 }
 
 
@@ -185,6 +207,10 @@ def _train(job: Job, folder: Path, shared: dict[str, Any]) -> Mapping[str, float
             return train_rloo(
                 model, read_prompts(job.prompts), load_reward(job.reward), job.policy, **common
             ).metrics
+        case GrpoJob():
+            return train_grpo(
+                model, read_prompts(job.prompts), load_reward(job.reward), job.grpo, **common
+            ).metrics
 
 
 def _load(config: ModelConfig) -> LanguageModel:
@@ -197,5 +223,5 @@ def _inputs(job: Job) -> list[Path]:
             return [*job.demonstrations, *job.eval_demonstrations]
         case RewardJob() | DpoJob():
             return [*job.preferences, *job.eval_preferences]
-        case PolicyJob():
+        case PolicyJob() | GrpoJob():
             return list(job.prompts)

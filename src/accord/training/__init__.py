@@ -1,6 +1,7 @@
 """The tensor wing's learning: pure objectives, one loop, stages."""
 
 from accord.training.dpo import DpoConfig, train_dpo
+from accord.training.grpo import GrpoConfig, train_grpo
 from accord.training.loop import OptimizationResult, optimize
 from accord.training.metrics import METRICS, Metric, metrics_page
 from accord.training.observers import JsonlMetrics, ProgressBar, Recorder, TensorBoard, WandB
@@ -18,6 +19,7 @@ __all__ = [
     "METRICS",
     "DpoConfig",
     "EvalReport",
+    "GrpoConfig",
     "JsonlMetrics",
     "LossPart",
     "Metric",
@@ -45,6 +47,7 @@ __all__ = [
     "optimize",
     "resolve_precision",
     "train_dpo",
+    "train_grpo",
     "train_online",
     "train_reward_model",
     "train_rloo",

@@ -130,3 +130,59 @@ def test_a_clip_of_zero_is_refused():
         sequence_policy_loss(
             doubles(0.0), doubles(0.0), doubles(1.0), tensor([0]), normalizers=NORMALIZERS, clip=0.0
         )
+
+
+def test_the_upper_clip_may_lie_further_out():
+    # ratio 1.25 with A = 1: beyond 1 + 0.2, within 1 + 0.28; ratio 0.5 with A = -1 meets the lower bound 0.8
+    logprobs = doubles(math.log(1.25), math.log(0.5))
+    advantages, index = doubles(1.0, -1.0), tensor([0, 1])
+    counts = Normalizers(sequences=2, tokens=2)
+    zero = torch.zeros(2, dtype=torch.float64)
+    near = token_policy_loss(logprobs, zero, advantages, index, normalizers=counts)
+    far = token_policy_loss(logprobs, zero, advantages, index, normalizers=counts, clip_high=0.28)
+    assert near.loss.item() == pytest.approx(-(1.2 - 0.8) / 2)
+    assert far.loss.item() == pytest.approx(-(1.25 - 0.8) / 2)
+    assert near.is_clipped.tolist() == [True, True]
+    assert far.is_clipped.tolist() == [False, True]
+
+
+def test_gspo_takes_the_geometric_mean_of_the_ratios_by_hand():
+    # sequence 0: log ratios 0.3, 0, 0 -> exp(0.1); sequence 1: exp(-0.05), both within the clip
+    logprobs = doubles(0.3, 0.0, 0.0, -0.05).requires_grad_()
+    old = torch.zeros(4, dtype=torch.float64)
+    result = sequence_policy_loss(
+        logprobs, old, doubles(1.0, 2.0), INDEX, normalizers=NORMALIZERS, is_length_normalized=True
+    )
+    assert result.ratio.tolist() == pytest.approx([math.exp(0.1), math.exp(-0.05)])
+    assert result.loss.item() == pytest.approx(-(math.exp(0.1) + 2 * math.exp(-0.05)) / 2)
+    result.loss.backward()
+    # -1/N rho_i A_i / |i| for each token
+    assert logprobs.grad.tolist() == pytest.approx([-math.exp(0.1) / 6] * 3 + [-math.exp(-0.05)])
+
+
+def test_cispo_keeps_the_gradient_of_clipped_tokens_by_hand():
+    # ratios 3 (weight clipped to 2) and 0.5; A = 1 and -2; 2 tokens
+    logprobs = doubles(math.log(3.0) - 4.0, math.log(0.5) - 1.0).requires_grad_()
+    old, index = doubles(-4.0, -1.0), tensor([0, 1])
+    result = policy.cispo_loss(
+        logprobs,
+        old,
+        doubles(1.0, -2.0),
+        index,
+        normalizers=Normalizers(sequences=2, tokens=2),
+        clip_high=1.0,
+    )
+    expected = -(2 * 1 * (math.log(3.0) - 4.0) + 0.5 * -2 * (math.log(0.5) - 1.0)) / 2
+    assert result.loss.item() == pytest.approx(expected)
+    assert result.is_clipped.tolist() == [True, False]
+    result.loss.backward()
+    assert logprobs.grad.tolist() == pytest.approx([-1.0, 0.5])
+    with pytest.raises(ConfigError, match="clip_high is 0"):
+        policy.cispo_loss(
+            logprobs,
+            old,
+            doubles(1.0, 1.0),
+            index,
+            normalizers=Normalizers(sequences=2, tokens=2),
+            clip_high=0,
+        )

@@ -1,8 +1,9 @@
 """Policy-gradient losses: advantages times probability ratios, clipped, and summed by a stated rule.
 
-Two levels: `sequence_policy_loss` treats the whole completion as one action (REINFORCE,
-RLOO, GSPO's shape), `token_policy_loss` each token (PPO, GRPO). With old log-probs equal to
-the policy's own, detached, the ratio is exactly 1 and both are REINFORCE.
+Two levels: `sequence_policy_loss` treats the whole completion as one action (REINFORCE, RLOO, and
+with the ratio's geometric mean GSPO), `token_policy_loss` each token (PPO, GRPO); `cispo_loss` clips
+weights only. With old log-probs equal to the policy's own, detached, the ratio is exactly 1 and all are
+REINFORCE.
 """
 
 from dataclasses import dataclass
@@ -62,18 +63,25 @@ def sequence_policy_loss(
     *,
     normalizers: Normalizers,
     clip: float | None = 0.2,
+    clip_high: float | None = None,
+    is_length_normalized: bool = False,
 ) -> PolicyLoss:
     """The completion as one action, as RLOO has it (Ahmadian et al. 2024, eq. 6 and 8).
 
-        loss = -1/N sum_i min(rho_i A_i, clip(rho_i, 1 - clip, 1 + clip) A_i)
+        loss = -1/N sum_i min(rho_i A_i, clip(rho_i, 1 - clip, 1 + clip_high) A_i)
         rho_i = exp(sum_t log pi(x_t) - log pi_old(x_t))
 
     At rho = 1 its gradient is REINFORCE's, -1/N sum_i A_i grad log pi(x_i). The ratio and its
     clip depart from the paper, where each batch serves one update; `clip=None` leaves clipping out.
+    With `is_length_normalized` the log ratio is the mean over the completion's tokens: GSPO (Zheng et al.
+    2025, 2507.18071, eq. 5 and 7), whose gradient at rho = 1 divides each completion's by its length.
     """
     summed = torch.zeros_like(advantages, dtype=logprobs.dtype)
     log_ratio = summed.index_add(0, sequence_index, logprobs - old_logprobs)
-    surrogate, ratio, is_clipped = clipped_surrogate(log_ratio, advantages, clip=clip)
+    if is_length_normalized:
+        lengths = torch.bincount(sequence_index, minlength=len(advantages))
+        log_ratio = log_ratio / lengths.clamp_min(1)
+    surrogate, ratio, is_clipped = clipped_surrogate(log_ratio, advantages, clip=clip, clip_high=clip_high)
     return PolicyLoss(-surrogate.sum() / normalizers.sequences, ratio, is_clipped)
 
 
@@ -85,33 +93,69 @@ def token_policy_loss(
     *,
     normalizers: Normalizers,
     clip: float | None = 0.2,
+    clip_high: float | None = None,
     aggregation: Aggregation = Aggregation.SEQUENCE_MEAN_TOKEN_MEAN,
 ) -> PolicyLoss:
     """Each token as an action with its completion's advantage (Schulman et al. 2017, eq. 7).
 
-    loss = -aggregate_t min(rho_t A_i, clip(rho_t, 1 - clip, 1 + clip) A_i)
+        loss = -aggregate_t min(rho_t A_i, clip(rho_t, 1 - clip, 1 + clip_high) A_i)
+
+    `clip_high` is `clip` unless given: larger lets unlikely tokens rise (DAPO, 2503.14476, eq. 10).
     """
     surrogate, ratio, is_clipped = clipped_surrogate(
-        logprobs - old_logprobs, advantages[sequence_index], clip=clip
+        logprobs - old_logprobs, advantages[sequence_index], clip=clip, clip_high=clip_high
     )
     loss = -aggregate(surrogate, sequence_index, normalizers=normalizers, how=aggregation)
     return PolicyLoss(loss, ratio, is_clipped)
 
 
+def cispo_loss(
+    logprobs: Float[Tensor, " token"],
+    old_logprobs: Float[Tensor, " token"],
+    advantages: Float[Tensor, " sequence"],
+    sequence_index: Int[Tensor, " token"],
+    *,
+    normalizers: Normalizers,
+    clip_high: float,
+    aggregation: Aggregation = Aggregation.TOKEN_MEAN,
+) -> PolicyLoss:
+    """REINFORCE with clipped weights: no token loses its gradient (MiniMax-M1 2025, 2506.13585, eq. 4 and 5).
+
+        loss = -aggregate_t sg(min(rho_t, 1 + clip_high)) A_i log pi(x_t)
+
+    sg stops the gradient. Departs in having no lower bound, which the paper sets so low that it never binds.
+    """
+    _check_clip("clip_high", clip_high)
+    ratio = (logprobs - old_logprobs).clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp().detach()
+    weights = ratio.clamp_max(1 + clip_high)
+    terms = weights * advantages[sequence_index] * logprobs
+    loss = -aggregate(terms, sequence_index, normalizers=normalizers, how=aggregation)
+    return PolicyLoss(loss, ratio, ratio > 1 + clip_high)
+
+
 def clipped_surrogate(
-    log_ratio: Float[Tensor, " action"], advantages: Float[Tensor, " action"], *, clip: float | None
+    log_ratio: Float[Tensor, " action"],
+    advantages: Float[Tensor, " action"],
+    *,
+    clip: float | None,
+    clip_high: float | None = None,
 ) -> tuple[Float[Tensor, " action"], Float[Tensor, " action"], Bool[Tensor, " action"]]:
     """min(rho A, clip(rho) A), the ratio, and where the clip binds: up for A > 0, down for A < 0."""
-    if clip is not None and not clip > 0:
-        raise ConfigError(
-            "policy loss", [f"clip is {clip}; expected a number above 0, or none for no clipping"]
-        )
+    for name, bound in (("clip", clip), ("clip_high", clip_high)):
+        _check_clip(name, bound)
     ratio = log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
     plain = ratio * advantages
     if clip is None:
         return plain, ratio.detach(), torch.zeros_like(ratio, dtype=torch.bool)
-    clipped = ratio.clamp(1 - clip, 1 + clip) * advantages
+    clipped = ratio.clamp(1 - clip, 1 + (clip if clip_high is None else clip_high)) * advantages
     return torch.minimum(plain, clipped), ratio.detach(), (clipped < plain).detach()
+
+
+def _check_clip(name: str, bound: float | None) -> None:
+    if bound is not None and not bound > 0:
+        raise ConfigError(
+            "policy loss", [f"{name} is {bound}; expected a number above 0, or none for no clipping"]
+        )
 
 
 def aggregate(
