@@ -1,5 +1,6 @@
 """`accord quality report`: everything about a file of judgments on one page."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from accord.cli.quality_options import (
     note_input,
     read_options,
 )
-from accord.cli.render import print_table, print_text, progress_note
+from accord.cli.render import print_json, print_table, print_text, progress_note
 
 
 def report(
@@ -62,7 +63,7 @@ def report(
     )
     write_text_atomic(out, quality_report_to_html(made))
     if as_json:
-        sys.stdout.write(quality_report_to_json(made))
+        print_json(json.loads(quality_report_to_json(made)))
         return
     print_text(f"method: {made.method}. {made.method_reason}")
     print_table(
