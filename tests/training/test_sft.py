@@ -72,8 +72,9 @@ def test_trap_16_micro_batches_of_uneven_rows_equal_the_full_batch(demonstration
     (whole, whole_gradients, _), (parted, gradients, count) = results
     assert count > 1
     assert parted == pytest.approx(whole, rel=1e-6)
+    # transformers' norm rounds gradients to fp32: once for a beginning that prompts share, else for each
     for name, gradient in whole_gradients.items():
-        torch.testing.assert_close(gradients[name], gradient, rtol=1e-6, atol=1e-9, msg=name)
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-6, atol=1e-7, msg=name)
 
 
 def test_it_learns_and_logs_a_held_out_loss(tiny, demonstrations):
