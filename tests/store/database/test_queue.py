@@ -228,7 +228,7 @@ def test_names_that_are_taken_and_users_that_do_not_exist_are_refused(office):
         office.projects.add_project("p")
     with pytest.raises(StoreError, match="no user 'nobody'"):
         office.queue.claim(project, "nobody")
-    with pytest.raises(StoreError, match="overlap and a number of candidates of 1 or more, got 0"):
+    with pytest.raises(StoreError, match="overlap of 1 or more and 0 or more candidates, got 0"):
         office.projects.add_items(project, items(1, overlap=0))
 
 

@@ -164,9 +164,9 @@ def _event(now: int, action: str, entity: str, entity_id: str, facts: Mapping[st
 
 
 def _checked(one: NewItem) -> NewItem:
-    if one.overlap < 1 or one.n_candidates < 1:
+    if one.overlap < 1 or one.n_candidates < 0:
         raise StoreError(
-            f"an item needs an overlap and a number of candidates of 1 or more, got {one.overlap} and "
+            f"an item needs an overlap of 1 or more and 0 or more candidates, got {one.overlap} and "
             f"{one.n_candidates}"
         )
     return one

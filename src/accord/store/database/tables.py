@@ -53,6 +53,9 @@ user = Table(
     Column("source", WORD, nullable=False),
     Column("skills", JSON, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
+    Column("password_hash", String(200), nullable=True),
+    Column("n_failed_logins", Integer, nullable=False, default=0),
+    Column("locked_until_ms", BigInteger, nullable=False, default=0),
 )
 """Who judges. `source` tells people from simulated annotators and models."""
 
@@ -63,6 +66,27 @@ project = Table(
     Column("name", String(200), nullable=False, unique=True),
     Column("created_ms", BigInteger, nullable=False),
 )
+
+role_binding = Table(
+    "role_binding",
+    metadata,
+    _key("user_id", "user.id", primary_key=True),
+    Column("project_id", ID, primary_key=True),
+    Column("role", WORD, nullable=False),
+)
+"""What somebody may do in a project, or everywhere where the project is empty."""
+
+session = Table(
+    "session",
+    metadata,
+    Column("token_hash", HASH, primary_key=True),
+    _key("user_id", "user.id"),
+    Column("kind", WORD, nullable=False),
+    Column("csrf", HASH, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+)
+"""Sessions of browsers and tokens of programs; only the hash of either is kept."""
 
 definition = Table(
     "definition",
@@ -191,6 +215,15 @@ judgment = Table(
 )
 """What somebody said; a correction is a further revision. `key` is made by the client: a repeated
 submission is the same judgment."""
+
+draft = Table(
+    "draft",
+    metadata,
+    _key("assignment_id", "assignment.id", primary_key=True),
+    Column("answers", JSON, nullable=False),
+    Column("saved_ms", BigInteger, nullable=False),
+)
+"""What is not yet submitted; overwritten as it grows."""
 
 chain = Table(
     "event",

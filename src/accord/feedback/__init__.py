@@ -1,0 +1,1 @@
+"""Collecting feedback: what annotators are asked, and the server that asks them."""

@@ -1,0 +1,353 @@
+"""The server: every route under /api/v1, health, and how they are put together.
+
+`create_app` takes all it needs as arguments. Leaves out pages, and how the process is started.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+
+import accord
+from accord.domain.errors import DataError, StoreError
+from accord.feedback.items import content_of
+from accord.feedback.problems import install_problems, problem
+from accord.feedback.schema import parse_schema
+from accord.feedback.security import COOKIE, account_of, install_headers, need
+from accord.feedback.work import PAGE, Work
+from accord.store.database.accounts import Account, Accounts, Role
+from accord.store.database.engine import Database
+from accord.store.database.projects import NewItem, Projects
+from accord.store.database.queue import Receipt, WorkQueue
+from accord.store.database.tables import chain_head, project
+
+LINES_AT_A_TIME = 500
+"""Rows of an import written in one transaction."""
+MAX_ERRORS = 100
+"""Rows refused that an import's answer names."""
+Id = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[0-9a-zA-Z-]+$")]
+Key = Annotated[str, Field(min_length=8, max_length=200)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Login(_Body):
+    """Who wants in."""
+
+    handle: str = Field(max_length=200)
+    password: str = Field(max_length=1000)
+
+
+class NewUser(_Body):
+    """An account to be made."""
+
+    handle: str = Field(max_length=200)
+    password: str | None = Field(default=None, max_length=1000)
+    role: Role = Role.ANNOTATOR
+    skills: list[str] = []
+
+
+class NewToken(_Body):
+    """A token to be made for oneself."""
+
+    scopes: list[str]
+    days: float = Field(default=90, gt=0, le=3650)
+
+
+class NewProject(_Body):
+    """A project to be made."""
+
+    name: str = Field(min_length=1, max_length=200)
+    task: dict[str, Any]
+    guideline: str = ""
+
+
+class Count(_Body):
+    """How much work is wanted."""
+
+    count: int = Field(default=1, ge=1, le=10)
+
+
+class Held(_Body):
+    """Proof of a lease."""
+
+    token: str = Field(max_length=36)
+
+
+class Beat(Held):
+    """Proof of a lease and time worked."""
+
+    active_ms: int = Field(default=0, ge=0, le=86_400_000)
+
+
+class Skip(Held):
+    """Proof of a lease and why it is given back."""
+
+    reason: str = Field(min_length=1, max_length=200)
+
+
+class Draft(Held):
+    """Answers not yet submitted."""
+
+    answers: dict[str, Any]
+
+
+class Revision(_Body):
+    """Answers, once more."""
+
+    key: Key
+    answers: dict[str, Any]
+
+
+class Submission(Revision):
+    """Answers, and how they came about."""
+
+    token: str = Field(max_length=36)
+    duration_ms: int | None = Field(default=None, ge=0, le=10**12)
+    active_ms: int | None = Field(default=None, ge=0, le=10**12)
+    ui: dict[str, Any] | None = None
+
+
+def create_app(database: Database, *, is_secure: bool = False) -> FastAPI:
+    """The application over an open database; `is_secure` marks cookies for HTTPS only."""
+    app = FastAPI(title="Accord", version=accord.__version__, docs_url=None, redoc_url=None)
+    accounts, queue = Accounts.of(database), WorkQueue.of(database)
+    projects, work = Projects.of(database), Work(database, queue)
+
+    def signed_in(request: Request) -> Account:
+        return account_of(request, accounts)
+
+    install_problems(app)
+    install_headers(app)
+    for router in (
+        _doors(accounts, signed_in, is_secure=is_secure),
+        _setting_out(database, projects, work, signed_in),
+        _working(work, queue, signed_in),
+        _health(database),
+    ):
+        app.include_router(router)
+    return app
+
+
+def _doors(accounts: Accounts, signed_in: Any, *, is_secure: bool) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["people"])
+
+    @router.post("/login")
+    def log_in(body: Login, response: Response) -> Any:
+        made = accounts.log_in(body.handle, body.password)
+        if made is None:
+            return problem(401, "handle and password do not fit, or too many tries; wait a minute")
+        response.set_cookie(COOKIE, made.token, httponly=True, samesite="strict", secure=is_secure)
+        return {"csrf": made.csrf, "expires_ms": made.expires_ms}
+
+    @router.post("/logout")
+    def log_out(
+        request: Request, response: Response, account: Annotated[Account, Depends(signed_in)]
+    ) -> dict[str, str]:
+        accounts.log_out(request.cookies.get(COOKIE, ""))
+        response.delete_cookie(COOKIE)
+        return {"status": "out"}
+
+    @router.get("/me")
+    def me(account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
+        return {"id": account.id, "handle": account.handle, "roles": dict(account.roles)}
+
+    @router.post("/users", status_code=201)
+    def add_user(body: NewUser, account: Annotated[Account, Depends(signed_in)]) -> dict[str, str]:
+        need(account, "people")
+        return {"id": accounts.add(body.handle, body.password, body.role, skills=body.skills)}
+
+    @router.post("/tokens", status_code=201)
+    def add_token(body: NewToken, account: Annotated[Account, Depends(signed_in)]) -> Any:
+        if account.scopes is not None:
+            return problem(403, "a token makes no further tokens; sign in")
+        return {"token": accounts.make_token(account.id, body.scopes, days=body.days)}
+
+    return router
+
+
+def _setting_out(database: Database, projects: Projects, work: Work, signed_in: Any) -> APIRouter:
+    router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
+
+    @router.get("")
+    def list_projects(account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
+        with database.read() as connection:
+            rows = connection.execute(select(project.c.id, project.c.name).order_by(project.c.name)).all()
+        allowed = ("annotate", "watch")
+        mine = [row for row in rows if any(account.may(one, row.id) for one in allowed)]
+        return {"projects": [{"id": row.id, "name": row.name} for row in mine]}
+
+    @router.post("", status_code=201)
+    def add_project(body: NewProject, account: Annotated[Account, Depends(signed_in)]) -> dict[str, str]:
+        need(account, "manage")
+        parse_schema(body.task, "task")
+        new_id = projects.add_project(body.name)
+        projects.add_definition(new_id, "schema", body.task)
+        if body.guideline:
+            projects.add_definition(new_id, "guideline", {"markdown": body.guideline})
+        return {"id": new_id}
+
+    @router.post("/{project_id}/items")
+    async def add_items(
+        project_id: Id,
+        request: Request,
+        account: Annotated[Account, Depends(signed_in)],
+        overlap: Annotated[int, Query(ge=1, le=100)] = 1,
+    ) -> dict[str, Any]:
+        need(account, "import", project_id)
+        _check_project(database, project_id)
+        return _import(projects, project_id, (await request.body()).decode(errors="replace"), overlap)
+
+    @router.get("/{project_id}/judgments")
+    def judgments(
+        project_id: Id,
+        account: Annotated[Account, Depends(signed_in)],
+        after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    ) -> StreamingResponse:
+        need(account, "export", project_id)
+        _check_project(database, project_id)
+        return StreamingResponse(_lines(work, project_id, after), media_type="application/x-ndjson")
+
+    @router.get("/{project_id}/progress")
+    def progress(project_id: Id, account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
+        need(account, "watch", project_id)
+        _check_project(database, project_id)
+        return work.progress(project_id)
+
+    return router
+
+
+def _working(work: Work, queue: WorkQueue, signed_in: Any) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["work"])
+
+    @router.post("/projects/{project_id}/queue/next")
+    def next_work(
+        project_id: Id, body: Count, account: Annotated[Account, Depends(signed_in)]
+    ) -> dict[str, Any]:
+        need(account, "annotate", project_id)
+        _check_project(work.database, project_id)
+        return work.next(project_id, account.id, body.count)
+
+    @router.post("/assignments/{assignment_id}/{step}")
+    def touch(
+        assignment_id: Id, step: str, body: dict[str, Any], account: Annotated[Account, Depends(signed_in)]
+    ) -> Any:
+        row = work.owned(assignment_id, account.id)
+        need(account, "annotate", row.project_id)
+        if step == "submit":
+            return _receipt(work.submit(assignment_id, account.id, _fit(Submission, body)))
+        if step == "open":
+            queue.open(assignment_id, _fit(Held, body)["token"])
+        elif step == "release":
+            queue.release(assignment_id, _fit(Held, body)["token"])
+        elif step == "heartbeat":
+            beat = _fit(Beat, body)
+            queue.extend(assignment_id, beat["token"], active_ms=beat["active_ms"])
+        elif step == "skip":
+            skip = _fit(Skip, body)
+            queue.skip(assignment_id, skip["token"], skip["reason"])
+        else:
+            return problem(404, f"an assignment has no step {step!r}")
+        return {"status": "ok"}
+
+    @router.put("/assignments/{assignment_id}/draft")
+    def keep_draft(
+        assignment_id: Id, body: Draft, account: Annotated[Account, Depends(signed_in)]
+    ) -> dict[str, int]:
+        return {"saved_ms": work.save_draft(assignment_id, account.id, body.token, body.answers)}
+
+    @router.post("/judgments/{judgment_id}/revise")
+    def revise(
+        judgment_id: Id, body: Revision, account: Annotated[Account, Depends(signed_in)]
+    ) -> dict[str, Any]:
+        return _receipt(work.revise(judgment_id, account.id, body.model_dump()))
+
+    @router.get("/me/history")
+    def history(
+        project: Annotated[str, Query(max_length=36)], account: Annotated[Account, Depends(signed_in)]
+    ) -> dict[str, Any]:
+        return {"judgments": work.history(project, account.id)}
+
+    return router
+
+
+def _health(database: Database) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz")
+    def alive() -> PlainTextResponse:
+        return PlainTextResponse("ok\n")
+
+    @router.get("/readyz")
+    def ready() -> PlainTextResponse:
+        with database.read() as connection:
+            connection.execute(select(chain_head.c.number)).scalar_one()
+        return PlainTextResponse("ready\n")
+
+    return router
+
+
+def _fit(model: type[_Body], body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return model.model_validate(body).model_dump()
+    except ValueError as error:
+        found: list[dict[str, Any]] = getattr(error, "errors", list)()
+        text = "; ".join(".".join(map(str, one["loc"])) + ": " + str(one["msg"]) for one in found)
+        raise DataError(text or str(error)) from error
+
+
+def _receipt(receipt: Receipt) -> dict[str, Any]:
+    return {
+        "judgment_id": receipt.judgment_id,
+        "revision": receipt.revision,
+        "is_late": receipt.is_late,
+        "received_ms": receipt.received_ms,
+    }
+
+
+def _check_project(database: Database, project_id: str) -> None:
+    with database.read() as connection:
+        found = connection.execute(select(project.c.id).where(project.c.id == project_id)).scalar()
+    if found is None:
+        raise StoreError(f"there is no project {project_id!r}")
+
+
+def _import(projects: Projects, project_id: str, text: str, overlap: int) -> dict[str, Any]:
+    batch: list[NewItem] = []
+    errors: list[dict[str, Any]] = []
+    n_items = n_refused = 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise DataError(f"expected an object, got {type(row).__name__}")
+            content = content_of(row)
+        except (ValueError, RecursionError, DataError) as error:
+            n_refused += 1
+            if len(errors) < MAX_ERRORS:
+                errors.append({"line": number, "detail": str(error)})
+            continue
+        n_candidates = max(len(content["candidates"]), 0)
+        batch.append(NewItem(content=content, n_candidates=n_candidates, overlap=overlap))
+        if len(batch) == LINES_AT_A_TIME:
+            n_items += len(projects.add_items(project_id, batch))
+            batch = []
+    n_items += len(projects.add_items(project_id, batch)) if batch else 0
+    return {"n_items": n_items, "n_refused": n_refused, "errors": errors}
+
+
+def _lines(work: Work, project_id: str, after: int) -> Iterator[str]:
+    while page := work.judgments(project_id, after):
+        for row in page:
+            yield json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
+        after = page[-1]["seq"]
+        if len(page) < PAGE:
+            return

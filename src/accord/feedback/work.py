@@ -1,0 +1,253 @@
+"""A piece of work on its way to the page and back: what is shown, what was answered, what it means.
+
+Stands between the queue, which knows nothing of questions, and the routes, which know nothing of the
+database. Leaves out who may call it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+
+from accord.domain.errors import LeaseLost, StoreError
+from accord.feedback.items import present, shown
+from accord.feedback.questions import Presented
+from accord.feedback.schema import TaskSchema, parse_schema
+from accord.store.database.engine import Database
+from accord.store.database.queue import Assignment, Receipt, WorkQueue
+from accord.store.database.states import AssignmentState, SlotState
+from accord.store.database.tables import (
+    assignment,
+    chain,
+    content,
+    definition,
+    draft,
+    item,
+    judgment,
+    slot,
+    user,
+)
+
+HISTORY = 50
+"""Own judgments that can still be looked at and corrected."""
+PAGE = 1000
+"""Most judgments of one answer of the stream."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Hands work out and takes it back, in terms of questions and answers."""
+
+    database: Database
+    queue: WorkQueue
+
+    def next(self, project_id: str, user_id: str, count: int) -> dict[str, Any]:
+        """Up to `count` pieces of work, and why there is none where there is none."""
+        taken = self.queue.claim(project_id, user_id, count=count)
+        empty = None if taken else self.why_empty(project_id, user_id)
+        return {"assignments": [self._page(one) for one in taken], "empty": empty}
+
+    def why_empty(self, project_id: str, user_id: str) -> dict[str, str]:
+        """A reason code and a sentence for somebody who gets no work."""
+        open_slots = (slot.c.project_id == project_id) & (slot.c.state == SlotState.OPEN.value)
+        mine = select(assignment.c.item_id).where(assignment.c.user_id == user_id)
+        with self.database.read() as connection:
+            n_leased = connection.execute(
+                select(func.count())
+                .select_from(slot)
+                .where(slot.c.project_id == project_id, slot.c.state == SlotState.LEASED.value)
+            ).scalar_one()
+            n_strange = connection.execute(
+                select(func.count()).select_from(slot).where(open_slots, slot.c.item_id.not_in(mine))
+            ).scalar_one()
+            n_open = connection.execute(select(func.count()).select_from(slot).where(open_slots)).scalar_one()
+        if n_strange:
+            return {"reason": "skill", "text": "What is left asks for a skill you do not have yet."}
+        if n_open:
+            return {"reason": "done", "text": "You have judged everything here; the rest waits for others."}
+        if n_leased:
+            return {"reason": "leased", "text": "Others hold the last pieces; some may come back."}
+        return {"reason": "done", "text": "Everything is judged. Thank you."}
+
+    def submit(self, assignment_id: str, user_id: str, sent: Mapping[str, Any]) -> Receipt:
+        """Take answers; raises `DataError` for answers that do not fit, before anything is written."""
+        row = self.owned(assignment_id, user_id)
+        return self.queue.submit(assignment_id, sent["token"], sent["key"], self._payload(row, sent))
+
+    def revise(self, judgment_id: str, user_id: str, sent: Mapping[str, Any]) -> Receipt:
+        """Other answers to an own judgment; the earlier ones stay."""
+        with self.database.read() as connection:
+            old = connection.execute(
+                select(judgment.c.assignment_id).where(
+                    judgment.c.id == judgment_id, judgment.c.user_id == user_id
+                )
+            ).scalar()
+        if old is None:
+            raise LeaseLost(f"there is no judgment {judgment_id!r} of yours")
+        row = self.owned(old, user_id)
+        return self.queue.revise(judgment_id, user_id, sent["key"], self._payload(row, sent))
+
+    def save_draft(self, assignment_id: str, user_id: str, token: str, answers: Mapping[str, Any]) -> int:
+        """Keep what is not yet submitted; the time it was kept."""
+        row = self.owned(assignment_id, user_id)
+        if row.lease_token != token:
+            raise LeaseLost(f"there is no assignment {assignment_id!r} with this token")
+        now = int(self.queue.clock.now().timestamp() * 1000)
+        values = {"answers": dict(answers), "saved_ms": now}
+        with self.database.write() as connection:
+            changed = connection.execute(
+                update(draft).where(draft.c.assignment_id == assignment_id).values(values)
+            )
+            if not changed.rowcount:
+                connection.execute(insert(draft).values(assignment_id=assignment_id, **values))
+        return now
+
+    def history(self, project_id: str, user_id: str) -> list[dict[str, Any]]:
+        """Own last judgments with what was shown, newest first; of a revised one only the last revision."""
+        later = judgment.alias("later")
+        is_revised = (
+            select(later.c.id)
+            .where(later.c.assignment_id == judgment.c.assignment_id, later.c.revision > judgment.c.revision)
+            .exists()
+        )
+        with self.database.read() as connection:
+            rows = connection.execute(
+                select(judgment, assignment.c.presentation, assignment.c.schema_id, content.c.body)
+                .join(assignment, assignment.c.id == judgment.c.assignment_id)
+                .join(item, item.c.id == judgment.c.item_id)
+                .join(content, content.c.hash == item.c.content_hash)
+                .where(judgment.c.user_id == user_id, item.c.project_id == project_id, ~is_revised)
+                .order_by(judgment.c.received_ms.desc(), judgment.c.id.desc())
+                .limit(HISTORY)
+            ).all()
+        return [
+            {
+                "judgment_id": row.id,
+                "item_label": _first_words(row.body),
+                "received_ms": row.received_ms,
+                "answers": row.payload["answers"],
+                "task": self.schema(row.schema_id).shown(),
+                "shown": shown(row.body, _presented(row)),
+            }
+            for row in rows
+        ]
+
+    def judgments(self, project_id: str, after: int, limit: int = PAGE) -> list[dict[str, Any]]:
+        """Judgments in the order in which they came in, behind an event number; each says its own.
+
+        The chain of events has one order, so that whoever reads on from the last number misses none.
+        """
+        with self.database.read() as connection:
+            rows = connection.execute(
+                select(
+                    chain.c.number, judgment, user.c.handle, assignment.c.purpose,
+                    assignment.c.presentation, assignment.c.schema_id, assignment.c.guideline_id,
+                )
+                .join(judgment, judgment.c.id == chain.c.entity_id)
+                .join(item, item.c.id == judgment.c.item_id)
+                .join(assignment, assignment.c.id == judgment.c.assignment_id)
+                .join(user, user.c.id == judgment.c.user_id)
+                .where(
+                    chain.c.number > after, chain.c.entity == "judgment", item.c.project_id == project_id
+                )
+                .order_by(chain.c.number)
+                .limit(min(limit, PAGE))
+            ).all()  # fmt: skip
+        return [
+            {
+                "seq": row.number,
+                "id": row.id,
+                "item": row.item_id,
+                "annotator": row.handle,
+                "source": row.source,
+                "purpose": row.purpose,
+                "revision": row.revision,
+                "is_late": row.is_late,
+                "received_ms": row.received_ms,
+                "permutation": row.presentation["permutation"],
+                "schema": row.schema_id,
+                "guideline": row.guideline_id,
+                **row.payload,
+            }
+            for row in rows
+        ]
+
+    def progress(self, project_id: str) -> dict[str, Any]:
+        """Items and slots by state, and how many judgments each annotator gave."""
+        with self.database.read() as connection:
+            items = connection.execute(
+                select(item.c.state, func.count())
+                .where(item.c.project_id == project_id)
+                .group_by(item.c.state)
+            ).all()
+            slots = connection.execute(
+                select(slot.c.state, func.count())
+                .where(slot.c.project_id == project_id)
+                .group_by(slot.c.state)
+            ).all()
+            people = connection.execute(
+                select(user.c.handle, func.count(), func.sum(assignment.c.active_ms))
+                .join(user, user.c.id == assignment.c.user_id)
+                .where(
+                    assignment.c.project_id == project_id,
+                    assignment.c.state.in_([one.value for one in AssignmentState if one.has_judgment]),
+                )
+                .group_by(user.c.handle)
+                .order_by(func.count().desc(), user.c.handle)
+            ).all()
+        return {
+            "items": {state: count for state, count in items},
+            "slots": {state: count for state, count in slots},
+            "annotators": [
+                {"handle": handle, "n": count, "active_ms": int(active or 0)}
+                for handle, count, active in people
+            ],
+        }
+
+    def owned(self, assignment_id: str, user_id: str) -> Row[Any]:
+        """An assignment of this user, with what it shows; another's looks like one that is not there."""
+        with self.database.read() as connection:
+            row = connection.execute(
+                select(assignment, content.c.body)
+                .join(item, item.c.id == assignment.c.item_id)
+                .join(content, content.c.hash == item.c.content_hash)
+                .where(assignment.c.id == assignment_id, assignment.c.user_id == user_id)
+            ).first()
+        if row is None:
+            raise LeaseLost(f"there is no assignment {assignment_id!r} of yours")
+        return row
+
+    def schema(self, schema_id: str | None) -> TaskSchema:
+        """A version of a task schema."""
+        with self.database.read() as connection:
+            body = connection.execute(select(definition.c.body).where(definition.c.id == schema_id)).scalar()
+        if body is None:
+            raise StoreError("the project has no task schema; publish one first")
+        return parse_schema(body, f"task schema {schema_id}")
+
+    def _payload(self, row: Row[Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+        values = self.schema(row.schema_id).values_of(sent["answers"], _presented(row))
+        kept = {name: sent[name] for name in ("duration_ms", "active_ms", "ui") if sent.get(name) is not None}
+        return {"answers": sent["answers"], "values": values, **kept}
+
+    def _page(self, one: Assignment) -> dict[str, Any]:
+        presented = present(one.content, one.permutation)
+        return {
+            "id": one.id,
+            "token": one.lease_token,
+            "lease_until_ms": one.lease_until_ms,
+            "task": self.schema(one.schema_id).shown(),
+            "shown": shown(one.content, presented),
+            "guideline_version": one.guideline_id,
+        }
+
+
+def _presented(row: Row[Any]) -> Presented:
+    return present(row.body, row.presentation["permutation"])
+
+
+def _first_words(body: Mapping[str, Any]) -> str:
+    said = [one["content"] for one in body["messages"] if one["role"] == "user"]
+    text = " ".join((said or [""])[-1].split())
+    return text if len(text) <= 80 else text[:79] + "…"
