@@ -17,15 +17,19 @@ EXIT_INTERRUPTED = 130
 """What a shell reports for a process stopped by Ctrl-C."""
 
 EXTRAS = {
+    "fastapi": "server",
     "gguf": "gguf",
     "jaxtyping": "train",
     "peft": "train",
+    "pg8000": "server",
     "pyarrow": "parquet",
     "safetensors": "train",
+    "sqlalchemy": "server",
     "tokenizers": "train",
     "torch": "train",
     "tqdm": "train",
     "transformers": "train",
+    "uvicorn": "server",
 }
 """Which extra brings a package that the base install leaves out."""
 
@@ -58,6 +62,22 @@ COMMANDS = (
         name="quality",
         summary="Judge judgments: consensus, agreement, annotators, biases, cost.",
         module="accord.cli.quality",
+    ),
+    LazyCommand(
+        name="project",
+        summary="Set out what people judge: make projects, add items, export judgments.",
+        module="accord.cli.project",
+    ),
+    LazyCommand(
+        name="serve",
+        summary="Start the server where people judge, in the browser and over HTTP.",
+        module="accord.cli.serve",
+        attribute="serve",
+    ),
+    LazyCommand(
+        name="store",
+        summary="Look after the database of judgments: verify its chain of events.",
+        module="accord.cli.store",
     ),
     LazyCommand(
         name="runs",

@@ -1,6 +1,7 @@
 """Where ids come from, as an argument: ordered by time in service, counted in tests."""
 
 import secrets
+import threading
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -8,6 +9,9 @@ from accord.domain.clock import Clock, SystemClock
 
 RANDOM_BITS = 74
 """Of a UUID of version 7: 12 behind the version, 62 behind the variant."""
+
+STEP_BITS = 32
+"""Of the step between two ids of one millisecond: nobody guesses the next one cheaply."""
 
 
 class IdSource(Protocol):
@@ -18,16 +22,29 @@ class IdSource(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class TimeOrderedIds:
-    """UUIDs of version 7 (RFC 9562, 5.7): later ids sort later, so that a table grows at its end."""
+    """UUIDs of version 7 (RFC 9562, 5.7): later ids sort later, so that a table grows at its end.
+
+    Ids of one source are in order even within a millisecond, or where the clock steps back: such an id is
+    the one before plus a random step (RFC 9562, 6.2, method 2). Ids of two processes are not.
+    """
 
     clock: Clock = field(default_factory=SystemClock)
+    _last: tuple[int, int] = field(default=(-1, 0), repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def new(self) -> str:
         """48 bits of milliseconds, then 74 random bits, as 36 characters."""
-        milliseconds = int(self.clock.now().timestamp() * 1000)
-        noise = secrets.randbits(RANDOM_BITS)
+        now = int(self.clock.now().timestamp() * 1000)
+        with self._lock:
+            milliseconds, noise = self._last
+            if now > milliseconds:
+                # The top bit stays free, so that the ids of a millisecond do not run out.
+                milliseconds, noise = now, secrets.randbits(RANDOM_BITS - 1)
+            else:
+                noise += 1 + secrets.randbits(STEP_BITS)
+            self._last = (milliseconds, noise)
         high, low = noise >> 62, noise & ((1 << 62) - 1)
         value = milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low
         text = f"{value:032x}"

@@ -4,7 +4,6 @@
 """
 
 import json
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
@@ -14,11 +13,13 @@ from sqlalchemy import select
 
 import accord
 from accord.domain.errors import DataError, StoreError
+from accord.feedback.export import export_lines
 from accord.feedback.items import content_of
+from accord.feedback.pages import install_pages
 from accord.feedback.problems import install_problems, problem
 from accord.feedback.schema import parse_schema
 from accord.feedback.security import COOKIE, account_of, install_headers, need
-from accord.feedback.work import PAGE, Work
+from accord.feedback.work import Work
 from accord.store.database.accounts import Account, Accounts, Role
 from accord.store.database.engine import Database
 from accord.store.database.projects import NewItem, Projects
@@ -132,6 +133,7 @@ def create_app(database: Database, *, is_secure: bool = False) -> FastAPI:
         _health(database),
     ):
         app.include_router(router)
+    install_pages(app, accounts, work, is_secure=is_secure)
     return app
 
 
@@ -212,7 +214,9 @@ def _setting_out(database: Database, projects: Projects, work: Work, signed_in: 
     ) -> StreamingResponse:
         need(account, "export", project_id)
         _check_project(database, project_id)
-        return StreamingResponse(_lines(work, project_id, after), media_type="application/x-ndjson")
+        return StreamingResponse(
+            export_lines(work, project_id, "raw", after=after), media_type="application/x-ndjson"
+        )
 
     @router.get("/{project_id}/progress")
     def progress(project_id: Id, account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
@@ -342,12 +346,3 @@ def _import(projects: Projects, project_id: str, text: str, overlap: int) -> dic
             batch = []
     n_items += len(projects.add_items(project_id, batch)) if batch else 0
     return {"n_items": n_items, "n_refused": n_refused, "errors": errors}
-
-
-def _lines(work: Work, project_id: str, after: int) -> Iterator[str]:
-    while page := work.judgments(project_id, after):
-        for row in page:
-            yield json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
-        after = page[-1]["seq"]
-        if len(page) < PAGE:
-            return

@@ -24,8 +24,11 @@ HEADERS = (
 """On every answer: nothing from elsewhere is loaded, run or framed."""
 
 
-def account_of(request: Request, accounts: Accounts) -> Account:
-    """Whose request this is; 401 where nobody is signed in, 403 where the CSRF text is missing or wrong."""
+def account_of(request: Request, accounts: Accounts, *, csrf: str | None = None) -> Account:
+    """Whose request this is; 401 where nobody is signed in, 403 where the CSRF text is missing or wrong.
+
+    `csrf` is what a form sent in place of the header.
+    """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         found = accounts.find(token) if token.startswith(TOKEN_PREFIX) else None
@@ -35,10 +38,10 @@ def account_of(request: Request, accounts: Accounts) -> Account:
     found = accounts.find(request.cookies.get(COOKIE, ""))
     if found is None or found[0].scopes is not None:
         raise HTTPException(401, "sign in first", {"WWW-Authenticate": "Bearer"})
-    account, csrf = found
+    account, wanted = found
     if request.method not in SAFE_METHODS:
-        sent = request.headers.get(CSRF_HEADER, "")
-        if not hmac.compare_digest(sent.encode(), csrf.encode()):
+        sent = request.headers.get(CSRF_HEADER, "") if csrf is None else csrf
+        if not hmac.compare_digest(sent.encode(), wanted.encode()):
             raise HTTPException(403, f"the header {CSRF_HEADER} is missing or wrong; reload the page")
     return account
 

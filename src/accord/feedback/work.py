@@ -48,6 +48,43 @@ class Work:
         empty = None if taken else self.why_empty(project_id, user_id)
         return {"assignments": [self._page(one) for one in taken], "empty": empty}
 
+    def resume(self, project_id: str, user_id: str) -> dict[str, Any] | None:
+        """The piece of work in this annotator's hands, or a new one; nothing where there is none."""
+        now = int(self.queue.clock.now().timestamp() * 1000)
+        live = [state.value for state in AssignmentState if state.is_live]
+        with self.database.read() as connection:
+            held = connection.execute(
+                select(assignment.c.id)
+                .where(
+                    assignment.c.user_id == user_id,
+                    assignment.c.project_id == project_id,
+                    assignment.c.state.in_(live),
+                    assignment.c.lease_until_ms > now,
+                )
+                .order_by(assignment.c.leased_ms, assignment.c.id)
+                .limit(1)
+            ).scalar()
+        if held is not None:
+            return self.page_of(held, user_id)
+        taken = self.queue.claim(project_id, user_id)
+        return self._page(taken[0]) if taken else None
+
+    def page_of(self, assignment_id: str, user_id: str) -> dict[str, Any]:
+        """An own assignment as the page shows it, once more."""
+        row = self.owned(assignment_id, user_id)
+        return self._page(
+            Assignment(
+                id=row.id,
+                item_id=row.item_id,
+                lease_token=row.lease_token,
+                lease_until_ms=row.lease_until_ms,
+                content=row.body,
+                permutation=tuple(row.presentation["permutation"]),
+                schema_id=row.schema_id,
+                guideline_id=row.guideline_id,
+            )
+        )
+
     def why_empty(self, project_id: str, user_id: str) -> dict[str, str]:
         """A reason code and a sentence for somebody who gets no work."""
         open_slots = (slot.c.project_id == project_id) & (slot.c.state == SlotState.OPEN.value)
@@ -158,6 +195,7 @@ class Work:
             {
                 "seq": row.number,
                 "id": row.id,
+                "assignment": row.assignment_id,
                 "item": row.item_id,
                 "annotator": row.handle,
                 "source": row.source,

@@ -1,0 +1,183 @@
+"""`accord project`: make projects from a file, add items and people, export judgments."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from accord.cli.quality_options import JsonOption, checked_choice
+from accord.cli.render import print_json, print_table, print_text
+from accord.cli.serve import STORE, StoreOption, opened
+from accord.domain.errors import StoreError
+
+app = typer.Typer(
+    help="Set out what people judge: make projects, add items, export judgments.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+NameArgument = Annotated[str, typer.Argument(help="Name of the project.")]
+
+
+@app.command()
+def create(
+    file: Annotated[Path, typer.Argument(help="TOML file of the project.")],
+    store: StoreOption = STORE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file and write nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a project from one file: task, guideline, items, overlap.
+
+    \b
+    Examples:
+      accord project create project.toml --dry-run
+      accord project create project.toml --store postgresql://accord@db/accord
+    """
+    from accord.feedback.project_file import read_items, read_project
+    from accord.store.database import Projects
+
+    plan = read_project(file)
+    items = [] if plan.items is None else list(read_items(plan.items, plan.overlap))
+    new_id = None
+    if not dry_run:
+        with opened(store) as database:
+            projects = Projects.of(database)
+            new_id = projects.add_project(plan.name)
+            projects.add_definition(new_id, "schema", plan.task)
+            if plan.guideline:
+                projects.add_definition(new_id, "guideline", {"markdown": plan.guideline})
+            projects.add_items(new_id, items)
+    facts = {
+        "id": new_id,
+        "name": plan.name,
+        "n_items": len(items),
+        "overlap": plan.overlap,
+        "questions": [question.id for question in plan.schema.questions],
+    }
+    if as_json:
+        print_json(facts)
+        return
+    print_table(("", plan.name), [(name, value) for name, value in facts.items() if name != "name"])
+    print_text("Nothing was written." if dry_run else "Judge it with: accord serve")
+
+
+@app.command("list")
+def list_projects(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
+    """List the projects with how many judgments they have and want.
+
+    \b
+    Example:
+      accord project list
+    """
+    from sqlalchemy import select
+
+    from accord.feedback.work import Work
+    from accord.store.database import WorkQueue
+    from accord.store.database.tables import project
+
+    with opened(store) as database:
+        work = Work(database, WorkQueue.of(database))
+        with database.read() as connection:
+            rows = connection.execute(select(project).order_by(project.c.name)).all()
+        found = [{"name": row.name, "id": row.id, **_counts(work.progress(row.id)["slots"])} for row in rows]
+    if as_json:
+        print_json(found)
+    else:
+        cells = [(one["name"], one["id"], one["n_judged"], one["n_wanted"]) for one in found]
+        print_table(("project", "id", "judged", "wanted"), cells)
+
+
+@app.command("add-items")
+def add_items(
+    name: NameArgument,
+    file: Annotated[Path, typer.Argument(help="JSONL file of rows: prompt or messages, and candidates.")],
+    overlap: Annotated[int, typer.Option("--overlap", help="How many people judge each.", min=1)] = 1,
+    store: StoreOption = STORE,
+) -> None:
+    """Add items to a project.
+
+    \b
+    Example:
+      accord project add-items support pairs.jsonl --overlap 3
+    """
+    from accord.feedback.project_file import read_items
+    from accord.store.database import Projects
+
+    items = list(read_items(file, overlap))
+    with opened(store) as database:
+        ids = Projects.of(database).add_items(_id_of(database, name), items)
+    print_text(f"{len(ids)} items added to {name}.")
+
+
+@app.command("add-person")
+def add_person(
+    handle: Annotated[str, typer.Argument(help="Name to sign in with.")],
+    role: Annotated[
+        str, typer.Option("--role", help="owner, lead, reviewer, annotator, auditor or service.")
+    ] = "annotator",
+    skill: Annotated[list[str] | None, typer.Option("--skill", help="A skill; may be repeated.")] = None,
+    store: StoreOption = STORE,
+) -> None:
+    """Make an account with a password that is printed once.
+
+    \b
+    Example:
+      accord project add-person ann --role annotator --skill medicine
+    """
+    import secrets
+
+    from accord.store.database import Accounts, Role
+
+    kept = Role(checked_choice("--role", role, tuple(one.value for one in Role)))
+    password = secrets.token_urlsafe(12)
+    with opened(store) as database:
+        Accounts.of(database).add(handle, password, kept, skills=skill or ())
+    print_text(f"{kept} made: handle {handle}, password {password} (shown this once)")
+
+
+@app.command()
+def export(
+    name: NameArgument,
+    out: Annotated[Path, typer.Option("--out", help="File to write, JSON lines.")],
+    kind: Annotated[
+        str, typer.Option("--format", help="raw: all that is known; comparisons: for accord quality.")
+    ] = "raw",
+    store: StoreOption = STORE,
+) -> None:
+    """Write a project's judgments to a file, in the order in which they came in.
+
+    \b
+    Examples:
+      accord project export support --out judgments.jsonl
+      accord project export support --format comparisons --out comparisons.jsonl
+    """
+    from accord.domain.files import atomic_path
+    from accord.feedback.export import FORMATS, export_lines
+    from accord.feedback.work import Work
+    from accord.store.database import WorkQueue
+
+    wanted = checked_choice("--format", kind, FORMATS)
+    count = 0
+    with opened(store) as database:
+        work, project_id = Work(database, WorkQueue.of(database)), _id_of(database, name)
+        with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+            for line in export_lines(work, project_id, wanted):
+                file.write(line)
+                count += 1
+    print_text(f"{count} rows written to {out}.")
+
+
+def _id_of(database, name: str) -> str:  # type: ignore[no-untyped-def]
+    from sqlalchemy import select
+
+    from accord.store.database.tables import project
+
+    with database.read() as connection:
+        found = connection.execute(select(project.c.id).where(project.c.name == name)).scalar()
+        names = connection.execute(select(project.c.name).order_by(project.c.name).limit(20)).scalars().all()
+    if found is None:
+        raise StoreError(f"there is no project {name!r}; there are: {', '.join(names) or 'none'}")
+    return str(found)
+
+
+def _counts(slots: dict[str, int]) -> dict[str, int]:
+    return {"n_judged": slots.get("filled", 0), "n_wanted": slots.get("open", 0) + slots.get("leased", 0)}

@@ -1,0 +1,78 @@
+"""How a project stands: what is done, who did it, and how far people agree, each share with its interval."""
+
+from collections import Counter
+from typing import Any
+
+from sqlalchemy import select
+
+from accord.domain.labels import LabelColumns
+from accord.feedback.questions import Comparison
+from accord.feedback.work import Work
+from accord.quality.agreement import krippendorff_alpha
+from accord.quality.labels import tabulate_labels
+from accord.store.database.tables import assignment, item, judgment, user
+
+NEWEST = 20_000
+"""Judgments the agreement of a dashboard is computed from."""
+
+
+def describe_project(work: Work, project_id: str) -> dict[str, Any]:
+    """Counts by state, annotators with their share of left choices, agreement on the first question."""
+    facts = work.progress(project_id)
+    later = judgment.alias("later")
+    is_revised = (
+        select(later.c.id)
+        .where(later.c.assignment_id == judgment.c.assignment_id, later.c.revision > judgment.c.revision)
+        .exists()
+    )
+    with work.database.read() as connection:
+        rows = connection.execute(
+            select(
+                judgment.c.item_id,
+                judgment.c.payload,
+                user.c.handle,
+                assignment.c.presentation,
+                assignment.c.schema_id,
+            )
+            .join(assignment, assignment.c.id == judgment.c.assignment_id)
+            .join(item, item.c.id == judgment.c.item_id)
+            .join(user, user.c.id == judgment.c.user_id)
+            .where(item.c.project_id == project_id, ~is_revised)
+            .order_by(judgment.c.id.desc())
+            .limit(NEWEST)
+        ).all()
+    facts["n_judgments"] = len(rows)
+    facts["agreement"] = None
+    facts["sides"] = None
+    if not rows:
+        return facts
+    deciding = work.schema(rows[0].schema_id).deciding
+    if isinstance(deciding, Comparison):
+        values = [row.payload["values"].get(deciding.id) for row in rows]
+        kept = [(row, value) for row, value in zip(rows, values, strict=True) if value is not None]
+        facts["agreement"] = _agreement([(row.item_id, row.handle, _verdict(value)) for row, value in kept])
+        facts["sides"] = Counter(_side(row, value) for row, value in kept)
+    return facts
+
+
+def _agreement(labels: list[tuple[str, str, str]]) -> dict[str, Any] | None:
+    if not labels:
+        return None
+    items, annotators, values = zip(*labels, strict=True)
+    table = tabulate_labels(LabelColumns(items=items, annotators=annotators, values=values))
+    alpha = krippendorff_alpha(table)
+    return {"value": alpha.value, "low": alpha.low, "high": alpha.high, "reason": alpha.reason}
+
+
+def _verdict(value: dict[str, Any]) -> str:
+    if value["both_bad"]:
+        return "both_bad"
+    return "tie" if value["strength"] == 0 else "first" if value["strength"] > 0 else "second"
+
+
+def _side(row: Any, value: dict[str, Any]) -> str:
+    verdict = _verdict(value)
+    if verdict not in ("first", "second"):
+        return verdict
+    is_first_left = row.presentation["permutation"][0] == 0
+    return "left" if (verdict == "first") == is_first_left else "right"

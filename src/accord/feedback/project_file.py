@@ -1,0 +1,98 @@
+"""A project in one TOML file: its name, what is asked, the guideline, and where its items lie.
+
+Everything wrong with the file is said at once. Leaves out writing it to the database.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accord.domain.errors import ConfigError, DataError
+from accord.feedback.items import content_of
+from accord.feedback.schema import TaskSchema, parse_schema
+from accord.store.database.projects import NewItem
+
+TASK_FIELDS = ("title", "instructions", "kind", "questions")
+OWN_FIELDS = ("name", "guideline", "guideline_file", "items", "overlap")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectFile:
+    """What a project file says."""
+
+    name: str
+    task: Mapping[str, Any]
+    """The task schema as data, as it is stored."""
+    schema: TaskSchema
+    guideline: str
+    """Markdown; empty where there is none."""
+    items: Path | None
+    """A JSONL file of rows, beside the project file."""
+    overlap: int
+    """How many people judge each item."""
+
+
+def read_project(path: Path) -> ProjectFile:
+    """A project from its file; raises `ConfigError` with all that is wrong, `DataError` for no file."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=str(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"is not TOML: {error}", path=str(path)) from error
+    problems = [
+        f"{name}: not known; expected one of {', '.join((*OWN_FIELDS, *TASK_FIELDS))}"
+        for name in sorted(set(data) - {*OWN_FIELDS, *TASK_FIELDS})
+    ]
+    name, overlap = data.get("name"), data.get("overlap", 1)
+    if not isinstance(name, str) or not name.strip():
+        problems.append(f"name: {name!r}; expected a text")
+    if type(overlap) is not int or not 1 <= overlap <= 100:
+        problems.append(f"overlap: {overlap!r}; expected a whole number from 1 to 100")
+    guideline = _guideline(data, path, problems)
+    items = path.parent / str(data["items"]) if "items" in data else None
+    if items is not None and not items.is_file():
+        problems.append(f"items: there is no file {items}")
+    task = {field: data[field] for field in TASK_FIELDS if field in data}
+    schema = None
+    try:
+        schema = parse_schema(task, str(path))
+    except ConfigError as error:
+        problems += error.problems
+    if problems or schema is None:
+        raise ConfigError(str(path), problems)
+    return ProjectFile(
+        name=str(name), task=task, schema=schema, guideline=guideline, items=items, overlap=overlap
+    )
+
+
+def read_items(path: Path, overlap: int) -> Iterator[NewItem]:
+    """Items of a JSONL file, one at a time; raises `DataError` with file and line."""
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise DataError(f"expected an object, got {type(row).__name__}")
+                content = content_of(row)
+            except (ValueError, RecursionError, DataError) as error:
+                raise DataError(str(error), path=str(path), line=number) from error
+            yield NewItem(content=content, n_candidates=len(content["candidates"]), overlap=overlap)
+
+
+def _guideline(data: Mapping[str, Any], path: Path, problems: list[str]) -> str:
+    if "guideline_file" not in data:
+        return str(data.get("guideline", ""))
+    if "guideline" in data:
+        problems.append("guideline_file: there is a guideline too; keep one of them")
+    place = path.parent / str(data["guideline_file"])
+    try:
+        return place.read_text(encoding="utf-8")
+    except OSError as error:
+        problems.append(f"guideline_file: {place} cannot be read: {error.strerror}")
+        return ""

@@ -1,0 +1,59 @@
+"""Starting the server: one process on SQLite, several workers on PostgreSQL."""
+
+import os
+import secrets
+from collections.abc import Mapping
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import func, select
+
+from accord.domain.errors import ConfigError
+from accord.feedback.app import create_app
+from accord.store.database.accounts import Accounts, Role
+from accord.store.database.engine import Database, open_database
+from accord.store.database.tables import user
+
+PLACE = "ACCORD_STORE"
+"""Environment variable in which workers find the database."""
+SECURE = "ACCORD_SECURE"
+"""Set to 1 where browsers come by HTTPS."""
+
+
+def first_owner(database: Database) -> tuple[str, str] | None:
+    """Make the owner of an empty database: handle and password, shown this once; nothing if it has users."""
+    with database.read() as connection:
+        n_users = connection.execute(select(func.count()).select_from(user)).scalar_one()
+    if n_users:
+        return None
+    password = secrets.token_urlsafe(12)
+    Accounts.of(database).add("owner", password, Role.OWNER)
+    return "owner", password
+
+
+def run_server(place: str, *, host: str, port: int, workers: int, is_secure: bool) -> None:
+    """Serve until stopped. Raises `ConfigError` for several workers on SQLite."""
+    if workers > 1 and "://" not in place:
+        raise ConfigError(
+            "--workers", [f"{workers} workers need PostgreSQL; give its URL by --store, or use 1 worker"]
+        )
+    if workers == 1:
+        database = open_database(place)
+        uvicorn.run(create_app(database, is_secure=is_secure), host=host, port=port, log_level="warning")
+        database.close()
+        return
+    os.environ[PLACE] = place
+    os.environ[SECURE] = "1" if is_secure else "0"
+    uvicorn.run(
+        "accord.feedback.serving:app_of_environment",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        log_level="warning",
+    )
+
+
+def app_of_environment(environment: Mapping[str, str] = os.environ) -> FastAPI:
+    """The application of one worker."""
+    return create_app(open_database(environment[PLACE]), is_secure=environment.get(SECURE) == "1")

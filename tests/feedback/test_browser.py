@@ -1,0 +1,163 @@
+"""A real browser against the real server: a session by keyboard, an outage, and text that stays text."""
+
+import asyncio
+import json
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PASSWORD = "correct horse battery"
+EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)"
+    ),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+class Served:
+    """The site on a free loopback port; can be stopped and started again."""
+
+    def __init__(self, site: Any):
+        self.site = site
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        config = uvicorn.Config(self.site.app, host="127.0.0.1", port=self.port, log_level="error", ws="none")
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve()), daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.server.force_exit = True
+        self.thread.join(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def served(site: Any) -> Iterator[Served]:
+    served = Served(site)
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def page(browser: Any, served: Served) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(f"{served.url}/login")
+    page.keyboard.press("Tab")
+    page.get_by_label("Handle").fill("annotator")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{served.url}/")
+    yield page
+    context.close()
+
+
+def stored(site: Any, project_id: str) -> list[dict]:
+    lines = site.person("lead").get(f"/projects/{project_id}/judgments").text.splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def rows(number: int) -> list[dict]:
+    return [
+        {"prompt": f"Question {k}?", "candidates": [f"First {k}.", f"Second {k}."]} for k in range(number)
+    ]
+
+
+def test_a_whole_session_by_keyboard_alone(site, served, page):
+    project_id = site.project(rows(3))
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    for number, key in enumerate(("2", "4", "0")):
+        page.get_by_text(f"Question {number}?").wait_for()
+        page.keyboard.press("?")
+        page.get_by_role("heading", name="Keys").wait_for()
+        page.keyboard.press("Escape")
+        page.keyboard.press(key)
+        page.keyboard.press("Enter")
+    page.get_by_text("Everything is judged").wait_for()
+    found = stored(site, project_id)
+    assert [abs(row["values"]["preference"]["strength"]) for row in found] == [2, 0, 0]
+    assert [row["values"]["preference"]["both_bad"] for row in found] == [False, False, True]
+
+
+def test_a_judgment_made_while_the_server_is_away_arrives_once(site, served, page):
+    project_id = site.project(rows(1))
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    page.get_by_text("Question 0?").wait_for()
+    served.stop()
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    page.get_by_text("kept here and sent again").wait_for()
+    served.start()
+    page.get_by_text("Everything is judged").wait_for()
+    assert [row["revision"] for row in stored(site, project_id)] == [1]
+
+
+def test_what_people_wrote_is_inert_and_nothing_is_loaded_from_elsewhere(site, served, page):
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    project_id = site.project([{"prompt": EVIL, "candidates": [EVIL, EVIL]}])
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    page.get_by_text("onerror").first.wait_for()
+    assert "owned" not in page.title()
+    assert all(url.startswith(served.url) for url in asked)
+
+
+def test_words_are_marked_by_selecting_them(site, served, page):
+    row = {"prompt": "Is it true?", "candidates": ["😀 It was in 1815."]}
+    project_id = site.project([row], kind="spans")
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    page.evaluate(
+        """() => {
+        const node = document.querySelector('.candidate .text').firstChild;
+        const range = document.createRange();
+        const start = node.data.indexOf('1815');
+        range.setStart(node, start); range.setEnd(node, start + 4);
+        const selection = getSelection(); selection.removeAllRanges(); selection.addRange(range); }"""
+    )
+    page.get_by_role("button", name="Factual error").click()
+    page.get_by_text("Factual error: “1815”").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_text("Everything is judged").wait_for()
+    (found,) = stored(site, project_id)
+    (mark,) = found["values"]["faults"]
+    assert (mark["quote"], mark["label"]) == ("1815", "factual_error")
+
+
+def test_verdict_bar_stays_in_view_on_a_phone(site, served, page):
+    project_id = site.project([{"prompt": "Long?", "candidates": ["word " * 900, "word " * 900]}])
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    bar = page.locator(".bar").bounding_box()
+    assert bar["y"] + bar["height"] == pytest.approx(844, abs=1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
