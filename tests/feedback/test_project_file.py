@@ -70,7 +70,7 @@ def test_all_that_is_wrong_with_a_file_is_said_at_once(tmp_path):
     )
     with pytest.raises(ConfigError) as caught:
         read_project(file)
-    assert len(caught.value.problems) == 6
+    assert len(caught.value.problems) == 6, caught.value.problems
 
 
 def test_file_that_is_no_toml_or_not_there_is_refused_by_name(tmp_path):

@@ -32,7 +32,7 @@ def create(
       accord project create project.toml --dry-run
       accord project create project.toml --store postgresql://accord@db/accord
     """
-    from accord.feedback.project_file import read_items, read_project
+    from accord.feedback.project_file import read_items, read_project, write_items
     from accord.store.database import Projects
 
     plan = read_project(file)
@@ -45,7 +45,8 @@ def create(
             projects.add_definition(new_id, "schema", plan.task)
             if plan.guideline:
                 projects.add_definition(new_id, "guideline", {"markdown": plan.guideline})
-            projects.add_items(new_id, items)
+            projects.add_definition(new_id, "workflow", plan.workflow)
+            write_items(projects, new_id, items)
     facts = {
         "id": new_id,
         "name": plan.name,
@@ -99,13 +100,13 @@ def add_items(
     Example:
       accord project add-items support pairs.jsonl --overlap 3
     """
-    from accord.feedback.project_file import read_items
+    from accord.feedback.project_file import read_items, write_items
     from accord.store.database import Projects
 
     items = list(read_items(file, overlap))
     with opened(store) as database:
-        ids = Projects.of(database).add_items(_id_of(database, name), items)
-    print_text(f"{len(ids)} items added to {name}.")
+        count = write_items(Projects.of(database), _id_of(database, name), items)
+    print_text(f"{count} items added to {name}.")
 
 
 @app.command("add-person")

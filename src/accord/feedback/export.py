@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from accord.feedback.questions import Comparison
 from accord.feedback.work import PAGE, Work
+from accord.store.database.states import Purpose
 from accord.store.database.tables import content, item
 
 FORMATS = ("raw", "comparisons")
@@ -17,7 +18,8 @@ def export_lines(work: Work, project_id: str, kind: str, *, after: int = 0) -> I
     """JSON lines in the order in which judgments came in, read page by page.
 
     `raw` holds every revision. `comparisons` holds the last revision of each, with `prompt`, `left` and
-    `right` as they stood on screen, `choice`, `annotator_id`, `source`, and the `strength` of the grade.
+    `right` as they stood on screen, `choice`, `annotator_id`, `source`, and the `strength` of the grade;
+    known items are left out, so that none of them is trained on.
     """
     last: dict[str, int] = {}
     if kind == "comparisons":
@@ -26,7 +28,7 @@ def export_lines(work: Work, project_id: str, kind: str, *, after: int = 0) -> I
     for row in _rows(work, project_id, after):
         if kind == "raw":
             yield _line(row)
-        elif last[row["assignment"]] == row["revision"]:
+        elif last[row["assignment"]] == row["revision"] and row["purpose"] != Purpose.GOLD:
             compared = _comparison(work, row)
             if compared is not None:
                 yield _line(compared)

@@ -22,9 +22,9 @@ from accord.domain.errors import DataError, LeaseLost
 from accord.feedback.forms import answers_of
 from accord.feedback.progress import describe_project
 from accord.feedback.security import COOKIE, account_of, need
-from accord.feedback.work import Work
+from accord.feedback.work import Work, newest_definition
 from accord.store.database.accounts import Account, Accounts
-from accord.store.database.tables import definition, project
+from accord.store.database.tables import project
 
 HERE = Path(__file__).parent
 MAX_FORM = 4_000_000
@@ -196,12 +196,7 @@ def _project(work: Work, project_id: str) -> dict[str, str]:
 
 def _guideline(work: Work, project_id: str) -> dict[str, Any] | None:
     with work.database.read() as connection:
-        row = connection.execute(
-            select(definition.c.version, definition.c.body)
-            .where(definition.c.project_id == project_id, definition.c.kind == "guideline")
-            .order_by(definition.c.version.desc())
-            .limit(1)
-        ).first()
+        row = newest_definition(connection, project_id, "guideline")
     if row is None:
         return None
     writer = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")

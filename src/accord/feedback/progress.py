@@ -7,10 +7,11 @@ from sqlalchemy import select
 
 from accord.domain.labels import LabelColumns
 from accord.feedback.questions import Comparison
-from accord.feedback.work import Work
+from accord.feedback.work import Work, verdict_of
 from accord.quality.agreement import krippendorff_alpha
 from accord.quality.labels import tabulate_labels
-from accord.store.database.tables import assignment, item, judgment, user
+from accord.quality.people.intervals import wilson_interval
+from accord.store.database.tables import assignment, gold, item, judgment, user
 
 NEWEST = 20_000
 """Judgments the agreement of a dashboard is computed from."""
@@ -42,6 +43,7 @@ def describe_project(work: Work, project_id: str) -> dict[str, Any]:
             .limit(NEWEST)
         ).all()
     facts["n_judgments"] = len(rows)
+    facts["gold"] = score_gold(work, project_id)
     facts["agreement"] = None
     facts["sides"] = None
     if not rows:
@@ -50,7 +52,7 @@ def describe_project(work: Work, project_id: str) -> dict[str, Any]:
     if isinstance(deciding, Comparison):
         values = [row.payload["values"].get(deciding.id) for row in rows]
         kept = [(row, value) for row, value in zip(rows, values, strict=True) if value is not None]
-        facts["agreement"] = _agreement([(row.item_id, row.handle, _verdict(value)) for row, value in kept])
+        facts["agreement"] = _agreement([(row.item_id, row.handle, verdict_of(value)) for row, value in kept])
         facts["sides"] = Counter(_side(row, value) for row, value in kept)
     return facts
 
@@ -64,15 +66,38 @@ def _agreement(labels: list[tuple[str, str, str]]) -> dict[str, Any] | None:
     return {"value": alpha.value, "low": alpha.low, "high": alpha.high, "reason": alpha.reason}
 
 
-def _verdict(value: dict[str, Any]) -> str:
-    if value["both_bad"]:
-        return "both_bad"
-    return "tie" if value["strength"] == 0 else "first" if value["strength"] > 0 else "second"
-
-
 def _side(row: Any, value: dict[str, Any]) -> str:
-    verdict = _verdict(value)
+    verdict = verdict_of(value)
     if verdict not in ("first", "second"):
         return verdict
     is_first_left = row.presentation["permutation"][0] == 0
     return "left" if (verdict == "first") == is_first_left else "right"
+
+
+def score_gold(work: Work, project_id: str) -> list[dict[str, Any]]:
+    """For each annotator who met known items: how many, how many right, and the share's 95 % Wilson interval.
+
+    Right is an answer whose verdict is the expected one on every question that has an expectation. The last
+    revision counts.
+    """
+    with work.database.read() as connection:
+        rows = connection.execute(
+            select(judgment.c.assignment_id, judgment.c.payload, user.c.handle, gold.c.expected)
+            .join(gold, gold.c.item_id == judgment.c.item_id)
+            .join(user, user.c.id == judgment.c.user_id)
+            .where(gold.c.project_id == project_id)
+            .order_by(judgment.c.revision)
+        ).all()
+    last = {row.assignment_id: (row.handle, _is_right(row.payload["values"], row.expected)) for row in rows}
+    n_met, n_right = Counter(handle for handle, _ in last.values()), Counter[str]()
+    n_right.update(handle for handle, is_right in last.values() if is_right)
+    scores = []
+    for handle, count in sorted(n_met.items()):
+        bounds = wilson_interval(n_right[handle], count)
+        low, high = float(bounds.low), float(bounds.high)
+        scores.append({"handle": handle, "n": count, "n_right": n_right[handle], "low": low, "high": high})
+    return scores
+
+
+def _is_right(values: dict[str, Any], expected: dict[str, Any]) -> bool:
+    return all(verdict_of(values.get(name)) == verdict_of(value) for name, value in expected.items())

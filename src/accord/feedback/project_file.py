@@ -5,7 +5,7 @@ Everything wrong with the file is said at once. Leaves out writing it to the dat
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from typing import Any
 from accord.domain.errors import ConfigError, DataError
 from accord.feedback.items import content_of
 from accord.feedback.schema import TaskSchema, parse_schema
-from accord.store.database.projects import NewItem
+from accord.store.database.projects import NewItem, Projects
 
 TASK_FIELDS = ("title", "instructions", "kind", "questions")
-OWN_FIELDS = ("name", "guideline", "guideline_file", "items", "overlap")
+OWN_FIELDS = ("name", "guideline", "guideline_file", "items", "overlap", "max_overlap", "agreement")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,15 @@ class ProjectFile:
     """A JSONL file of rows, beside the project file."""
     overlap: int
     """How many people judge each item."""
+    max_overlap: int
+    """How many judge it at most, where they do not agree."""
+    agreement: float
+    """Share of the commonest answer from which on nobody else is asked."""
+
+    @property
+    def workflow(self) -> dict[str, Any]:
+        """What the server needs to extend disputed items."""
+        return {"max_overlap": self.max_overlap, "agreement": self.agreement}
 
 
 def read_project(path: Path) -> ProjectFile:
@@ -52,6 +61,11 @@ def read_project(path: Path) -> ProjectFile:
         problems.append(f"name: {name!r}; expected a text")
     if type(overlap) is not int or not 1 <= overlap <= 100:
         problems.append(f"overlap: {overlap!r}; expected a whole number from 1 to 100")
+    max_overlap, agreement = data.get("max_overlap", overlap), data.get("agreement", 0.7)
+    if type(max_overlap) is not int or type(overlap) is not int or not overlap <= max_overlap <= 100:
+        problems.append(f"max_overlap: {max_overlap!r}; expected a whole number from overlap to 100")
+    if not isinstance(agreement, float | int) or not 0 < agreement <= 1:
+        problems.append(f"agreement: {agreement!r}; expected a share above 0 and up to 1")
     guideline = _guideline(data, path, problems)
     items = path.parent / str(data["items"]) if "items" in data else None
     if items is not None and not items.is_file():
@@ -65,12 +79,30 @@ def read_project(path: Path) -> ProjectFile:
     if problems or schema is None:
         raise ConfigError(str(path), problems)
     return ProjectFile(
-        name=str(name), task=task, schema=schema, guideline=guideline, items=items, overlap=overlap
+        name=str(name),
+        task=task,
+        schema=schema,
+        guideline=guideline,
+        items=items,
+        overlap=overlap,
+        max_overlap=max_overlap,
+        agreement=float(agreement),
     )
 
 
-def read_items(path: Path, overlap: int) -> Iterator[NewItem]:
-    """Items of a JSONL file, one at a time; raises `DataError` with file and line."""
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a file of items."""
+
+    item: NewItem
+    gold: Mapping[str, Any] | None
+    """Of a known item: what is expected, by question, in terms of the item's candidates."""
+    explanation: str
+    """Why that is so."""
+
+
+def read_items(path: Path, overlap: int) -> Iterator[Row]:
+    """Rows of a JSONL file, one at a time; raises `DataError` with file and line."""
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -79,10 +111,26 @@ def read_items(path: Path, overlap: int) -> Iterator[NewItem]:
                 row = json.loads(line)
                 if not isinstance(row, dict):
                     raise DataError(f"expected an object, got {type(row).__name__}")
-                content = content_of(row)
+                content, known = content_of(row), row.get("gold")
+                if known is not None and (not isinstance(known, dict) or not known):
+                    raise DataError(f"gold is {known!r}; expected answers by question")
             except (ValueError, RecursionError, DataError) as error:
                 raise DataError(str(error), path=str(path), line=number) from error
-            yield NewItem(content=content, n_candidates=len(content["candidates"]), overlap=overlap)
+            item = NewItem(content=content, n_candidates=len(content["candidates"]), overlap=overlap)
+            yield Row(item=item, gold=known, explanation=str(row.get("explanation", "")))
+
+
+def write_items(projects: Projects, project_id: str, rows: Iterable[Row]) -> int:
+    """Put rows into a project, known items as such; how many they were."""
+    count, plain = 0, []
+    for row in rows:
+        count += 1
+        if row.gold is None:
+            plain.append(row.item)
+        else:
+            projects.add_gold(project_id, row.item, row.gold, explanation=row.explanation)
+    projects.add_items(project_id, plain)
+    return count
 
 
 def _guideline(data: Mapping[str, Any], path: Path, problems: list[str]) -> str:

@@ -4,25 +4,29 @@ Stands between the queue, which knows nothing of questions, and the routes, whic
 database. Leaves out who may call it.
 """
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from accord.domain.errors import LeaseLost, StoreError
+from accord.domain.judgments import Source
 from accord.feedback.items import present, shown
 from accord.feedback.questions import Presented
 from accord.feedback.schema import TaskSchema, parse_schema
 from accord.store.database.engine import Database
 from accord.store.database.queue import Assignment, Receipt, WorkQueue
-from accord.store.database.states import AssignmentState, SlotState
+from accord.store.database.states import AssignmentState, ItemState, SlotState
 from accord.store.database.tables import (
     assignment,
     chain,
     content,
     definition,
     draft,
+    gold,
     item,
     judgment,
     slot,
@@ -110,7 +114,40 @@ class Work:
     def submit(self, assignment_id: str, user_id: str, sent: Mapping[str, Any]) -> Receipt:
         """Take answers; raises `DataError` for answers that do not fit, before anything is written."""
         row = self.owned(assignment_id, user_id)
-        return self.queue.submit(assignment_id, sent["token"], sent["key"], self._payload(row, sent))
+        receipt = self.queue.submit(assignment_id, sent["token"], sent["key"], self._payload(row, sent))
+        self.extend_if_disputed(row.item_id)
+        return receipt
+
+    def extend_if_disputed(self, item_id: str) -> bool:
+        """Ask one more person where all have judged an item and too few agree; says whether it did.
+
+        Agreement is the share of the commonest answer to the first question among people, each counted
+        once; `max_overlap` of the project ends it. Repeating a submission repeats the question.
+        """
+        with self.database.read() as connection:
+            row = connection.execute(
+                select(item.c.state, item.c.project_id, gold.c.item_id.label("known"))
+                .outerjoin(gold, gold.c.item_id == item.c.id)
+                .where(item.c.id == item_id)
+            ).one()
+            plan = newest_definition(connection, row.project_id, "workflow")
+            if plan is None or row.state != ItemState.JUDGED or row.known is not None:
+                return False
+            votes = connection.execute(
+                select(judgment.c.user_id, judgment.c.payload, assignment.c.schema_id)
+                .join(assignment, assignment.c.id == judgment.c.assignment_id)
+                .where(judgment.c.item_id == item_id, judgment.c.source == Source.HUMAN.value)
+                .order_by(judgment.c.received_ms, judgment.c.revision)
+            ).all()
+        n_people = len({vote.user_id for vote in votes})
+        if not votes or n_people >= plan.body["max_overlap"]:
+            return False
+        deciding = self.schema(votes[-1].schema_id).deciding.id
+        last = {vote.user_id: verdict_of(vote.payload["values"].get(deciding)) for vote in votes}
+        share = Counter(last.values()).most_common(1)[0][1] / n_people
+        if share >= plan.body["agreement"]:
+            return False
+        return self.queue.add_slots(item_id, 1, only_judged=True)
 
     def revise(self, judgment_id: str, user_id: str, sent: Mapping[str, Any]) -> Receipt:
         """Other answers to an own judgment; the earlier ones stay."""
@@ -279,6 +316,25 @@ class Work:
             "shown": shown(one.content, presented),
             "guideline_version": one.guideline_id,
         }
+
+
+def newest_definition(connection: Connection, project_id: str, kind: str) -> Row[Any, Any] | None:
+    """The newest version of a project's definition of a kind, with `version` and `body`."""
+    return connection.execute(
+        select(definition.c.version, definition.c.body)
+        .where(definition.c.project_id == project_id, definition.c.kind == kind)
+        .order_by(definition.c.version.desc())
+        .limit(1)
+    ).first()
+
+
+def verdict_of(value: Any) -> str:
+    """A value as a vote: of a comparison who won, whatever by; of anything else the value itself."""
+    if isinstance(value, Mapping) and "strength" in value:
+        if value["both_bad"]:
+            return "both_bad"
+        return "tie" if value["strength"] == 0 else "first" if value["strength"] > 0 else "second"
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def _presented(row: Row[Any]) -> Presented:

@@ -17,7 +17,7 @@ from accord.domain.judgments import Source
 from accord.store.database.audit import Event, append_events
 from accord.store.database.engine import Database
 from accord.store.database.states import ItemState, Purpose, SlotState
-from accord.store.database.tables import content, definition, item, project, slot, user
+from accord.store.database.tables import content, definition, gold, item, project, slot, user
 
 ITEMS_AT_A_TIME = 1000
 """Items written in one transaction; a broken import keeps whole batches."""
@@ -94,6 +94,36 @@ class Projects:
                 made += self._add_batch(project_id, batch)
                 batch = []
         return made + (self._add_batch(project_id, batch) if batch else [])
+
+    def add_gold(
+        self, project_id: str, one: NewItem, expected: Mapping[str, Any], *, explanation: str = ""
+    ) -> str:
+        """An item whose answer is known; `expected` is by question, in terms of the item.
+
+        It has no slots of its own: the queue makes one for each annotator who is to meet it.
+        """
+        new_id, now, body_hash = self.ids.new(), self._now_ms(), hash_of(one.content)
+        row = {
+            "id": new_id,
+            "project_id": project_id,
+            "content_hash": body_hash,
+            "n_candidates": one.n_candidates,
+            "state": ItemState.QUEUED.value,
+            "priority": one.priority,
+            "created_ms": now,
+        }
+        known = {
+            "item_id": new_id,
+            "project_id": project_id,
+            "expected": dict(expected),
+            "explanation": explanation,
+        }
+        with self.database.write() as connection:
+            _keep_content(connection, {body_hash: dict(one.content)})
+            connection.execute(insert(item).values(row))
+            connection.execute(insert(gold).values(known))
+            append_events(connection, [_event(now, "add", "gold", new_id, {"hash": body_hash})])
+        return new_id
 
     def _add_batch(self, project_id: str, batch: Sequence[NewItem]) -> list[str]:
         now = self._now_ms()

@@ -24,10 +24,11 @@ from accord.store.database.states import (
     SLOT_STEPS,
     AssignmentState,
     ItemState,
+    Purpose,
     SlotState,
     check_step,
 )
-from accord.store.database.tables import assignment, content, definition, item, judgment, slot, user
+from accord.store.database.tables import assignment, content, definition, gold, item, judgment, slot, user
 
 LIVE = [state.value for state in AssignmentState if state.is_live]
 GIVEN_UP = [AssignmentState.EXPIRED.value, AssignmentState.RELEASED.value]
@@ -41,8 +42,12 @@ class QueueConfig:
 
     lease_s: float = 900.0
     """A lease ends so long after it was taken or last extended."""
+    gold_rate: float = 0.05
+    """Share of work that is a known item the annotator has not met, while there are such items."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.gold_rate < 1:
+            raise StoreError(f"gold_rate is {self.gold_rate}; expected from 0 to below 1")
         if not self.lease_s > 0:
             raise StoreError(f"lease_s is {self.lease_s}; expected more than 0")
 
@@ -103,6 +108,9 @@ class WorkQueue:
                 free = connection.execute(_next_slot(project_id, user_id, list(skills))).first()
                 if free is None:
                     break
+                known = self._gold_slot(connection, project_id, user_id)
+                if known is not None:
+                    free = known
                 made, entry = self._lease(connection, free, user_id, now)
                 taken.append(made)
                 events.append(entry)
@@ -163,8 +171,13 @@ class WorkQueue:
             append_events(connection, [entry])
         return receipt
 
-    def add_slots(self, item_id: str, count: int, *, purpose: str = "extra") -> None:
-        """Ask for further judgments of an item."""
+    def add_slots(
+        self, item_id: str, count: int, *, purpose: str = "extra", only_judged: bool = False
+    ) -> bool:
+        """Ask for further judgments of an item; with `only_judged` not where some are still wanted.
+
+        Says whether it did: of two who ask at once for the same reason only one does.
+        """
         now = self._now_ms()
         with self.database.write() as connection:
             row = connection.execute(
@@ -172,6 +185,8 @@ class WorkQueue:
             ).first()
             if row is None:
                 raise StoreError(f"there is no item {item_id!r}")
+            if only_judged and row.state != ItemState.JUDGED:
+                return False
             first = connection.execute(
                 select(func.count()).select_from(slot).where(slot.c.item_id == item_id)
             ).scalar_one()
@@ -192,6 +207,7 @@ class WorkQueue:
             if row.state == ItemState.JUDGED:
                 _set_item(connection, row.id, ItemState(row.state), ItemState.IN_PROGRESS)
             append_events(connection, [_event(now, "queue", "extend", "item", item_id, {"slots": count})])
+        return True
 
     def expire(self, project_id: str) -> int:
         """Take back leases that ran out; how many they were."""
@@ -200,6 +216,50 @@ class WorkQueue:
             events = _expire_overdue(connection, project_id, now)
             append_events(connection, events)
         return len(events)
+
+    def _gold_slot(self, connection: Connection, project_id: str, user_id: str) -> Row[Any] | None:
+        """A new slot of a known item for this annotator, where one is due.
+
+        Due is drawn from the annotator and how much he has had, so that no two tabs or retries shift the
+        rate, and nobody can tell from the page when. Each annotator meets a known item once.
+        """
+        if not self.config.gold_rate:
+            return None
+        n_had = connection.execute(
+            select(func.count()).select_from(assignment).where(
+                assignment.c.user_id == user_id, assignment.c.project_id == project_id
+            )
+        ).scalar_one()  # fmt: skip
+        if random.Random(f"gold {project_id} {user_id} {n_had}").random() >= self.config.gold_rate:
+            return None
+        met = exists().where(assignment.c.item_id == item.c.id, assignment.c.user_id == user_id)
+        row = connection.execute(
+            select(item.c.id, item.c.project_id, item.c.priority)
+            .join(gold, gold.c.item_id == item.c.id)
+            .where(gold.c.project_id == project_id, item.c.state != ItemState.WITHDRAWN.value, ~met)
+            .order_by(item.c.id)
+            .limit(1)
+            .with_for_update(of=item, key_share=True)
+        ).first()
+        if row is None:
+            return None
+        new_id = self.ids.new()
+        number = connection.execute(
+            select(func.count()).select_from(slot).where(slot.c.item_id == row.id)
+        ).scalar_one()
+        connection.execute(
+            insert(slot).values(
+                id=new_id,
+                item_id=row.id,
+                project_id=row.project_id,
+                number=number,
+                purpose=Purpose.GOLD.value,
+                required_skill=None,
+                priority=row.priority,
+                state=SlotState.OPEN.value,
+            )
+        )
+        return connection.execute(select(slot).where(slot.c.id == new_id)).one()
 
     def _lease(
         self, connection: Connection, free: Row[Any], user_id: str, now: int
@@ -284,7 +344,7 @@ class WorkQueue:
             if not old.is_live:
                 raise LeaseLost(f"assignment {assignment_id} is {old} already")
             _close(connection, row, state, now, skip_reason=reason)
-            _set_slot(connection, row.slot_id, SlotState.LEASED, SlotState.OPEN)
+            _set_slot(connection, row.slot_id, SlotState.LEASED, _freed(row))
             facts = {} if reason is None else {"reason": reason}
             append_events(connection, [_event(now, row.user_id, state, "assignment", row.id, facts)])
 
@@ -408,7 +468,7 @@ def _expire_overdue(connection: Connection, project_id: str, now: int) -> list[E
     events = []
     for row in overdue:
         _close(connection, row, AssignmentState.EXPIRED, now)
-        _set_slot(connection, row.slot_id, SlotState.LEASED, SlotState.OPEN)
+        _set_slot(connection, row.slot_id, SlotState.LEASED, _freed(row))
         events.append(_event(now, "queue", "expire", "assignment", row.id, {}))
     return events
 
@@ -452,6 +512,11 @@ def _set_slot(connection: Connection, slot_id: str, old: SlotState, new: SlotSta
         update(slot).where(slot.c.id == slot_id, slot.c.state == old.value).values(state=new.value)
     )
     return moved.rowcount == 1
+
+
+def _freed(row: Row[Any]) -> SlotState:
+    """What becomes of a slot given back: one of a known item was made for one annotator alone."""
+    return SlotState.CANCELLED if row.purpose == Purpose.GOLD else SlotState.OPEN
 
 
 def _fill(connection: Connection, slot_id: str, item_id: str, old: SlotState) -> None:

@@ -123,6 +123,16 @@ item = Table(
     Index("ix_item_listing", "project_id", "state", "id"),
 )
 
+gold = Table(
+    "gold",
+    metadata,
+    _key("item_id", "item.id", primary_key=True),
+    _key("project_id", "project.id", index=True),
+    Column("expected", JSON, nullable=False),
+    Column("explanation", Text, nullable=False),
+)
+"""Items whose answer is known: what it is, by question, and why. Annotators cannot tell them from others."""
+
 slot = Table(
     "slot",
     metadata,
