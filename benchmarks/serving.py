@@ -1,7 +1,7 @@
 """Many annotators at one server: latency of claims and submissions over HTTP, and whether anything was lost.
 
-Starts the real server (SQLite, or PostgreSQL with several workers), lets annotators with keep-alive connections
-claim and submit at a pace, then counts: every judgment once, no item over its overlap, an unbroken chain.
+Starts the real server (SQLite, or PostgreSQL with several workers), lets annotators claim and submit over
+connections of their own at a pace, then counts: every judgment once, no double work, an unbroken chain.
 Times are those of the client, on the same machine. Prints one JSON line.
 
     python benchmarks/serving.py --annotators 25 --seconds 20
@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tokens = make_tokens(database, options.annotators)
         with served(place, options.workers) as port:
             results = let_them_work(port, project_id, tokens, options.pace, options.seconds)
-        print(json.dumps({**vars(options), "setting_out_s": round(setting_out_s, 1), **summary(results, options.seconds), **count(database, results)}))  # fmt: skip
+        facts = {**vars(options), "setting_out_s": round(setting_out_s, 1)}
+        print(json.dumps({**facts, **summary(results, options.seconds), **count(database, results)}))
         database.close()
 
 
@@ -165,6 +166,7 @@ class Annotator(threading.Thread):
                 break
             (work,) = found["assignments"]
             if self.pace:
+                self.connection.close()  # opened anew by the next request: servers end idle connections
                 time.sleep(self.generator.uniform(0.5, 1.5) * self.pace)
             answers = {"preference": {"choice": self.generator.randint(0, 7)}}
             body = {"token": work["token"], "key": f"key-{work['id']}", "answers": answers}
@@ -191,7 +193,8 @@ def summary(people: Sequence[Annotator], seconds: float) -> dict[str, Any]:
     facts: dict[str, Any] = {"judgments_per_s": round(sum(len(one.kept) for one in people) / seconds, 1)}
     for name, times in (("claim", claims), ("submit", submits)):
         for share in (50, 95, 99):
-            facts[f"{name}_p{share}_ms"] = round(float(np.percentile(times, share)), 1)
+            value = round(float(np.percentile(times, share)), 1) if len(times) else None
+            facts[f"{name}_p{share}_ms"] = value
     return facts
 
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from accord.domain.errors import StoreError
-from accord.store.database.engine import FIRST_HASH, Database
+from accord.store.database.engine import FIRST_HASH, Database, insert_rows
 from accord.store.database.tables import chain, chain_head
 
 PAGE = 10_000
@@ -56,7 +56,7 @@ def append_events(connection: Connection, events: list[Event]) -> None:
         row = _row(number, entry, previous)
         previous = row["hash"]
         rows.append(row)
-    connection.execute(insert(chain), rows)
+    insert_rows(connection, chain, rows)
     connection.execute(update(chain_head).values(number=number, hash=previous))
 
 

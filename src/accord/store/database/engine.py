@@ -6,13 +6,13 @@ for each other instead of failing halfway. Leaves out what is in the tables.
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
 
@@ -23,6 +23,8 @@ BUSY_TIMEOUT_MS = 30_000
 """How long SQLite waits for another process's write to end."""
 WRITES = "accord_writes"
 """Execution option of a connection that will write."""
+ROWS_AT_A_TIME = 500
+"""Rows of one statement: with ten columns well below the parameters a database takes."""
 FIRST_HASH = "0" * 64
 """What the first event follows."""
 
@@ -64,6 +66,15 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert many rows, on PostgreSQL by few statements: its driver would send them row by row."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(insert(table), rows)
+        return
+    for start in range(0, len(rows), ROWS_AT_A_TIME):
+        connection.execute(insert(table).values(rows[start : start + ROWS_AT_A_TIME]))
 
 
 def open_database(place: str | Path) -> Database:

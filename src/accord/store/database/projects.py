@@ -15,7 +15,7 @@ from accord.domain.errors import StoreError
 from accord.domain.ids import IdSource, TimeOrderedIds
 from accord.domain.judgments import Source
 from accord.store.database.audit import Event, append_events
-from accord.store.database.engine import Database
+from accord.store.database.engine import ROWS_AT_A_TIME, Database, insert_rows
 from accord.store.database.states import ItemState, Purpose, SlotState
 from accord.store.database.tables import content, definition, gold, item, project, slot, user
 
@@ -158,8 +158,8 @@ class Projects:
         bodies = {key: dict(one.content) for key, one in zip(hashes, batch, strict=True)}
         with self.database.write() as connection:
             _keep_content(connection, bodies)
-            connection.execute(insert(item), items)
-            connection.execute(insert(slot), slots)
+            insert_rows(connection, item, items)
+            insert_rows(connection, slot, slots)
             append_events(connection, events)
         return ids
 
@@ -186,7 +186,9 @@ def hash_of(body: Mapping[str, Any]) -> str:
 def _keep_content(connection: Connection, bodies: Mapping[str, Mapping[str, Any]]) -> None:
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     rows = [{"hash": key, "body": body} for key, body in bodies.items()]
-    connection.execute(dialect.insert(content).on_conflict_do_nothing(), rows)
+    for start in range(0, len(rows), ROWS_AT_A_TIME):
+        statement = dialect.insert(content).values(rows[start : start + ROWS_AT_A_TIME])
+        connection.execute(statement.on_conflict_do_nothing())
 
 
 def _event(now: int, action: str, entity: str, entity_id: str, facts: Mapping[str, Any]) -> Event:
