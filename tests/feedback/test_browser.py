@@ -107,6 +107,8 @@ def test_a_whole_session_by_keyboard_alone(site, served, page):
     found = stored(site, project_id)
     assert [abs(row["values"]["preference"]["strength"]) for row in found] == [2, 0, 0]
     assert [row["values"]["preference"]["both_bad"] for row in found] == [False, False, True]
+    (person,) = site.person("lead").get(f"/projects/{project_id}/progress").json()["annotators"]
+    assert (person["n"], person["active_ms"] > 0) == (3, True)
 
 
 def test_a_judgment_made_while_the_server_is_away_arrives_once(site, served, page):
@@ -161,3 +163,13 @@ def test_verdict_bar_stays_in_view_on_a_phone(site, served, page):
     bar = page.locator(".bar").bounding_box()
     assert bar["y"] + bar["height"] == pytest.approx(844, abs=1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_answers_are_formatted_and_r_shows_them_as_written(site, served, page):
+    row = {"prompt": "How?", "candidates": ["Press **Settings**.", "Press **Settings**."]}
+    project_id = site.project([row])
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    page.locator(".candidate strong").first.wait_for()
+    page.keyboard.press("r")
+    page.get_by_text("Press **Settings**.").first.wait_for()
+    assert page.locator(".candidate strong").first.is_hidden()

@@ -12,7 +12,6 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, select_autoescape
-from markdown_it import MarkdownIt
 from pydantic import Field
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from accord.domain.errors import DataError, LeaseLost
 from accord.feedback.forms import answers_of
+from accord.feedback.markdown import render_markdown
 from accord.feedback.progress import describe_project
 from accord.feedback.security import COOKIE, account_of, need
 from accord.feedback.work import Work, newest_definition
@@ -49,6 +49,7 @@ class _Screen:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self.environment.filters["markdown"] = render_markdown
 
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
         return HTMLResponse(self.environment.get_template(name).render(values), status_code=status)
@@ -199,8 +200,7 @@ def _guideline(work: Work, project_id: str) -> dict[str, Any] | None:
         row = newest_definition(connection, project_id, "guideline")
     if row is None:
         return None
-    writer = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    return {"version": row.version, "html": writer.render(row.body["markdown"])}
+    return {"version": row.version, "html": render_markdown(row.body["markdown"])}
 
 
 def _counts(work: Work, project_id: str) -> dict[str, int]:

@@ -7,7 +7,7 @@ database. Leaves out who may call it.
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -45,6 +45,8 @@ class Work:
 
     database: Database
     queue: WorkQueue
+    _schemas: dict[str, TaskSchema] = field(default_factory=dict, repr=False, compare=False)
+    """Versions of task schemas that were read; a version never changes."""
 
     def next(self, project_id: str, user_id: str, count: int) -> dict[str, Any]:
         """Up to `count` pieces of work, and why there is none where there is none."""
@@ -294,12 +296,16 @@ class Work:
         return row
 
     def schema(self, schema_id: str | None) -> TaskSchema:
-        """A version of a task schema."""
+        """A version of a task schema; read once, for a version never changes."""
+        if schema_id in self._schemas:
+            return self._schemas[schema_id]
         with self.database.read() as connection:
             body = connection.execute(select(definition.c.body).where(definition.c.id == schema_id)).scalar()
         if body is None:
             raise StoreError("the project has no task schema; publish one first")
-        return parse_schema(body, f"task schema {schema_id}")
+        made = parse_schema(body, f"task schema {schema_id}")
+        self._schemas[str(schema_id)] = made
+        return made
 
     def _payload(self, row: Row[Any], sent: Mapping[str, Any]) -> dict[str, Any]:
         values = self.schema(row.schema_id).values_of(sent["answers"], _presented(row))

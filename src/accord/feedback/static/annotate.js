@@ -1,9 +1,11 @@
 // Keys, the starting text of a correction, marks in answers, and a submission that waits for the server.
 import { actionOf, stepFrom } from "./keymap.js";
 import { marksOf } from "./spans.js";
+import { startBeats } from "./timing.js";
 
 const form = document.getElementById("work");
 const state = document.getElementById("state");
+let beat = async () => null;
 const say = (text) => { if (state) state.textContent = text; };
 
 function isTyping(element) {
@@ -32,6 +34,12 @@ function act(action) {
     case "submit": return form.requestSubmit(form.querySelector('[value="submit"]'));
     case "skip": return form.requestSubmit(form.querySelector('[value="skip"]'));
     case "guidelines": { const box = document.getElementById("guideline"); if (box) box.open = !box.open; return; }
+    case "raw":
+      for (const one of document.querySelectorAll(".candidate .prose")) {
+        one.hidden = !one.hidden;
+        one.nextElementSibling.hidden = !one.hidden;
+      }
+      return;
     case "keys": { const box = document.getElementById("keys"); return box.open ? box.close() : box.showModal(); }
     case "leave": return document.activeElement.blur();
   }
@@ -53,6 +61,8 @@ function startTexts() {
 async function send(event) {
   if (event.submitter?.value === "skip") return;
   event.preventDefault();
+  say("Saving…");
+  await beat();
   const body = new URLSearchParams(new FormData(form));
   body.set("step", "submit");
   for (const box of form.querySelectorAll("[data-spans]")) body.set(`spans.${box.dataset.spans}`, JSON.stringify(marksOf(box)));
@@ -80,5 +90,12 @@ if (form) {
     act(action);
   });
   startTexts();
+  beat = startBeats({
+    assignment: form.elements.assignment.value,
+    token: form.elements.token.value,
+    csrf: form.elements.csrf.value,
+    send: (...asked) => fetch(...asked),
+    now: () => performance.now(),
+  });
   form.addEventListener("submit", send);
 }

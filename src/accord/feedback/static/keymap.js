@@ -1,6 +1,6 @@
 // Which key does what: a pure table, so that it is tested without a page. Digits act only outside text fields.
 
-export const ACTIONS = { Enter: "submit", s: "skip", g: "guidelines", "?": "keys", ArrowLeft: "left", ArrowRight: "right" };
+export const ACTIONS = { Enter: "submit", s: "skip", g: "guidelines", r: "raw", "?": "keys", ArrowLeft: "left", ArrowRight: "right" };
 
 /** The action of a key press, or null: none while typing (but Escape), with a modifier, or when a key repeats. */
 export function actionOf(press, isTyping) {
