@@ -51,6 +51,9 @@ class Site:
     def person(self, handle: str) -> Person:
         return Person(self.app).log_in(handle)
 
+    def program(self, user_id: str, *scopes: str) -> Person:
+        return Person(self.app, token=self.accounts.make_token(user_id, scopes))
+
     def project(self, rows: list[dict], *, overlap: int = 1, **task: Any) -> str:
         owner = self.person("owner")
         task = task or {"kind": "pairwise"}

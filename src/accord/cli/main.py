@@ -75,6 +75,12 @@ COMMANDS = (
         attribute="serve",
     ),
     LazyCommand(
+        name="simulate",
+        summary="Let simulated annotators judge a project, to try a workflow out or to show it.",
+        module="accord.cli.simulate",
+        attribute="simulate",
+    ),
+    LazyCommand(
         name="store",
         summary="Look after the database of judgments: verify its chain of events.",
         module="accord.cli.store",

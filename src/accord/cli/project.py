@@ -105,7 +105,7 @@ def add_items(
 
     items = list(read_items(file, overlap))
     with opened(store) as database:
-        count = write_items(Projects.of(database), _id_of(database, name), items)
+        count = write_items(Projects.of(database), id_of(database, name), items)
     print_text(f"{count} items added to {name}.")
 
 
@@ -159,7 +159,7 @@ def export(
     wanted = checked_choice("--format", kind, FORMATS)
     count = 0
     with opened(store) as database:
-        work, project_id = Work(database, WorkQueue.of(database)), _id_of(database, name)
+        work, project_id = Work(database, WorkQueue.of(database)), id_of(database, name)
         with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8") as file:
             for line in export_lines(work, project_id, wanted):
                 file.write(line)
@@ -167,7 +167,8 @@ def export(
     print_text(f"{count} rows written to {out}.")
 
 
-def _id_of(database, name: str) -> str:  # type: ignore[no-untyped-def]
+def id_of(database, name: str) -> str:  # type: ignore[no-untyped-def]
+    """The id of a project by its name; raises `StoreError` with the names there are."""
     from sqlalchemy import select
 
     from accord.store.database.tables import project

@@ -10,6 +10,7 @@
     ├── WorkspaceError       a run, artifact or lock that is missing or broken; a full disk
     ├── StoreError           the database refused: no such row, a step that is not allowed, a broken chain
     │   └── LeaseLost        an assignment that is not, or no longer, in the caller's hands
+    ├── ServerError          a server refused a request, or did not answer
     ├── MissingExtra         an optional dependency is not installed
     └── Interrupted          stopped by the user; what was done is saved
 
@@ -68,6 +69,14 @@ class StoreError(AccordError):
 
 class LeaseLost(StoreError):
     """An assignment is not, or no longer, in the hands of the caller; what he sent was not taken."""
+
+
+class ServerError(AccordError):
+    """A server refused a request or did not answer; `status` is its answer's, 0 where there was none."""
+
+    def __init__(self, message: str, *, status: int = 0):
+        self.status = status
+        super().__init__(message)
 
 
 class MissingExtra(AccordError):

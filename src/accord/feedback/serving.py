@@ -1,14 +1,19 @@
 """Starting the server: one process on SQLite, several workers on PostgreSQL."""
 
+import asyncio
+import contextlib
 import os
 import secrets
-from collections.abc import Mapping
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
 
 import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
-from accord.domain.errors import ConfigError
+from accord.domain.errors import ConfigError, StoreError
 from accord.feedback.app import create_app
 from accord.store.database.accounts import Accounts, Role
 from accord.store.database.engine import Database, open_database
@@ -52,6 +57,26 @@ def run_server(place: str, *, host: str, port: int, workers: int, is_secure: boo
         workers=workers,
         log_level="warning",
     )
+
+
+@contextlib.contextmanager
+def serving_here(database: Database) -> Iterator[str]:
+    """The server in a thread of this process, on a free loopback port; its address."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(database), log_level="error", ws="none"))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            if not thread.is_alive():
+                raise StoreError("the server did not start; see the error above")
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)
+        listening.close()
 
 
 def app_of_environment(environment: Mapping[str, str] = os.environ) -> FastAPI:

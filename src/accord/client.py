@@ -1,0 +1,242 @@
+"""A program's way to a server: set items out, judge, and read judgments as they come in, over HTTP.
+
+Uses the standard library alone. What can be asked twice without harm (reading, and all that carries a key or
+a lease) is asked again when the server is away; what cannot (adding items, making projects) is not, and the
+error says so. Leaves out signing in by password: make a token for the program.
+"""
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from accord.domain.errors import ServerError
+
+ROWS_AT_A_TIME = 500
+"""Rows of one request that adds items."""
+PIECE = 65_536
+"""Bytes read at a time."""
+AWAY = (502, 503, 504)
+"""Answers of a proxy whose server is away."""
+
+
+class _StayHere(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the token is for this server alone."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """What became of rows that were sent."""
+
+    n_items: int
+    """Rows that are items now."""
+    n_refused: int
+    """Rows that are not."""
+    errors: tuple[Mapping[str, Any], ...]
+    """`line` (from 1, over all rows sent) and `detail` of rows refused; the first hundred of each request."""
+
+
+class Client:
+    """One program at one server. Every error is a `ServerError` that says what the server said."""
+
+    def __init__(
+        self,
+        address: str,
+        token: str,
+        *,
+        timeout_s: float = 30.0,
+        tries: int = 5,
+        pause_s: float = 0.2,
+        sleep: Callable[[float], None] = time.sleep,
+    ):
+        """`address` such as "http://127.0.0.1:8300"; waits `pause_s`, doubled each time, between `tries`."""
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise ServerError(f"the address is {address!r}; expected http://HOST:PORT or https://HOST")
+        if not token or not token.isascii() or not token.isprintable():
+            raise ServerError("the token is empty or has strange characters; make one and pass it whole")
+        self._base = address.rstrip("/") + "/api/v1"
+        self._token = token
+        self._timeout_s, self._tries, self._pause_s, self._sleep = timeout_s, tries, pause_s, sleep
+        self._opener = urllib.request.build_opener(_StayHere)
+
+    def __repr__(self) -> str:
+        return f"Client({self._base.removesuffix('/api/v1')!r})"
+
+    def me(self) -> dict[str, Any]:
+        """Whose token this is: id, handle, roles."""
+        return self._ask("GET", "/me")
+
+    def projects(self) -> list[dict[str, str]]:
+        """Id and name of each project this token may see."""
+        return list(self._ask("GET", "/projects")["projects"])
+
+    def project_id(self, name: str) -> str:
+        """The id of a project by its name."""
+        found = {one["name"]: one["id"] for one in self.projects()}
+        if name not in found:
+            names = ", ".join(sorted(found)) or "none"
+            raise ServerError(f"there is no project {name!r} that this token may see; there are: {names}")
+        return found[name]
+
+    def add_project(self, name: str, task: Mapping[str, Any], guideline: str = "") -> str:
+        """A new project's id."""
+        body = {"name": name, "task": dict(task), "guideline": guideline}
+        return str(self._ask("POST", "/projects", body, is_repeatable=False)["id"])
+
+    def add_items(self, project_id: str, rows: Iterable[Mapping[str, Any]], *, overlap: int = 1) -> Added:
+        """Add items, some hundred rows a request; rows that do not fit are told, the others are taken."""
+        n_items = n_refused = n_sent = 0
+        errors: list[Mapping[str, Any]] = []
+        for lines in _batches(rows):
+            path = f"/projects/{quote(project_id, safe='')}/items?overlap={overlap}"
+            try:
+                answer = self._ask("POST", path, "\n".join(lines), is_repeatable=False)
+            except ServerError as error:
+                last = n_sent + len(lines)
+                raise ServerError(
+                    f"{error}; {n_items} items are in, rows {n_sent + 1} to {last} may be: see progress()"
+                ) from error
+            n_items, n_refused = n_items + answer["n_items"], n_refused + answer["n_refused"]
+            errors += [{**one, "line": one["line"] + n_sent} for one in answer["errors"]]
+            n_sent += len(lines)
+        return Added(n_items=n_items, n_refused=n_refused, errors=tuple(errors))
+
+    def next(self, project_id: str, count: int = 1) -> list[dict[str, Any]]:
+        """Up to `count` pieces of work with `id`, `token` (of the lease), `task` and `shown`; may be none."""
+        path = f"/projects/{quote(project_id, safe='')}/queue/next"
+        return list(self._ask("POST", path, {"count": count})["assignments"])
+
+    def submit(
+        self, work: Mapping[str, Any], answers: Mapping[str, Any], *, key: str = "", **facts: Any
+    ) -> dict[str, Any]:
+        """Hand answers in; `facts` may hold duration_ms, active_ms and ui.
+
+        One key is one judgment however often it is sent; without one the client makes it.
+        """
+        body = {"token": work["token"], "key": key or str(uuid.uuid4()), "answers": dict(answers), **facts}
+        return self._ask("POST", _step(work, "submit"), body)
+
+    def skip(self, work: Mapping[str, Any], reason: str) -> None:
+        """Give a piece of work back and say why; somebody else gets it."""
+        self._ask("POST", _step(work, "skip"), {"token": work["token"], "reason": reason})
+
+    def release(self, work: Mapping[str, Any]) -> None:
+        """Give a piece of work back unjudged."""
+        self._ask("POST", _step(work, "release"), {"token": work["token"]})
+
+    def revise(self, judgment_id: str, answers: Mapping[str, Any], *, key: str = "") -> dict[str, Any]:
+        """Other answers to an own judgment; the earlier ones stay."""
+        body = {"key": key or str(uuid.uuid4()), "answers": dict(answers)}
+        return self._ask("POST", f"/judgments/{quote(judgment_id, safe='')}/revise", body)
+
+    def judgments(self, project_id: str, *, after: int = 0) -> Iterator[dict[str, Any]]:
+        """Judgments in the order in which they came in, behind number `after`; each tells its own as `seq`.
+
+        Read line by line. A connection that breaks is taken up behind the last judgment read.
+        """
+        path, failures = f"/projects/{quote(project_id, safe='')}/judgments?after=", 0
+        while True:
+            try:
+                with self._send("GET", f"{path}{after}", None, is_repeatable=True) as response:
+                    for line in _lines(response):
+                        row = json.loads(line)
+                        yield row
+                        after, failures = row["seq"], 0
+                    if not response.length:
+                        return
+                raise OSError("the answer is shorter than its server said")
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                failures += 1
+                if failures >= self._tries:
+                    raise ServerError(f"the stream of judgments broke {failures} times: {error}") from error
+                self._sleep(self._pause_s * 2**failures)
+
+    def progress(self, project_id: str) -> dict[str, Any]:
+        """Items and slots by state, and how many judgments each annotator gave."""
+        return self._ask("GET", f"/projects/{quote(project_id, safe='')}/progress")
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | str | None = None,
+        *,
+        is_repeatable: bool = True,
+    ) -> dict[str, Any]:
+        try:
+            with self._send(method, path, body, is_repeatable=is_repeatable) as response:
+                found = json.loads(response.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerError(f"{method} {path}: the answer broke off: {error}") from error
+        except ValueError as error:
+            raise ServerError(f"{method} {path}: the answer is no JSON; is this an Accord server?") from error
+        if not isinstance(found, dict):
+            raise ServerError(f"{method} {path}: the answer is a {type(found).__name__}, expected an object")
+        return found
+
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | str | None, *, is_repeatable: bool
+    ) -> Any:
+        text = body if isinstance(body, str) or body is None else json.dumps(body)
+        for tried in range(1, self._tries + 1):
+            request = urllib.request.Request(
+                self._base + path,
+                data=None if text is None else text.encode(),
+                method=method,
+                headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+            )
+            try:
+                return self._opener.open(request, timeout=self._timeout_s)
+            except urllib.error.HTTPError as error:
+                with error:
+                    told = _told(error)
+                if error.code not in AWAY or not is_repeatable or tried == self._tries:
+                    raise ServerError(f"{method} {path}: {error.code}, {told}", status=error.code) from error
+            except (OSError, http.client.HTTPException) as error:
+                if not is_repeatable or tried == self._tries:
+                    raise ServerError(f"{method} {path}: no answer after {tried} tries: {error}") from error
+            self._sleep(self._pause_s * 2 ** (tried - 1))
+        raise ServerError(f"{method} {path}: tries is {self._tries}; expected 1 or more")
+
+
+def _step(work: Mapping[str, Any], step: str) -> str:
+    return f"/assignments/{quote(str(work['id']), safe='')}/{step}"
+
+
+def _batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
+    lines: list[str] = []
+    for row in rows:
+        lines.append(json.dumps(row, ensure_ascii=False))
+        if len(lines) == ROWS_AT_A_TIME:
+            yield lines
+            lines = []
+    if lines:
+        yield lines
+
+
+def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Whole lines as they come; raises where the stream breaks off, which reading line by line would not."""
+    rest = b""
+    while piece := response.read1(PIECE):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+    if rest:
+        raise OSError("the answer ends within a line")
+
+
+def _told(error: urllib.error.HTTPError) -> str:
+    """What a problem document says, or the plain reason."""
+    try:
+        return str(json.loads(error.read())["detail"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return str(error.reason)

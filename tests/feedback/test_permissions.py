@@ -1,0 +1,159 @@
+"""Who may do what: every route of the interface against every role, and what does not belong to the asker.
+
+The routes are read from the application, so that a new one without a row here fails.
+"""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from accord.feedback.security import HEADERS
+from accord.store.database import Role
+
+PAIR = {"prompt": "Why?", "candidates": [{"text": "One.", "model": "secret-a"}, "Two."]}
+ALL = frozenset(Role)
+NOBODY = "signed out"
+TABLE: dict[tuple[str, str], frozenset[Role]] = {
+    ("POST", "/logout"): ALL,
+    ("GET", "/me"): ALL,
+    ("POST", "/users"): frozenset({Role.OWNER}),
+    ("POST", "/tokens"): ALL,
+    ("GET", "/projects"): ALL,
+    ("POST", "/projects"): frozenset({Role.OWNER, Role.LEAD}),
+    ("POST", "/projects/{project_id}/items"): frozenset({Role.OWNER, Role.LEAD, Role.SERVICE}),
+    ("GET", "/projects/{project_id}/judgments"): frozenset({Role.OWNER, Role.LEAD, Role.SERVICE}),
+    ("GET", "/projects/{project_id}/progress"): ALL - {Role.REVIEWER, Role.ANNOTATOR},
+    ("POST", "/projects/{project_id}/queue/next"): ALL - {Role.AUDITOR},
+    ("GET", "/me/history"): ALL,
+}
+"""Route to the roles it is open to."""
+OWN = {
+    ("POST", "/assignments/{assignment_id}/{step}"),
+    ("PUT", "/assignments/{assignment_id}/draft"),
+    ("POST", "/judgments/{judgment_id}/revise"),
+}
+"""Routes to what is the asker's own: for another it is not there, whatever his role."""
+OPEN = {("POST", "/login")}
+BODIES: dict[str, Any] = {
+    "/users": {"handle": "one-more"},
+    "/tokens": {"scopes": ["annotate"]},
+    "/projects": {"name": "one more", "task": {"kind": "pairwise"}},
+    "/projects/{project_id}/queue/next": {"count": 1},
+}
+
+
+def routes(site: Any) -> set[tuple[str, str]]:
+    found = set()
+    for path, methods in site.app.openapi()["paths"].items():
+        if path.startswith("/api/v1"):
+            found |= {(method.upper(), path.removeprefix("/api/v1")) for method in methods}
+    return found
+
+
+def ask(person: Any, method: str, path: str, project_id: str) -> Any:
+    place = "/api/v1" + path.replace("{project_id}", project_id)
+    place += f"?project={project_id}" if path == "/me/history" else ""
+    body = json.dumps(BODIES.get(path, PAIR if path.endswith("/items") else {}))
+    sent = None if method == "GET" else body
+    return person.client.request(method, place, content=sent, headers={"Content-Type": "application/json"})
+
+
+def is_problem(answer: Any) -> bool:
+    fields = {"type", "title", "status", "detail"}
+    is_typed = answer.headers["content-type"] == "application/problem+json"
+    return is_typed and set(answer.json()) == fields and answer.json()["status"] == answer.status_code
+
+
+def test_every_route_has_a_row(site):
+    assert routes(site) == set(TABLE) | OWN | OPEN
+
+
+@pytest.mark.parametrize("role", [*Role, NOBODY])
+def test_a_route_opens_to_its_roles_alone(site, role):
+    project_id = site.project([PAIR])
+    for (method, path), allowed in TABLE.items():
+        person = site.person(role if role in ALL else "annotator")
+        if role == NOBODY:
+            person.client.cookies.clear()
+        answer = ask(person, method, path, project_id)
+        if role in allowed:
+            assert answer.status_code < 300, (role, path, answer.text)
+        else:
+            assert answer.status_code == (401 if role == NOBODY else 403), (role, path, answer.text)
+            assert is_problem(answer), path
+        assert all(answer.headers[name] == value for name, value in HEADERS), path
+
+
+@pytest.mark.parametrize("scope", ["annotate", "import", "export", "watch", "manage", "people"])
+def test_a_token_does_nothing_beyond_its_scope(site, scope):
+    project_id = site.project([PAIR])
+    needed = {
+        "/users": "people",
+        "/projects": "manage",
+        "/projects/{project_id}/items": "import",
+        "/projects/{project_id}/judgments": "export",
+        "/projects/{project_id}/progress": "watch",
+        "/projects/{project_id}/queue/next": "annotate",
+    }
+    owner = site.person("owner").get("/me").json()["id"]
+    person = site.program(owner, scope)
+    for path, permission in needed.items():
+        method = "GET" if path.endswith(("/judgments", "/progress")) else "POST"
+        is_allowed = ask(person, method, path, project_id).status_code < 300
+        assert is_allowed == (permission == scope), (scope, path)
+    assert ask(person, "POST", "/tokens", project_id).status_code == 403
+
+
+@pytest.mark.parametrize("role", sorted(ALL - {Role.AUDITOR}))
+def test_what_belongs_to_another_is_not_there(site, role):
+    project_id = site.project([PAIR], overlap=2)
+    second, other = site.person("second"), site.person(role)
+    (work,) = second.post(f"/projects/{project_id}/queue/next", {"count": 1}).json()["assignments"]
+    held = {"token": work["token"]}
+    answers = {"key": "key-00000001", "answers": {"preference": {"choice": 1}}}
+    for step in ("open", "heartbeat", "release"):
+        assert other.post(f"/assignments/{work['id']}/{step}", held).status_code == 410
+    assert other.post(f"/assignments/{work['id']}/skip", {**held, "reason": "x"}).status_code == 410
+    assert other.post(f"/assignments/{work['id']}/submit", {**held, **answers}).status_code == 410
+    draft = other.client.put(f"/api/v1/assignments/{work['id']}/draft", json={**held, "answers": {}})
+    assert draft.status_code == 410
+    made = second.post(f"/assignments/{work['id']}/submit", {**held, **answers}).json()
+    assert other.post(f"/judgments/{made['judgment_id']}/revise", answers).status_code == 410
+    assert other.get(f"/me/history?project={project_id}").json() == {"judgments": []}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_without_the_csrf_text_nothing_is_changed(site, method):
+    project_id = site.project([PAIR])
+    person = site.person("owner")
+    for wrong in (None, "", "0" * 64, "é"):
+        person.client.headers.pop("X-CSRF-Token", None)
+        headers = {} if wrong is None else {"X-CSRF-Token": wrong.encode()}
+        for found, path in sorted(set(TABLE) | OWN):
+            if found != method:
+                continue
+            place = re.sub(r"\{\w+\}", project_id, path)
+            answer = person.client.request(method, f"/api/v1{place}", json={}, headers=headers)
+            assert answer.status_code in (403, 422), (path, answer.text)
+    assert site.person("owner").get(f"/projects/{project_id}/progress").json()["items"] == {"queued": 1}
+
+
+HOSTILE = ("' OR 1=1 --", "../../etc/passwd", "%2e%2e%2f", "1; DROP TABLE user", "\x00", "x" * 5000, "💥")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_ids_are_refused_and_nothing_breaks(site, text):
+    from urllib.parse import quote
+
+    owner = site.person("owner")
+    for path in ("/projects/{}/progress", "/projects/{}/judgments", "/me/history?project={}"):
+        answer = owner.get(path.format(quote(text, safe="")))
+        is_empty = answer.status_code == 200 and answer.json() == {"judgments": []}
+        assert is_empty or (400 <= answer.status_code < 500 and is_problem(answer)), (path, answer.text)
+    for path in ("/assignments/{}/submit", "/judgments/{}/revise", "/projects/{}/queue/next"):
+        answer = owner.post(path.format(quote(text, safe="")), {"count": 1})
+        assert 400 <= answer.status_code < 500, (path, answer.text)
+        assert is_problem(answer), path
+    assert site.person("owner").get("/me").status_code == 200
