@@ -62,6 +62,20 @@ def test_repeated_submission_is_the_same_judgment(site):
     assert len(exported(site, project_id)) == 1
 
 
+def test_a_key_of_another_piece_of_work_is_refused_and_nothing_is_lost(site):
+    project_id = site.project([PAIR, {**PAIR, "prompt": "Another?"}])
+    annotator = site.person("annotator")
+    first = take(annotator, project_id)
+    assert annotator.post(f"/assignments/{first['id']}/submit", submission(first)).status_code == 200
+    second = take(annotator, project_id)
+    refused = annotator.post(f"/assignments/{second['id']}/submit", submission(second))
+    assert refused.status_code == 409
+    assert "used for another piece of work" in refused.json()["detail"]
+    answer = annotator.post(f"/assignments/{second['id']}/submit", submission(second, key="key-00000002"))
+    assert answer.status_code == 200
+    assert len(exported(site, project_id)) == 2
+
+
 def test_answers_that_do_not_fit_leave_the_work_in_hand(site):
     project_id = site.project([PAIR])
     annotator = site.person("annotator")

@@ -140,7 +140,12 @@ def export(
     name: NameArgument,
     out: Annotated[Path, typer.Option("--out", help="File to write, JSON lines.")],
     kind: Annotated[
-        str, typer.Option("--format", help="raw: all that is known; comparisons: for accord quality.")
+        str,
+        typer.Option(
+            "--format",
+            help="raw: all that is known; comparisons: for accord quality; preference, unpaired, "
+            "prompt-completion, ranking: for trainers.",
+        ),
     ] = "raw",
     store: StoreOption = STORE,
 ) -> None:
@@ -150,6 +155,7 @@ def export(
     Examples:
       accord project export support --out judgments.jsonl
       accord project export support --format comparisons --out comparisons.jsonl
+      accord project export support --format unpaired --out kto.jsonl
     """
     from accord.domain.files import atomic_path
     from accord.feedback.export import FORMATS, export_lines

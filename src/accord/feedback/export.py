@@ -1,37 +1,50 @@
-"""Judgments as files: raw with all that is known of them, or comparisons as the quality engine reads them."""
+"""Judgments as files: raw, as the quality engine reads them, or as trainers read them.
+
+Trainers' formats leave out known items and earlier revisions; each row keeps annotator, source and judgment.
+"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import select
 
-from accord.feedback.questions import Comparison
+from accord.feedback.questions import Comparison, Ranking, Text
+from accord.feedback.schema import TaskSchema
 from accord.feedback.work import PAGE, Work
 from accord.store.database.states import Purpose
 from accord.store.database.tables import content, item
 
-FORMATS = ("raw", "comparisons")
+Row = dict[str, Any]
 
 
 def export_lines(work: Work, project_id: str, kind: str, *, after: int = 0) -> Iterator[str]:
-    """JSON lines in the order in which judgments came in, read page by page.
+    """JSON lines in the order in which judgments came in, read page by page; `kind` is one of `FORMATS`.
 
-    `raw` holds every revision. `comparisons` holds the last revision of each, with `prompt`, `left` and
-    `right` as they stood on screen, `choice`, `annotator_id`, `source`, and the `strength` of the grade;
-    known items are left out, so that none of them is trained on.
+    `raw` holds every revision. All others hold the last revision of each, and known items are left out, so
+    that none of them is trained on:
+
+    - `comparisons`: `prompt`, `left` and `right` as they stood on screen, `choice`, and the `strength`;
+    - `preference`: `prompt`, `chosen`, `rejected`, of comparisons that took a side and of corrections, where
+      the corrected text is chosen over the one it came from;
+    - `unpaired`: `prompt`, `completion`, `label`, of comparisons; of two that are both bad each is False, and
+      ties say nothing;
+    - `prompt-completion`: what was written, demonstrations and corrections;
+    - `ranking`: `prompt`, `completions`, and `groups` of their places, best first.
     """
+    if kind == "raw":
+        yield from map(_line, _rows(work, project_id, after))
+        return
     last: dict[str, int] = {}
-    if kind == "comparisons":
-        for row in _rows(work, project_id, after):
-            last[row["assignment"]] = row["revision"]
     for row in _rows(work, project_id, after):
-        if kind == "raw":
-            yield _line(row)
-        elif last[row["assignment"]] == row["revision"] and row["purpose"] != Purpose.GOLD:
-            compared = _comparison(work, row)
-            if compared is not None:
-                yield _line(compared)
+        last[row["assignment"]] = row["revision"]
+    for row in _rows(work, project_id, after):
+        if last[row["assignment"]] == row["revision"] and row["purpose"] != Purpose.GOLD:
+            schema = work.schema(row["schema"])
+            known = {"annotator_id": row["annotator"], "source": row["source"], "judgment_id": row["id"]}
+            for made in SHAPES[kind](schema, row, _content(work, row["item"])):
+                yield _line({**made, **known})
 
 
 def _rows(work: Work, project_id: str, after: int) -> Iterator[dict[str, Any]]:
@@ -42,32 +55,109 @@ def _rows(work: Work, project_id: str, after: int) -> Iterator[dict[str, Any]]:
             return
 
 
-def _comparison(work: Work, row: dict[str, Any]) -> dict[str, Any] | None:
-    deciding = work.schema(row["schema"]).deciding
-    value = row["values"].get(deciding.id)
-    if not isinstance(deciding, Comparison) or value is None:
-        return None
+def _content(work: Work, item_id: str) -> Row:
     with work.database.read() as connection:
         body = connection.execute(
             select(content.c.body)
             .join(item, item.c.content_hash == content.c.hash)
-            .where(item.c.id == row["item"])
+            .where(item.c.id == item_id)
         ).scalar_one()
+    return dict(body)
+
+
+def _compared(schema: TaskSchema, row: Row) -> Mapping[str, Any] | None:
+    """The answer to the deciding question where that compares."""
+    value: Mapping[str, Any] | None = row["values"].get(schema.deciding.id)
+    return value if isinstance(schema.deciding, Comparison) else None
+
+
+def _comparisons(schema: TaskSchema, row: Row, body: Row) -> Iterator[Row]:
+    value = _compared(schema, row)
+    if value is None:
+        return
     texts = [body["candidates"][candidate]["text"] for candidate in row["permutation"]]
     is_as_stored = row["permutation"][0] == 0
     leftward = value["strength"] if is_as_stored else -value["strength"]
     choice = "left" if leftward > 0 else "right" if leftward < 0 else "tie"
-    return {
+    yield {
         "prompt": body["messages"],
         "left": texts[0],
         "right": texts[1],
         "choice": "both_bad" if value["both_bad"] else choice,
-        "annotator_id": row["annotator"],
-        "source": row["source"],
         "strength": leftward,
-        "judgment_id": row["id"],
     }
 
 
-def _line(row: dict[str, Any]) -> str:
+def _preferences(schema: TaskSchema, row: Row, body: Row) -> Iterator[Row]:
+    value = _compared(schema, row)
+    better = None if value is None or not value["strength"] else int(value["strength"] < 0)
+    if better is not None and value is not None:
+        yield {
+            **_sides(body, _text(body, better), _text(body, 1 - better)),
+            "strength": abs(value["strength"]),
+        }
+    for question in schema.questions:
+        if not isinstance(question, Text) or question.id not in row["values"]:
+            continue
+        start = question.start_from
+        base = better if start == "best" else row["permutation"][start] if isinstance(start, int) else None
+        written = row["values"][question.id]
+        if base is not None and written != _text(body, base):
+            yield _sides(body, written, _text(body, base))
+
+
+def _unpaired(schema: TaskSchema, row: Row, body: Row) -> Iterator[Row]:
+    value = _compared(schema, row)
+    if value is None or not (value["strength"] or value["both_bad"]):
+        return
+    for candidate in (0, 1):
+        is_good = value["strength"] > 0 if candidate == 0 else value["strength"] < 0
+        yield {
+            "prompt": body["messages"],
+            "completion": _answer(_text(body, candidate)),
+            "label": is_good,
+        }
+
+
+def _written(schema: TaskSchema, row: Row, body: Row) -> Iterator[Row]:
+    for question in schema.questions:
+        # Without candidates a text is a demonstration; with them only what starts from one is an answer.
+        is_answer = isinstance(question, Text) and (question.start_from is not None or not body["candidates"])
+        if is_answer and question.id in row["values"]:
+            yield {"prompt": body["messages"], "completion": _answer(row["values"][question.id])}
+
+
+def _rankings(schema: TaskSchema, row: Row, body: Row) -> Iterator[Row]:
+    groups = row["values"].get(schema.deciding.id)
+    if isinstance(schema.deciding, Ranking) and groups is not None:
+        completions = [_answer(one["text"]) for one in body["candidates"]]
+        yield {"prompt": body["messages"], "completions": completions, "groups": groups}
+
+
+SHAPES: Mapping[str, Callable[[TaskSchema, Row, Row], Iterator[Row]]] = MappingProxyType(
+    {
+        "comparisons": _comparisons,
+        "preference": _preferences,
+        "unpaired": _unpaired,
+        "prompt-completion": _written,
+        "ranking": _rankings,
+    }
+)
+"""What each format makes of one judgment."""
+FORMATS = ("raw", *SHAPES)
+
+
+def _text(body: Row, candidate: int) -> str:
+    return str(body["candidates"][candidate]["text"])
+
+
+def _answer(text: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": text}]
+
+
+def _sides(body: Row, chosen: str, rejected: str) -> Row:
+    return {"prompt": body["messages"], "chosen": _answer(chosen), "rejected": _answer(rejected)}
+
+
+def _line(row: Row) -> str:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"

@@ -149,7 +149,7 @@ class WorkQueue:
             # Another worker took the same submission between our look and our write.
             with self.database.read() as connection:
                 row = _assignment(connection, assignment_id, lease_token)
-                known = _by_key(connection, row.user_id, key)
+                known = _by_key(connection, row.user_id, key, assignment_id)
             if known is None:
                 raise
             return known
@@ -158,12 +158,12 @@ class WorkQueue:
         """A further revision of an own judgment; the earlier ones stay."""
         now = self._now_ms()
         with self.database.write() as connection:
-            known = _by_key(connection, user_id, key)
-            if known is not None:
-                return known
             old = connection.execute(select(judgment).where(judgment.c.id == judgment_id)).first()
             if old is None or old.user_id != user_id:
                 raise StoreError(f"there is no judgment {judgment_id!r} of this user")
+            known = _by_key(connection, user_id, key, old.assignment_id)
+            if known is not None:
+                return known
             row = connection.execute(
                 select(assignment).where(assignment.c.id == old.assignment_id).with_for_update()
             ).one()
@@ -358,7 +358,7 @@ class WorkQueue:
         now: int,
     ) -> Receipt:
         row = _assignment(connection, assignment_id, lease_token, is_locked=True)
-        known = _by_key(connection, row.user_id, key)
+        known = _by_key(connection, row.user_id, key, assignment_id)
         if known is not None:
             return known
         state = AssignmentState(row.state)
@@ -483,12 +483,15 @@ def _assignment(
     return row
 
 
-def _by_key(connection: Connection, user_id: str, key: str) -> Receipt | None:
+def _by_key(connection: Connection, user_id: str, key: str, assignment_id: str) -> Receipt | None:
+    """What was taken under this key; a key of another assignment is refused: its answers would be lost."""
     row = connection.execute(
         select(judgment).where(judgment.c.user_id == user_id, judgment.c.key == key)
     ).first()
     if row is None:
         return None
+    if row.assignment_id != assignment_id:
+        raise StoreError(f"the key {key!r} was used for another piece of work; make a new one for each")
     return Receipt(
         judgment_id=row.id, revision=row.revision, is_late=row.is_late, received_ms=row.received_ms
     )
