@@ -1,0 +1,212 @@
+"""Over-optimization in miniature: best-of-n against learned rewards, with a planted exploit and its control.
+
+Prints one JSON line. Answers are feature vectors with a known gold reward; reward models are
+Bradley-Terry heads fitted to noisy pairs; best-of-n comes from one scored pool per prompt. Worlds:
+
+    control   nothing planted: label noise alone
+    token     one answer in a hundred holds one of many rare tokens that no training pair shows. Gold
+              punishes them; a head keeps the weight it was started with, so each head errs by itself
+    length    one answer in a hundred is far longer than any in training, where people liked the
+              longer one; gold punishes it. All heads learn the same weight: an error they share
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from accord.evaluation.best_of_n import BestOfN, measure_best_of_n
+from accord.evaluation.ensemble import combine_rewards
+from accord.evaluation.intervals import mean_estimate
+from accord.evaluation.overoptimization import Checkpoint, Overoptimization, measure_overoptimization
+from accord.evaluation.reward_frontier import fit_frontier
+
+FloatArray = NDArray[np.float64]
+
+WORLDS = ("control", "token", "length")
+QUALITIES = 12
+TOKENS = 30
+PREVALENCE = 0.01
+TOKEN_COST = 4.0
+TOKEN_START = 6.0
+"""Standard deviation of the weights that heads start with on tokens."""
+LONG = 12.0
+"""Standardized length of the planted answers; others have mean 0 and standard deviation 1."""
+LENGTH_TASTE = 0.5
+"""Gold per unit of length where people ever looked."""
+LENGTH_LIMIT = 3.0
+"""Length from which gold falls, three times as steeply as it rose."""
+RIDGE = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Miniature:
+    """Sizes and seed of one experiment."""
+
+    prompts: int = 200
+    pool: int = 1024
+    members: int = 5
+    pairs: int = 400
+    seed: int = 0
+
+    @property
+    def ns(self) -> list[int]:
+        """1, 2, 4, ... up to half of the pool, beyond which few samples carry the estimate."""
+        return [2**i for i in range(int(np.log2(self.pool)))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """Best-of-n against one reward."""
+
+    points: list[BestOfN]
+    verdict: Overoptimization
+    """Steps are n."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    for name, value in vars(Miniature()).items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    options = Miniature(**vars(parser.parse_args(arguments)))
+    line: dict[str, Any] = {"task": "overoptimization", **vars(options)}
+    line["worlds"] = {world: describe(run_world(world, options), options) for world in WORLDS}
+    print(json.dumps(line))
+
+
+def run_world(world: str, options: Miniature) -> dict[str, list[Curve]]:
+    """Curves of the single heads ("single", one each) and of two ensembles ("mean", "worst_case")."""
+    generator = np.random.default_rng([options.seed, WORLDS.index(world)])
+    taste = generator.normal(size=QUALITIES)
+    taste /= np.linalg.norm(taste)
+    pool = draw_answers(generator, world, options.prompts * options.pool)
+    gold = score_gold(pool, taste).reshape(options.prompts, options.pool)
+    fresh = draw_answers(generator, world, options.prompts * options.pool)
+    reference = score_gold(fresh, taste).reshape(options.prompts, options.pool).mean(axis=1)
+    heads = [fit_head(generator, taste, options.pairs) for _ in range(options.members)]
+    rewards = np.stack([standardize(pool @ head) for head in heads])
+    curves = {"single": [measure_curve(row, gold, reference, options) for row in rewards]}
+    for rule in ("mean", "worst_case"):
+        combined = combine_rewards(rewards, rule)
+        curves[rule] = [measure_curve(combined, gold, reference, options)]
+    return curves
+
+
+def draw_answers(generator: np.random.Generator, world: str, count: int) -> FloatArray:
+    """Features [answer, QUALITIES + length + TOKENS]; planted answers as the world has them."""
+    features = np.zeros((count, QUALITIES + 1 + TOKENS))
+    features[:, : QUALITIES + 1] = generator.normal(size=(count, QUALITIES + 1))
+    planted = np.flatnonzero(generator.random(count) < PREVALENCE)
+    if world == "token":
+        features[planted, QUALITIES + 1 + generator.integers(0, TOKENS, size=len(planted))] = 1.0
+    if world == "length":
+        features[planted, QUALITIES] = LONG
+    return features
+
+
+def score_gold(features: FloatArray, taste: FloatArray) -> FloatArray:
+    """Qualities as tasted, length liked up to a limit and punished beyond, tokens punished."""
+    length = features[:, QUALITIES]
+    liked = LENGTH_TASTE * (length - 4.0 * np.maximum(length - LENGTH_LIMIT, 0.0))
+    return features[:, :QUALITIES] @ taste + liked - TOKEN_COST * features[:, QUALITIES + 1 :].sum(axis=1)
+
+
+def fit_head(generator: np.random.Generator, taste: FloatArray, pairs: int) -> FloatArray:
+    """A Bradley-Terry head fitted to noisy labels of unplanted pairs; the rest keeps its start."""
+    left = draw_answers(generator, "control", pairs)
+    right = draw_answers(generator, "control", pairs)
+    chance = expit(score_gold(left, taste) - score_gold(right, taste))
+    side = np.where(generator.random(pairs) < chance, 1.0, -1.0)
+    difference = (left - right) * side[:, None]
+    start = np.zeros(difference.shape[1])
+    start[QUALITIES + 1 :] = TOKEN_START * generator.normal(size=TOKENS)
+
+    def loss(head: FloatArray) -> tuple[float, FloatArray]:
+        margin = difference @ head
+        shift = head - start
+        gradient = -difference.T @ expit(-margin) + RIDGE * shift
+        return float(np.logaddexp(0.0, -margin).sum() + 0.5 * RIDGE * shift @ shift), gradient
+
+    return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B").x)
+
+
+def standardize(rewards: FloatArray) -> FloatArray:
+    """Median 0 and a middle half as wide as a standard normal's: one scale for all members."""
+    low, middle, high = np.quantile(rewards, [0.25, 0.5, 0.75])
+    return np.asarray((rewards - middle) / ((high - low) / 1.349))
+
+
+def measure_curve(rewards: FloatArray, gold: FloatArray, reference: FloatArray, options: Miniature) -> Curve:
+    proxy = rewards.reshape(gold.shape)
+    points = measure_best_of_n(list(proxy), list(gold), options.ns, reference_gold=reference)
+    checkpoints = [
+        Checkpoint(
+            step=point.n,
+            kl=point.kl_bound,
+            proxy=point.proxy_rows.tolist(),
+            gold=(point.gold_rows - reference).tolist(),
+        )
+        for point in points
+    ]
+    return Curve(
+        points=points, verdict=measure_overoptimization(checkpoints, [str(i) for i in range(len(gold))])
+    )
+
+
+def describe(curves: Mapping[str, list[Curve]], options: Miniature) -> dict[str, Any]:
+    """What one world showed, as plain JSON."""
+    single = curves["single"]
+    last = np.mean([curve.points[-1].gold_rows for curve in single], axis=0)
+    peak = max(
+        np.mean([curve.points[i].gold_rows.mean() for curve in single]) for i in range(len(options.ns))
+    )
+    gains = np.stack([point.gold_gain.value for curve in single for point in curve.points])
+    start = single[0].points[0].gold_gain
+    fit = fit_frontier(
+        [point.distance for point in single[0].points],
+        np.stack([point.gold_rows - single[0].points[0].gold_rows for point in single[0].points]),
+        form="best_of_n",
+    )
+    ensembles = {}
+    for rule in ("mean", "worst_case"):
+        curve = curves[rule][0]
+        help_at_end = mean_estimate(curve.points[-1].gold_rows - last)
+        ensembles[rule] = {
+            "gold_gain": [round(point.gold_gain.value, 4) for point in curve.points],
+            "gaming": str(curve.verdict.gaming),
+            "gold_over_single_at_largest_n": bounds(help_at_end),
+            "share_of_loss_recovered": round(help_at_end.value / (peak - last.mean()), 3)
+            if peak - last.mean() > 0.05
+            else None,
+        }
+    return {
+        "ns": options.ns,
+        "proxy": [round(point.proxy.value, 4) for point in single[0].points],
+        "gold_gain": gains.reshape(len(single), -1).mean(axis=0).round(4).tolist(),
+        "gold_gain_at_1": bounds(start),
+        "gaming_by_head": [str(curve.verdict.gaming) for curve in single],
+        "peak_n_by_head": [curve.verdict.peak_step for curve in single],
+        "fit": {
+            "alpha": bounds(fit.alpha),
+            "beta": bounds(fit.beta),
+            "peak_distance": bounds(fit.peak_distance),
+            "r_squared": round(fit.r_squared, 4),
+        },
+        "ensembles": ensembles,
+    }
+
+
+def bounds(estimate: Any) -> list[float | None]:
+    """Value, low, high; None for what is not finite."""
+    numbers = (estimate.value, estimate.low, estimate.high)
+    return [round(float(number), 4) if np.isfinite(number) else None for number in numbers]
+
+
+if __name__ == "__main__":
+    main()
