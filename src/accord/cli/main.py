@@ -64,6 +64,11 @@ COMMANDS = (
         module="accord.cli.quality",
     ),
     LazyCommand(
+        name="evaluate",
+        summary="Evaluate models: suites of instruction following, bias, truthfulness and safety.",
+        module="accord.cli.evaluate",
+    ),
+    LazyCommand(
         name="project",
         summary="Set out what people judge: make projects, add items, export judgments.",
         module="accord.cli.project",
