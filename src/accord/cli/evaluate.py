@@ -2,18 +2,15 @@
 
 import typer
 
+from accord.cli.evaluate_ifeval import ifeval
+from accord.cli.evaluate_suite import suite
 from accord.cli.evaluate_winrate import lc_winrate
 
 app = typer.Typer(
-    help="Evaluate models: win rates at equal length, suites of instruction following, bias and safety.",
+    help="Evaluate models: win rates at equal length, suites for instructions, bias, safety.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-
-@app.callback()
-def root() -> None:
-    """Evaluate models: win rates at equal length, suites of instruction following, bias and safety."""
-
-
 app.command("lc-winrate")(lc_winrate)
+for command in (ifeval, suite):
+    app.command()(command)

@@ -1,0 +1,1 @@
+"""Suites: public benchmarks of instruction following, bias, truthfulness and safety, scored from files."""
