@@ -1,6 +1,6 @@
 """Length-controlled win rates: what a model would win if its answers were as long as the baseline's.
 
-AlpacaEval 2's generalized linear model (Dubois et al. 2024, section 3) by its sufficient statistics:
+AlpacaEval 2's generalized linear model (Dubois et al. 2024) by its sufficient statistics:
 
     P(model beats baseline on prompt i) = sigmoid(a * tanh(d_i / sd(d)) + b * difficulty_i + c)
     d_i = length of the baseline's answer - length of the model's;   LC = mean_i sigmoid(b * difficulty_i + c)
