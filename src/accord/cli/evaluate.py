@@ -3,6 +3,7 @@
 import typer
 
 from accord.cli.evaluate_ifeval import ifeval
+from accord.cli.evaluate_power import power
 from accord.cli.evaluate_suite import suite
 from accord.cli.evaluate_winrate import lc_winrate
 
@@ -12,5 +13,5 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("lc-winrate")(lc_winrate)
-for command in (ifeval, suite):
+for command in (ifeval, suite, power):
     app.command()(command)

@@ -69,6 +69,12 @@ COMMANDS = (
         module="accord.cli.evaluate",
     ),
     LazyCommand(
+        name="gate",
+        summary="Say of each gate, and of the release: pass, fail, undecided or not measured.",
+        module="accord.cli.gate",
+        attribute="gate",
+    ),
+    LazyCommand(
         name="project",
         summary="Set out what people judge: make projects, add items, export judgments.",
         module="accord.cli.project",

@@ -1,0 +1,62 @@
+"""`accord gate`: hold measured numbers against a plan and say whether to release."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from accord.cli.quality_options import JsonOption
+from accord.cli.render import print_json, print_table, print_text
+
+
+def gate(
+    plan: Annotated[str, typer.Argument(help="TOML or JSON file of gates, or `default`.")],
+    results: Annotated[list[Path], typer.Argument(help="JSON files of measurements, as --json prints them.")],
+    junit: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML to this file.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say of each gate, and of the release: pass, fail, undecided or not measured.
+
+    Exit codes: 0 pass, 1 fail (or an error), 2 undecided or not measured.
+
+    \b
+    Examples:
+      accord gate default results.json
+      accord gate plan.toml winrate.json suites.json --junit gates.xml --json
+    """
+    from accord.domain.clock import SystemClock
+    from accord.domain.files import write_text_atomic
+    from accord.evaluation.gates.junit import to_junit
+    from accord.evaluation.gates.plan import read_plan
+    from accord.evaluation.gates.results_file import read_measurements
+    from accord.evaluation.gates.verdict import judge_release
+
+    gates = read_plan(plan)
+    measured = [one for path in results for one in read_measurements(path)]
+    release = judge_release(gates, measured, today=SystemClock().now().date())
+    if junit is not None:
+        write_text_atomic(junit, to_junit(release))
+    if as_json:
+        rows = [
+            {
+                "id": one.gate.id,
+                "metric": one.gate.metric,
+                "slice": one.gate.slice,
+                "verdict": one.verdict.value,
+                "severity": one.gate.severity,
+                "reason": one.reason,
+                "more_needed": one.more_needed,
+                "waived_by": None if one.waiver is None else one.waiver.name,
+            }
+            for one in release.results
+        ]
+        facts = {"plan": release.plan_name, "plan_hash": release.plan_hash, "verdict": release.verdict.value}
+        print_json({**facts, "gates": rows})
+    else:
+        cells = [
+            (one.gate.id, one.verdict.value, one.gate.severity, one.reason, one.more_needed)
+            for one in release.results
+        ]
+        print_table(("gate", "verdict", "severity", "because", "rows more"), cells)
+        print_text(f"release: {release.verdict.value} (plan {release.plan_name}, {release.plan_hash})")
+    raise typer.Exit(release.exit_code)

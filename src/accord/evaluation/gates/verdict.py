@@ -1,0 +1,202 @@
+"""Verdicts: pass, fail, undecided with how many rows are missing, or not measured; never a bare boolean.
+
+A number passes where its whole interval lies on the right side of its threshold, fails where all of it lies
+on the wrong side, and is undecided between:
+
+    superiority      right side: above margin (below -margin where lower is better)
+    noninferiority   right side: above -margin (below margin where lower is better)
+    absolute         right side: at least margin (at most margin where lower is better)
+    budget           right side: at most margin, whatever is better
+
+A release passes where every blocking gate passes: each is held at its own alpha without correction, for all
+must pass (intersection-union test). Leaves out how numbers are measured.
+"""
+
+import datetime
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scipy.special import ndtri
+
+from accord.domain.errors import EvaluationError
+from accord.evaluation.gates.plan import Gate, GatePlan, Waiver
+from accord.evaluation.intervals import Estimate
+from accord.evaluation.measurement import Measurement
+
+POWER = 0.8
+"""At which a margin counts as one that could have been decided."""
+ROUNDING = 1e-9
+
+
+class Verdict(StrEnum):
+    """What is known of a gate."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    UNDECIDED = "undecided"
+    NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateResult:
+    """A gate and what came of it."""
+
+    gate: Gate
+    verdict: Verdict
+    reason: str
+    """One sentence with the numbers."""
+    measurement: Measurement | None = None
+    more_needed: int | None = None
+    """Rows beyond those there; None where that does not help or cannot be said."""
+    waiver: Waiver | None = None
+    """Who answers for it; only for what was not measured, and not after its day."""
+
+    @property
+    def is_held(self) -> bool:
+        """True where it does not stand in the way of a release."""
+        is_waived = self.verdict is Verdict.NOT_MEASURED and self.waiver is not None
+        return self.verdict is Verdict.PASS or self.gate.severity != "block" or is_waived
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """The verdict on a release, with every gate's."""
+
+    plan_name: str
+    plan_hash: str
+    results: tuple[GateResult, ...]
+    """In the order of the plan."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Fail where a blocking gate fails; else undecided where one is not passed; else pass."""
+        standing = [result.verdict for result in self.results if not result.is_held]
+        if Verdict.FAIL in standing:
+            return Verdict.FAIL
+        return Verdict.UNDECIDED if standing else Verdict.PASS
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 1 fail, 2 undecided or not measured."""
+        return {Verdict.PASS: 0, Verdict.FAIL: 1}.get(self.verdict, 2)
+
+
+def judge_release(plan: GatePlan, measurements: Sequence[Measurement], *, today: datetime.date) -> Release:
+    """Hold measurements against a plan; their order does not matter.
+
+    Two measurements of one metric, slice and versus raise: which one counts must be said before.
+    """
+    found: dict[tuple[str, str, str], Measurement] = {}
+    for one in measurements:
+        key = (one.metric, one.slice, one.versus)
+        if key in found:
+            raise EvaluationError(
+                f"{one.metric!r} on slice {one.slice!r} versus {one.versus} is there twice; keep one of them"
+            )
+        found[key] = one
+    waivers = {one.gate: one for one in plan.waivers if one.expires >= today}
+    late = {one.gate: one for one in plan.waivers if one.expires < today}
+    results = []
+    for gate in plan.gates:
+        result = judge_gate(gate, found.get((gate.metric, gate.slice, gate.versus)), waivers.get(gate.id))
+        if gate.id in late and result.waiver is None and result.verdict is Verdict.NOT_MEASURED:
+            over = f"{result.reason}; the waiver of {late[gate.id].name} ended on {late[gate.id].expires}"
+            result = GateResult(gate=gate, verdict=result.verdict, reason=over)
+        results.append(result)
+    return Release(plan_name=plan.name, plan_hash=plan.hash, results=tuple(results))
+
+
+def judge_gate(gate: Gate, measurement: Measurement | None, waiver: Waiver | None = None) -> GateResult:
+    """One gate's verdict."""
+    unmeasured = _why_unmeasured(gate, measurement)
+    if measurement is None or unmeasured:
+        said = (
+            unmeasured if waiver is None else f"{unmeasured}; {waiver.name} answers for it: {waiver.reason}"
+        )
+        return GateResult(
+            gate=gate, verdict=Verdict.NOT_MEASURED, reason=said, measurement=measurement, waiver=waiver
+        )
+    estimate = measurement.estimate
+    threshold, is_floor = _threshold(gate)
+    low, high = estimate.low - threshold, estimate.high - threshold
+    right, wrong = (low, high) if is_floor else (-high, -low)
+    # A threshold that may be met is on the right side: "at least", "at most".
+    may_meet = gate.comparator in ("absolute", "budget")
+    slack = ROUNDING * (1 + abs(threshold))
+    passes = right >= -slack if may_meet else right > slack
+    fails = wrong < -slack if may_meet else wrong <= slack
+    shown = _shown(estimate)
+    asked = f"{'above' if is_floor else 'below'} {threshold:g}" if not may_meet else (
+        f"at {'least' if is_floor else 'most'} {threshold:g}"
+    )  # fmt: skip
+    missing = max(gate.min_n - estimate.n, 0)
+    wanted = _too_fine(gate, estimate)
+    if missing:
+        verdict, more = Verdict.UNDECIDED, missing
+        reason = f"{shown}: {estimate.n} rows, the gate asks for {gate.min_n}"
+    elif wanted:
+        verdict, more = Verdict.UNDECIDED, wanted - estimate.n
+        reason = f"{shown}: a margin of {gate.margin:g} is less than half of what so few rows can show"
+    elif passes or fails:
+        verdict, more = (Verdict.PASS if passes else Verdict.FAIL), None
+        reason = f"{shown}, {'' if passes else 'not '}{asked}"
+    else:
+        verdict, more = Verdict.UNDECIDED, _more_needed(estimate, threshold)
+        reason = f"{shown} holds {threshold:g} within; it must lie {asked}"
+    return GateResult(gate=gate, verdict=verdict, reason=reason, measurement=measurement, more_needed=more)
+
+
+def _why_unmeasured(gate: Gate, measurement: Measurement | None) -> str:
+    if measurement is None:
+        where = "" if gate.slice == "all" else f" on {gate.slice}"
+        against = " against the incumbent" if gate.versus == "incumbent" else ""
+        return f"there is no {gate.metric}{where}{against}"
+    estimate = measurement.estimate
+    if not math.isfinite(estimate.value):
+        return f"{gate.metric} is not a number"
+    if not estimate.has_interval:
+        return f"{gate.metric} is {estimate.value:g} without an interval"
+    if estimate.confidence < 1 - gate.alpha - ROUNDING:
+        return f"the interval holds at {estimate.confidence:g}; the gate asks for {1 - gate.alpha:g}"
+    return ""
+
+
+def _threshold(gate: Gate) -> tuple[float, bool]:
+    """The threshold, and whether the right side is above it."""
+    is_higher = gate.better == "higher"
+    if gate.comparator == "budget":
+        return gate.margin, False
+    if gate.comparator == "absolute":
+        return gate.margin, is_higher
+    if gate.comparator == "superiority":
+        return (gate.margin, True) if is_higher else (-gate.margin, False)
+    return (-gate.margin, True) if is_higher else (gate.margin, False)
+
+
+def _too_fine(gate: Gate, estimate: Estimate) -> int:
+    """Rows at which a non-inferiority margin is half the detectable effect; 0 where there are enough."""
+    if gate.comparator != "noninferiority" or estimate.n < 1:
+        return 0
+    z_value = float(ndtri(0.5 + estimate.confidence / 2))
+    detectable = (estimate.high - estimate.low) / 2 / z_value * (z_value + float(ndtri(POWER)))
+    if gate.margin >= detectable / 2:
+        return 0
+    if gate.margin <= 0:
+        return estimate.n + 1
+    return math.ceil(estimate.n * (detectable / 2 / gate.margin) ** 2)
+
+
+def _more_needed(estimate: Estimate, threshold: float) -> int | None:
+    """Rows until the interval leaves the threshold, if the value stays and its width falls as 1 / sqrt(n)."""
+    distance = abs(estimate.value - threshold)
+    half = (estimate.high - threshold) if estimate.value < threshold else (threshold - estimate.low)
+    half += distance
+    if distance <= ROUNDING or estimate.n < 1:
+        return None
+    return max(1, math.ceil(estimate.n * (half / distance) ** 2) - estimate.n)
+
+
+def _shown(estimate: Estimate) -> str:
+    return f"{estimate.value:.4g} [{estimate.low:.4g}, {estimate.high:.4g}] over {estimate.n}"

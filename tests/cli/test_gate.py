@@ -1,0 +1,47 @@
+"""`accord gate` and `accord evaluate power|lc-winrate`: exit codes, JSON, errors."""
+
+import json
+
+import pytest
+
+from accord.cli.main import run_command
+
+PLAN = '[[gates]]\nid = "g"\nmetric = "win_rate"\ncomparator = "superiority"\nmargin = 0.5\n'
+
+
+@pytest.mark.parametrize(("low", "high", "code"), [(0.55, 0.65, 0), (0.3, 0.4, 1), (0.4, 0.6, 2)])
+def test_exit_code_is_the_verdict(tmp_path, capsys, low, high, code):
+    (tmp_path / "p.toml").write_text(PLAN)
+    value = (low + high) / 2
+    row = {"metric": "win_rate", "estimate": {"value": value, "low": low, "high": high, "n": 99}}
+    (tmp_path / "r.json").write_text(json.dumps({"measurements": [row]}))
+    files = [str(tmp_path / "p.toml"), str(tmp_path / "r.json")]
+    assert run_command(["gate", *files, "--json", "--junit", str(tmp_path / "g.xml")]) == code
+    found = json.loads(capsys.readouterr().out)
+    assert found["verdict"] == ("pass", "fail", "undecided")[code]
+    assert found["gates"][0]["id"] == "g"
+    assert (tmp_path / "g.xml").read_text().startswith("<?xml")
+    assert run_command(["gate", *files]) == code
+    assert "release:" in capsys.readouterr().out
+
+
+def test_power_by_the_books(capsys):
+    assert run_command(["evaluate", "power", "--n", "805", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["detectable_effect"] == pytest.approx(0.0494, abs=1e-4)
+    assert run_command(["evaluate", "power", "--effect", "0.05"]) == 0
+    assert "785" in capsys.readouterr().out
+    assert run_command(["evaluate", "power"]) != 0
+
+
+def test_lc_winrate_prints_and_refuses(tmp_path, capsys):
+    rows = [
+        {"preference": 1 + k % 2, "len_baseline": 100 + k, "len_model": 90 + 3 * k % 41} for k in range(40)
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    assert run_command(["evaluate", "lc-winrate", str(tmp_path / "a.json"), "--resamples", "20", "--json"]) == 0
+    (model,) = json.loads(capsys.readouterr().out)["models"]
+    assert model["win_rate"] == 50
+    assert run_command(["evaluate", "lc-winrate", str(tmp_path / "a.json"), "--resamples", "0"]) == 0
+    assert "at equal length" in capsys.readouterr().out
+    assert run_command(["evaluate", "lc-winrate", str(tmp_path / "none.json")]) == 1
+    assert "cannot be read" in capsys.readouterr().err
