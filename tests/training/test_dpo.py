@@ -12,7 +12,7 @@ from accord.models.tiny import tiny_model
 from accord.training import DpoConfig, OptimizationConfig, Recorder, train_dpo
 from accord.training.dpo import DpoTask
 
-LOSSES = ("sigmoid", "robust", "ipo", "hinge", "simpo", "orpo", "apo_zero", "apo_down")
+LOSSES = ("sigmoid", "sigmoid_per_token", "robust", "ipo", "hinge", "simpo", "orpo", "apo_zero", "apo_down")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`accord train sft|reward|dpo|rloo|grpo`: one training from files. What it does is in `pipeline/jobs.py`."""
+"""`accord train sft|reward|dpo|kto|rloo|grpo`: one training from files, done by `pipeline/jobs.py`."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from accord.cli.run import SetOption
 from accord.cli.runs import JsonOption, WorkspaceOption, open_workspace
 
 app = typer.Typer(
-    help="Train on files: supervised fine-tuning, a reward model, or a policy by DPO or RLOO.",
+    help="Train on files: supervised fine-tuning, a reward model, or a policy by DPO, KTO or RLOO.",
     no_args_is_help=True,
 )
 
@@ -81,6 +81,25 @@ def dpo(
       accord train dpo --set 'preferences=["pairs.jsonl"]' --set dpo.loss=ipo --set dpo.beta=0.1
     """
     _train("dpo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+
+
+@app.command("kto")
+def kto(
+    config: ConfigArgument = None,
+    overrides: SetOption = None,
+    name: NameOption = "",
+    resume: ResumeOption = None,
+    is_dry: DryOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Optimize a policy on answers marked good or bad one by one, without pairs.
+
+    Example:
+
+      accord train kto --set 'verdicts=["labels.jsonl"]' --set kto.beta=0.1
+    """
+    _train("kto", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
 
 
 @app.command("rloo")

@@ -16,6 +16,7 @@ from accord.pipeline.runs import Headline, Run
 from accord.pipeline.workspace import Workspace
 from accord.rollouts import load_reward
 from accord.store import read_demonstrations, read_preferences, read_prompts
+from accord.store.reading import read_verdicts
 from accord.training import (
     DpoConfig,
     GrpoConfig,
@@ -29,6 +30,7 @@ from accord.training import (
     train_rloo,
     train_sft,
 )
+from accord.training.kto import KtoConfig, train_kto
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,22 @@ class DpoJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KtoJob:
+    """KTO on files of answers marked good or bad one by one."""
+
+    verdicts: tuple[Path, ...]
+    """Files of judged answers: prompt, completion, label."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that starts, and the reference."""
+    kto: KtoConfig = field(default_factory=KtoConfig)
+    """How it is trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PolicyJob:
     """Policy optimization by RLOO on files of prompts."""
 
@@ -121,11 +139,12 @@ class GrpoJob:
     """Which member of the family, and how it is optimized."""
 
 
-Job = SftJob | RewardJob | DpoJob | PolicyJob | GrpoJob
+Job = SftJob | RewardJob | DpoJob | KtoJob | PolicyJob | GrpoJob
 KINDS: Mapping[str, type[Job]] = {
     "sft": SftJob,
     "reward": RewardJob,
     "dpo": DpoJob,
+    "kto": KtoJob,
     "rloo": PolicyJob,
     "grpo": GrpoJob,
 }
@@ -133,6 +152,7 @@ HEADLINES = {
     "sft": "sft/loss",
     "reward": "reward/eval_accuracy",
     "dpo": "dpo/eval_accuracy",
+    "kto": "kto/accuracy",
     "rloo": "reward/mean",
     "grpo": "reward/mean",
 }
@@ -203,6 +223,8 @@ def _train(job: Job, folder: Path, shared: dict[str, Any]) -> Mapping[str, float
             return train_dpo(
                 model, read_preferences(job.preferences), job.dpo, eval_preferences=held, **common
             ).metrics
+        case KtoJob():
+            return train_kto(model, read_verdicts(job.verdicts), job.kto, **common).metrics
         case PolicyJob():
             return train_rloo(
                 model, read_prompts(job.prompts), load_reward(job.reward), job.policy, **common
@@ -223,5 +245,7 @@ def _inputs(job: Job) -> list[Path]:
             return [*job.demonstrations, *job.eval_demonstrations]
         case RewardJob() | DpoJob():
             return [*job.preferences, *job.eval_preferences]
+        case KtoJob():
+            return list(job.verdicts)
         case PolicyJob() | GrpoJob():
             return list(job.prompts)

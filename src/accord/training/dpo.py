@@ -32,6 +32,7 @@ from accord.training.objectives.direct import (
     apo_down,
     apo_zero,
     dpo,
+    dpo_per_token,
     expected_losses,
     hinge,
     ipo,
@@ -57,7 +58,10 @@ from accord.training.settings import check_settings
 from accord.training.sft import TrainingResult
 from accord.training.task import LossPart, Update
 
-LossName = Literal["sigmoid", "robust", "ipo", "hinge", "simpo", "orpo", "apo_zero", "apo_down"]
+LossName = Literal[
+    "sigmoid", "sigmoid_per_token", "robust", "ipo", "hinge", "simpo", "orpo", "apo_zero", "apo_down"
+]
+PER_TOKEN = ("sigmoid_per_token", "simpo", "orpo")
 WITHOUT_REFERENCE = ("simpo", "orpo")
 
 
@@ -122,6 +126,7 @@ class DpoConfig:
                 return partial(simpo, beta=self.beta, margin=self.target_margin)
         plain = {
             "sigmoid": dpo,
+            "sigmoid_per_token": dpo_per_token,
             "ipo": ipo,
             "hinge": hinge,
             "orpo": orpo,
@@ -368,9 +373,8 @@ class DpoTask:
         return PairLogprobs(*sides[0], *sides[1], *sides[2])
 
     def _implicit_rewards(self, pairs: PairLogprobs) -> tuple[Tensor, Tensor]:
-        """beta times the log ratio of each side; without a reference, times log pi a token."""
-        if self.reference is not None:
-            chosen, rejected = pairs.chosen_ratio, pairs.rejected_ratio
-        else:
-            chosen, rejected = pairs.chosen / pairs.chosen_tokens, pairs.rejected / pairs.rejected_tokens
+        """beta times the log ratio of each side, or without a reference log pi; per token as the loss is."""
+        chosen, rejected = (pairs.chosen_ratio, pairs.rejected_ratio)
+        if self.config.loss in PER_TOKEN:
+            chosen, rejected = chosen / pairs.chosen_tokens, rejected / pairs.rejected_tokens
         return self.config.beta * chosen.detach(), self.config.beta * rejected.detach()

@@ -158,6 +158,31 @@ DIRECT = (
     ),
 )
 
+UNPAIRED = (
+    Metric("kto/loss", "share", "loss on answers judged one by one", "mean over the rows by weight"),
+    Metric(
+        "kto/reference_point",
+        "nats",
+        "how far the policy is taken to have moved: log pi - log ref of answers to other prompts",
+        "mean over the update, before the step; never below 0",
+    ),
+    Metric(
+        "kto/accuracy",
+        "share",
+        "wanted answers above the reference point and unwanted ones below",
+        "mean by weight, before the step; ties count half",
+    ),
+    Metric(
+        "kto/margin",
+        "implicit reward",
+        "gain over the reference point, unwanted answers negated",
+        "mean by weight, before the step",
+    ),
+    Metric("kto/rows", "rows", "judged answers of the update", "count"),
+    Metric("kto/truncated_rows", "rows", "rows of the update that were cut to max_tokens", "count"),
+    Metric("kto/epoch", "passes", "passes over the rows finished", "updates over updates a pass"),
+)
+
 ONLINE = (
     Metric(
         "policy/loss",
@@ -238,7 +263,7 @@ ONLINE = (
 )
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (*OPTIMIZATION, *SFT, *REWARD_MODEL, *DIRECT, *ONLINE)
+    metric.name: metric for metric in (*OPTIMIZATION, *SFT, *REWARD_MODEL, *DIRECT, *UNPAIRED, *ONLINE)
 }
 """The registry; a name that is not here must not be logged."""
 
@@ -264,6 +289,7 @@ def metrics_page() -> str:
         ("Supervised fine-tuning", SFT),
         ("Reward model", REWARD_MODEL),
         ("Direct preference optimization (`eval_` by implicit rewards)", DIRECT),
+        ("KTO", UNPAIRED),
         ("Policy optimization", ONLINE),
     )
     for title, metrics in titles:

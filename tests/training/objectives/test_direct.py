@@ -14,6 +14,7 @@ from accord.training.objectives.direct import (
     apo_down,
     apo_zero,
     dpo,
+    dpo_per_token,
     expected_losses,
     hinge,
     ipo,
@@ -47,6 +48,8 @@ EXAMPLE = pair(-4, -9, -6, -8, tokens=(2, 4))
         (partial(hinge, beta=0.5), 0.0),
         # per token: 2/2 - (-1)/4 = 1.25; target 1/(2 * 0.5) = 1
         (partial(ipo, beta=0.5), 0.0625),
+        # per token: 2/2 - (-1)/4 = 1.25
+        (partial(dpo_per_token, beta=2.0), math.log(1 + math.exp(-2.5))),
         # per token: -4/2 - (-9/4) = 0.25
         (partial(simpo, beta=2.0, margin=0.5), math.log(1 + math.exp(0.5 - 0.5))),
         (partial(apo_zero, beta=0.5), sigmoid(-1.0) + sigmoid(-0.5)),

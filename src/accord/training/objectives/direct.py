@@ -60,6 +60,16 @@ def dpo(pairs: PairLogprobs, *, beta: float) -> Float[Tensor, " pair"]:
     return softplus(-beta * (pairs.chosen_ratio - pairs.rejected_ratio))
 
 
+def dpo_per_token(pairs: PairLogprobs, *, beta: float) -> Float[Tensor, " pair"]:
+    """softplus(-beta h) with log ratios PER TOKEN: length-normalized DPO (Lambert et al. 2024).
+
+    A token's share of a long answer counts less than of a short one, so beta wants to be
+    larger than where log ratios are summed.
+    """
+    difference = pairs.chosen_ratio / pairs.chosen_tokens - pairs.rejected_ratio / pairs.rejected_tokens
+    return softplus(-beta * difference)
+
+
 def robust_dpo(pairs: PairLogprobs, *, beta: float, flip_share: float) -> Float[Tensor, " pair"]:
     """Unbiased under labels flipped with probability e: [(1 - e) l - e l'] / (1 - 2 e).
 

@@ -1,0 +1,300 @@
+"""KTO: a policy learns from answers that were judged one by one, each wanted or not.
+
+The reference point is made once an update, before its first micro-batch, from answers to other
+prompts of the update, so micro-batches do not change it. Leaves out pairs (`dpo`).
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from accord.domain import DataError, Streams, Verdict, content_hash
+from accord.models.batching import plan_micro_batches
+from accord.models.export import save_model
+from accord.models.language_model import LanguageModel
+from accord.models.logprobs import sequence_sum
+from accord.models.ragged import PackedCompletions, body_of, prompt_completion_batch
+from accord.training.loop import optimize
+from accord.training.objectives.direct import weighted_mean
+from accord.training.objectives.unpaired import kto, reference_point
+from accord.training.optimizer import OptimizationConfig
+from accord.training.order import DataOrder
+from accord.training.precision import autocast
+from accord.training.reference import Reference, score_completions
+from accord.training.reports import Observer
+from accord.training.settings import check_settings
+from accord.training.sft import TrainingResult
+from accord.training.task import LossPart, Update
+
+
+@dataclass(frozen=True, kw_only=True)
+class KtoConfig:
+    """How a policy is trained on answers judged one by one."""
+
+    beta: float = 0.1
+    """How hard the policy is held to the reference."""
+    desirable_weight: float = 1.0
+    """Weight of the loss of wanted answers; with few of them raise it, so that both sides sum alike."""
+    undesirable_weight: float = 1.0
+    """Weight of the loss of unwanted answers."""
+    epochs: float = 1.0
+    """Passes over the rows."""
+    batch_size: int = 8
+    """Rows in one update, 2 or more: the reference point is read off answers to other rows' prompts."""
+    max_tokens: int = 1024
+    """Longest prompt with its answer; longer ones are cut and counted. Never above the model's context."""
+    is_shuffled: bool = True
+    """A new order in each pass, from the run's streams; False keeps the order given."""
+    optimization: OptimizationConfig = field(
+        default_factory=lambda: OptimizationConfig(learning_rate=1e-6, schedule="linear", warmup_steps=10)
+    )
+    """Optimizer, schedule, precision and checkpoints."""
+
+    def __post_init__(self) -> None:
+        check_settings(
+            "kto",
+            self,
+            (
+                ("beta", self.beta > 0, "above 0"),
+                ("desirable_weight", self.desirable_weight >= 0, "0 or more"),
+                ("undesirable_weight", self.undesirable_weight >= 0, "0 or more"),
+                ("epochs", self.epochs > 0, "above 0"),
+                ("batch_size", self.batch_size >= 2, "2 or more"),
+                ("max_tokens", self.max_tokens >= 2, "2 or more"),
+            ),
+        )
+
+
+def train_kto(
+    model: LanguageModel,
+    answers: Sequence[Verdict],
+    config: KtoConfig | None = None,
+    *,
+    reference: LanguageModel | None = None,
+    run_dir: Path | None = None,
+    observers: Sequence[Observer] = (),
+    resume: bool = False,
+    streams: Streams | None = None,
+) -> TrainingResult:
+    """Train `model` in place on judged answers; `reference` is the model as it comes unless given.
+
+    Nothing is held out. `run_dir` gets metrics, checkpoints and the model; `resume` goes on from there.
+    """
+    streams, settings = streams or Streams(0), config or KtoConfig()
+    rows = judged_rows(model, answers, max_tokens=settings.max_tokens)
+    task = KtoTask(model, rows, settings, reference=reference, streams=streams)
+    result = optimize(
+        task, task.optimization, streams=streams, run_dir=run_dir, observers=observers, resume=resume
+    )
+    model.network.eval()
+    cut = sum(row.is_cut for row in rows)
+    return TrainingResult(model=model, metrics=result.metrics, steps=result.steps, truncated_rows=cut)
+
+
+@dataclass(frozen=True)
+class JudgedRow:
+    """A judged answer as ids."""
+
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    p_desirable: float = 1.0
+    weight: float = 1.0
+    is_cut: bool = False
+
+    @property
+    def n_tokens(self) -> int:
+        """Of prompt and answer."""
+        return len(self.prompt_ids) + len(self.completion_ids)
+
+
+def judged_rows(model: LanguageModel, answers: Sequence[Verdict], *, max_tokens: int) -> list[JudgedRow]:
+    """Judged answers as ids; rows of weight 0 count for nothing and are left out."""
+    context: int = body_of(model.body).config.max_position_embeddings
+    rows = []
+    for answer in answers:
+        if not 0 <= answer.weight < math.inf:
+            raise DataError(f"a verdict has the weight {answer.weight}; expected a finite number, 0 or more")
+        if answer.weight == 0:
+            continue
+        (ids,) = model.tokenizer.examples(
+            answer.prompt, [answer.completion], max_tokens=min(max_tokens, context)
+        )
+        is_cut = ids.is_truncated or ids.dropped_prompt_tokens > 0
+        rows.append(
+            JudgedRow(ids.prompt_ids, ids.completion_ids, float(answer.is_desirable), answer.weight, is_cut)
+        )
+    return rows
+
+
+@dataclass(frozen=True)
+class KtoMicroBatch:
+    """Some rows of an update, packed, with the update's reference point and total weight."""
+
+    rows: list[JudgedRow]
+    packed: PackedCompletions
+    reference_sums: Tensor
+    """[row] Log-probs of whole answers under the reference."""
+    point: Tensor
+    """Scalar, without gradient."""
+    normalizer: float
+
+
+class KtoTask:
+    """Judged answers for a policy as the loop sees them."""
+
+    name = "kto"
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        rows: Sequence[JudgedRow],
+        config: KtoConfig,
+        *,
+        reference: LanguageModel | None = None,
+        streams: Streams,
+    ):
+        if len(rows) < 2:
+            raise DataError(
+                f"{len(rows)} judged answers with a weight above 0; the reference point needs 2 or more"
+            )
+        self.model, self.config, self.rows = model, config, list(rows)
+        self.order = DataOrder(len(self.rows), config.batch_size, streams, config.is_shuffled)
+        self.reference = Reference(model, reference)
+        self._reference_sums: dict[str, float] = {}
+
+    @property
+    def optimization(self) -> OptimizationConfig:
+        """The optimization settings with the number of steps filled in."""
+        steps = self.config.optimization.steps or self.order.steps_for(self.config.epochs)
+        return dataclasses.replace(self.config.optimization, steps=steps)
+
+    def parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """The policy's trainable weights."""
+        return self.model.trainable_parameters()
+
+    def identity(self) -> dict[str, str]:
+        """Hashes of policy, reference and rows, and the settings."""
+        settings = dataclasses.asdict(self.config)
+        del settings["optimization"]
+        return {
+            "model": self.model.version,
+            "reference": self.reference.version,
+            "data": content_hash([dataclasses.astuple(row) for row in self.rows]),
+            **{f"kto.{key}": json.dumps(value) for key, value in settings.items()},
+        }
+
+    def next_update(self, step: int) -> Update:
+        """The rows of this step, packed, scored by the reference, under one reference point."""
+        rows = [self.rows[i] for i in self.order.batch(step)]
+        self.model.network.eval()
+        point = self.point(rows)
+        total = sum(row.weight for row in rows)
+        parts = []
+        for part in self._split(rows):
+            packed = self._packed(part)
+            parts.append(KtoMicroBatch(part, packed, self._scored_by_reference(part, packed), point, total))
+        return Update(
+            micro_batches=parts,
+            tokens=sum(row.n_tokens for row in rows),
+            metrics={
+                "kto/reference_point": float(point),
+                "kto/rows": float(len(rows)),
+                "kto/truncated_rows": float(sum(row.is_cut for row in rows)),
+                "kto/epoch": (step + 1) / self.order.steps_per_epoch,
+            },
+        )
+
+    @torch.no_grad()
+    def point(self, rows: Sequence[JudgedRow]) -> Tensor:
+        """The reference point from each prompt with the answer of the row before it, the first with the last.
+
+        A prompt equal to its neighbor's would be no mismatch and is left out; none left gives 0.
+        """
+        mismatched = [
+            JudgedRow(row.prompt_ids, other.completion_ids)
+            for row, other in zip(rows, [rows[-1], *rows[:-1]], strict=True)
+            if row.prompt_ids != other.prompt_ids
+        ]
+        ratios = [torch.zeros(0, device=self.model.device)]
+        for part in self._split(mismatched):
+            packed = self._packed(part)
+            with autocast(self.config.optimization.precision, self.model.device):
+                sums = self._sums(packed)
+            ratios.append(sums - self._scored_by_reference(part, packed))
+        return reference_point(torch.cat(ratios))
+
+    def loss(self, micro_batch: KtoMicroBatch) -> LossPart:
+        """This micro-batch's share of the weighted mean; dropout is off, as for the reference."""
+        self.model.network.eval()
+        ratios = self._sums(micro_batch.packed) - micro_batch.reference_sums
+        weights, p_desirable = (
+            torch.tensor([getattr(row, name) for row in micro_batch.rows], device=ratios.device)
+            for name in ("weight", "p_desirable")
+        )
+        losses = kto(
+            ratios,
+            p_desirable,
+            reference=micro_batch.point,
+            beta=self.config.beta,
+            desirable_weight=self.config.desirable_weight,
+            undesirable_weight=self.config.undesirable_weight,
+        )
+        shares = weights / micro_batch.normalizer
+        gains = (self.config.beta * (ratios - micro_batch.point)).detach()
+        agreement = (gains.sign() * (p_desirable - 0.5).sign() + 1) / 2
+        return LossPart(
+            weighted_mean(losses, weights, normalizer=micro_batch.normalizer),
+            {
+                "kto/accuracy": (shares * agreement).sum(),
+                "kto/margin": (shares * gains * (2 * p_desirable - 1)).sum(),
+            },
+        )
+
+    def evaluate(self, step: int) -> dict[str, float]:
+        """Nothing is held out."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the order follows from the step, and reference log-probs are made again."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing to take up."""
+
+    def save_model(self, folder: Path) -> None:
+        """A plain Hugging Face folder."""
+        save_model(self.model, folder)
+
+    def _split(self, rows: Sequence[JudgedRow]) -> list[list[JudgedRow]]:
+        if not rows:
+            return []
+        plan = plan_micro_batches([row.n_tokens for row in rows], self.config.optimization.micro_batch_tokens)
+        return [[rows[i] for i in members] for members in plan]
+
+    def _packed(self, rows: Sequence[JudgedRow]) -> PackedCompletions:
+        return prompt_completion_batch([(row.prompt_ids, [row.completion_ids]) for row in rows]).to(
+            self.model.device
+        )
+
+    def _sums(self, packed: PackedCompletions) -> Tensor:
+        logprobs = score_completions(self.model, packed).logprobs
+        return sequence_sum(logprobs, packed.sequence_index, packed.n_completions)
+
+    @torch.no_grad()
+    def _scored_by_reference(self, rows: Sequence[JudgedRow], packed: PackedCompletions) -> Tensor:
+        """[row] Reference log-probs of the answers; those already known are not made again."""
+        keys = [hashlib.sha256(f"{row.prompt_ids}{row.completion_ids}".encode()).hexdigest() for row in rows]
+        if not all(key in self._reference_sums for key in keys):
+            with autocast(self.config.optimization.precision, self.model.device):
+                logprobs = self.reference.logprobs(packed, trunk=None, temperature=1.0)
+            sums = sequence_sum(logprobs, packed.sequence_index, packed.n_completions)
+            self._reference_sums.update(zip(keys, sums.tolist(), strict=True))
+        return torch.tensor([self._reference_sums[key] for key in keys], device=self.model.device)
