@@ -38,7 +38,9 @@ def test_lc_winrate_prints_and_refuses(tmp_path, capsys):
         {"preference": 1 + k % 2, "len_baseline": 100 + k, "len_model": 90 + 3 * k % 41} for k in range(40)
     ]
     (tmp_path / "a.json").write_text(json.dumps(rows))
-    assert run_command(["evaluate", "lc-winrate", str(tmp_path / "a.json"), "--resamples", "20", "--json"]) == 0
+    assert (
+        run_command(["evaluate", "lc-winrate", str(tmp_path / "a.json"), "--resamples", "20", "--json"]) == 0
+    )
     (model,) = json.loads(capsys.readouterr().out)["models"]
     assert model["win_rate"] == 50
     assert run_command(["evaluate", "lc-winrate", str(tmp_path / "a.json"), "--resamples", "0"]) == 0
