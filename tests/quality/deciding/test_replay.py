@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 
 from accord.domain import ConfigError, DataError, LabelColumns
-from accord.quality.agreement import BootstrapConfig
 from accord.quality.deciding.replay import ReplayConfig, fixed_numbers, replay_curve
 from accord.quality.labels import tabulate_labels
-
-FEW = BootstrapConfig(replicates=50)
 
 
 def tabulate(rows):
@@ -43,7 +40,7 @@ def test_three_items_by_hand():
         ("q", "u", "a"), ("q", "v", "b"), ("q", "w", "b"),
         ("r", "u", "b"), ("r", "v", "b"), ("r", "w", "a"),
     ]  # fmt: skip
-    config = ReplayConfig(epsilons=(0.2,), order="time", bootstrap=FEW)
+    config = ReplayConfig(epsilons=(0.2,), order="time")
     curve = replay_curve(
         tabulate(rows), {"p": "a", "q": "b", "r": "a"}, config, timestamps=[1, 2, 3] * 3, model=share
     )
@@ -63,7 +60,7 @@ def test_three_items_by_hand():
 
 def test_the_order_of_time_is_that_of_the_timestamps():
     rows = [("p", "u", "a"), ("p", "v", "b"), ("p", "w", "b")]
-    config = ReplayConfig(epsilons=(0.2,), order="time", bootstrap=FEW)
+    config = ReplayConfig(epsilons=(0.2,), order="time")
     late = replay_curve(tabulate(rows), {"p": "b"}, config, timestamps=[3, 1, 2], model=share)
     assert late.points[0].labels_per_item.value == 2
     early = replay_curve(tabulate(rows), {"p": "b"}, config, timestamps=[1, 2, 3], model=share)
@@ -72,7 +69,7 @@ def test_the_order_of_time_is_that_of_the_timestamps():
 
 def test_cost_lies_between_least_and_most_and_rises_as_epsilon_falls():
     table, gold = crowd()
-    config = ReplayConfig(epsilons=(0.01, 0.2, 0.05), min_labels=3, max_labels=6, n_orders=2, bootstrap=FEW)
+    config = ReplayConfig(epsilons=(0.01, 0.2, 0.05), min_labels=3, max_labels=6, n_orders=2)
     curve = replay_curve(table, gold, config)
     costs = [point.labels_per_item.value for point in curve.points]
     assert [point.epsilon for point in curve.points] == [0.2, 0.05, 0.01]
@@ -84,14 +81,14 @@ def test_cost_lies_between_least_and_most_and_rises_as_epsilon_falls():
 
 def test_stopping_is_cheaper_than_a_fixed_number_as_good():
     table, gold = crowd(n_items=500, n_annotators=10)
-    curve = replay_curve(table, gold, ReplayConfig(epsilons=(0.05,), n_orders=2, bootstrap=FEW))
+    curve = replay_curve(table, gold, ReplayConfig(epsilons=(0.05,), n_orders=2))
     point = curve.points[0]
     as_good = [each for each in curve.fixed if each.accuracy.value >= point.accuracy.value]
     assert point.labels_per_item.value < 0.8 * min(each.n_fixed for each in as_good)
 
 
 def test_names_change_nothing():
-    config = ReplayConfig(epsilons=(0.1,), n_orders=1, bootstrap=FEW)
+    config = ReplayConfig(epsilons=(0.1,), n_orders=1)
     plain = replay_curve(*crowd(rename=lambda i: i), config)
     named = replay_curve(*crowd(rename=lambda i: f"item {i:04}"), config)
     assert plain == named
@@ -99,7 +96,7 @@ def test_names_change_nothing():
 
 def test_a_seed_is_an_order():
     table, gold = crowd(n_items=100)
-    config = ReplayConfig(epsilons=(0.1,), n_orders=1, bootstrap=FEW)
+    config = ReplayConfig(epsilons=(0.1,), n_orders=1)
     first = replay_curve(table, gold, config, model=share, seed=1)
     assert replay_curve(table, gold, config, model=share, seed=1) == first
     assert replay_curve(table, gold, config, model=share, seed=2) != first
@@ -107,9 +104,7 @@ def test_a_seed_is_an_order():
 
 def test_gold_used_for_fitting_is_not_scored():
     table, gold = crowd(n_items=100)
-    curve = replay_curve(
-        table, gold, ReplayConfig(epsilons=(0.1,), n_orders=2, n_fit=30, bootstrap=FEW), seed=3
-    )
+    curve = replay_curve(table, gold, ReplayConfig(epsilons=(0.1,), n_orders=2, n_fit=30), seed=3)
     assert (curve.n_scored, curve.is_calibrated, len(curve.calibrators)) == (70, True, 2)
 
 
@@ -120,7 +115,7 @@ def test_one_item_and_one_label_have_figures_and_reasons_for_missing_intervals()
     point = curve.points[0]
     assert point.accuracy.value == 1
     assert point.accuracy.low is None
-    assert "needs 2" in point.accuracy.reason
+    assert "takes two parts" in point.accuracy.reason
     single = replay_curve(
         tabulate([("p", "u", "a"), ("q", "u", "b")]), {"p": "a"}, ReplayConfig(epsilons=(0.5,))
     )
@@ -129,15 +124,13 @@ def test_one_item_and_one_label_have_figures_and_reasons_for_missing_intervals()
 
 
 def test_the_curve_is_plain_data():
-    curve = replay_curve(
-        *crowd(n_items=30), ReplayConfig(epsilons=(0.1,), n_orders=1, n_fit=5, bootstrap=FEW)
-    )
+    curve = replay_curve(*crowd(n_items=30), ReplayConfig(epsilons=(0.1,), n_orders=1, n_fit=5))
     plain = dataclasses.asdict(curve)
     assert plain["points"][0]["accuracy"]["value"] == curve.points[0].accuracy.value
 
 
 def test_cheapest_is_the_rule_of_fewest_labels_that_is_accurate_enough():
-    curve = replay_curve(*crowd(n_annotators=12), ReplayConfig(n_orders=1, bootstrap=FEW), model=share)
+    curve = replay_curve(*crowd(n_annotators=12), ReplayConfig(n_orders=1), model=share)
     wanted = curve.points[1].accuracy.value
     found = curve.cheapest(wanted)
     assert found.labels_per_item.value == min(
@@ -168,7 +161,7 @@ def known_accuracy(table):
 
 def test_on_the_true_posterior_errors_stay_below_epsilon():
     table, gold = uneven_crowd(0.0, n_items=3000)
-    config = ReplayConfig(epsilons=(0.2, 0.1, 0.05, 0.02), n_orders=2, bootstrap=FEW)
+    config = ReplayConfig(epsilons=(0.2, 0.1, 0.05, 0.02), n_orders=2)
     curve = replay_curve(table, gold, config, model=known_accuracy)
     for point in curve.points:
         # four standard deviations of a share of 3000 items
@@ -183,7 +176,7 @@ def test_shared_errors_break_the_promise_of_the_raw_posterior_and_calibration_ke
         replay_curve(
             table,
             gold,
-            ReplayConfig(epsilons=(0.12, 0.08), n_orders=1, n_fit=n_fit, max_labels=8, bootstrap=FEW),
+            ReplayConfig(epsilons=(0.12, 0.08), n_orders=1, n_fit=n_fit, max_labels=8),
             seed=1,
         )
         for n_fit in (0, 200)
@@ -220,3 +213,24 @@ def test_bad_settings_are_named_together():
     with pytest.raises(ConfigError) as caught:
         ReplayConfig(epsilons=(), min_labels=3, max_labels=2, order="size", n_orders=0, n_fit=-1)
     assert len(caught.value.problems) == 5
+
+
+def test_intervals_are_the_jackknife_over_parts_by_hand():
+    # three items, one a part: two labels each, all closed, one of them wrong; shares without each are
+    # 1/2, 1/2 and 1, so the error is sqrt((2/3) * (2 * (1/6)^2 + (1/3)^2)) = 1/3
+    rows = [(item, annotator, "a") for item in "pqr" for annotator in "uv"]
+    table, gold = tabulate([*rows, ("s", "u", "b")]), {"p": "a", "q": "a", "r": "b"}
+    config = ReplayConfig(epsilons=(0.5,), n_orders=1, n_parts=3)
+    accuracy = replay_curve(table, gold, config, model=share).points[0].accuracy
+    assert accuracy.value == pytest.approx(2 / 3)
+    assert (accuracy.low, accuracy.high) == (0.0, 1.0)
+    narrow = ReplayConfig(epsilons=(0.5,), n_orders=1, n_parts=3, confidence=0.5)
+    accuracy = replay_curve(table, gold, narrow, model=share).points[0].accuracy
+    # Student's t with 2 degrees of freedom at .75: .8165
+    assert accuracy.high == pytest.approx(2 / 3 + 0.8165 / 3, abs=1e-4)
+    assert accuracy.low == pytest.approx(2 / 3 - 0.8165 / 3, abs=1e-4)
+
+
+def test_intervals_need_not_be_asked_for():
+    point = replay_curve(*crowd(n_items=60), ReplayConfig(epsilons=(0.1,), n_parts=0)).points[0]
+    assert (point.accuracy.low, point.accuracy.reason is not None) == (None, True)

@@ -1,7 +1,8 @@
 """What consensus says of each annotator: his confusion matrix and his accuracy, with an interval.
 
-The true classes are not known but probable, so a label counts for each class by its probability. Leaves
-out what the figures mean for pay or work (`accord.quality.people`).
+The true classes are not known but probable, so a label counts for each class by its probability; the
+intervals count what not knowing them costs (`accord.quality.consensus.information`). Leaves out what the
+figures mean for pay or work (`accord.quality.people`).
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from accord.quality.consensus.evidence import gather_evidence
+from accord.quality.consensus.information import diagonal_covariance
 from accord.quality.labels import LabelTable
 
 RIGHT_COUNT = 2.0
@@ -31,7 +33,7 @@ class AnnotatorConfusion:
     """Probability of the right class on an item drawn from all items."""
     accuracy_low: float
     accuracy_high: float
-    """95 % interval, given the probabilities of the items' classes."""
+    """95 % interval."""
 
 
 def annotator_confusions(
@@ -39,8 +41,9 @@ def annotator_confusions(
 ) -> tuple[AnnotatorConfusion, ...]:
     """Every annotator of the table against `probabilities` [item, class], in the table's order.
 
-    Rows of a confusion matrix are Dirichlet given the expected counts; accuracy is their diagonal weighed by
-    the shares of the classes, and its interval that of the Beta with the same mean and variance.
+    Rows of a confusion matrix are Dirichlet given the classes; accuracy is their diagonal weighed by the
+    shares of the classes, and its interval that of the Beta with the same mean and variance. Probabilities
+    that are surer than they should be make intervals that are too narrow.
     """
     size = table.n_classes
     counts = gather_evidence(table).count(probabilities)
@@ -50,7 +53,8 @@ def annotator_confusions(
     shares = probabilities.mean(axis=0)
     right = np.diagonal(rates, axis1=1, axis2=2)
     mean = right @ shares
-    variance = (right * (1.0 - right) / (totals[:, :, 0] + 1.0)) @ shares**2
+    covariance = diagonal_covariance(table, probabilities, rates, totals[:, :, 0] + 1.0)
+    variance = np.einsum("k,akl,l->a", shares, covariance, shares)
     low, high = _beta_interval(mean, variance, level)
     n_labels = np.bincount(table.annotator_index, minlength=table.n_annotators)
     return tuple(

@@ -16,6 +16,7 @@ from accord.quality.consensus.evidence import UNKNOWN, GoldIndex
 SMALLEST = 1e-12
 """Probability that the loss of a surprise is counted at, where it is 0: at most 27.6 nats an item."""
 NO_GOLD = "no gold items to measure on"
+BIASED = "no interval: the error is above 0 even for perfect probabilities; see calibration_error_debiased"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,11 @@ class Reliability:
     """Nats an item: mean of -log(probability of the gold class)."""
     calibration_error: Measure
     """ECE: mean over items of |confidence - accuracy| of their bin (Naeini et al. 2015). It is above 0 even
-    for perfect probabilities, by about sqrt(bins / items) / 2, and so is its interval."""
+    for perfect probabilities, by about sqrt(bins / items) / 2, so it has no interval."""
+    calibration_error_debiased: Measure
+    """Root of the mean over items of (confidence - accuracy)^2 of their bin, less the variance of the latter
+    (Kumar et al. 2019); 0 where nothing is left. A resample carries the noise of the sample and its own,
+    so twice the variance is taken away there."""
     bins: tuple[ReliabilityBin, ...]
     """By rising confidence, as many items in each; equal confidences stay together."""
 
@@ -75,7 +80,14 @@ def measure_reliability(
     known = np.flatnonzero(gold != UNKNOWN)
     if not len(known):
         nothing = Measure(value=None, low=None, high=None, reason=NO_GOLD)
-        return Reliability(n_items=0, accuracy=nothing, log_loss=nothing, calibration_error=nothing, bins=())
+        return Reliability(
+            n_items=0,
+            accuracy=nothing,
+            log_loss=nothing,
+            calibration_error=nothing,
+            calibration_error_debiased=nothing,
+            bins=(),
+        )
     chances, truth = probabilities[known], gold[known]
     right_chance = chances[np.arange(len(known)), truth]
     confidence = chances.max(axis=1)
@@ -83,25 +95,37 @@ def measure_reliability(
     right = is_top[np.arange(len(known)), truth] / is_top.sum(axis=1)
     loss = -np.log(np.maximum(right_chance, SMALLEST))
     member = np.eye(n_bins)[bin_numbers(confidence, n_bins)]
+    gap = confidence - right
     columns = np.concatenate(
-        [np.stack([right, loss], axis=1), member * (confidence - right)[:, None]], axis=1
+        [np.stack([right, loss], axis=1), member * gap[:, None], member * gap[:, None] ** 2, member], axis=1
     )
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        sums = weights @ columns / weights.sum(axis=1, keepdims=True)
-        return np.concatenate([sums[:, :2], np.abs(sums[:, 2:]).sum(axis=1, keepdims=True)], axis=1)
+        total = weights.sum(axis=1, keepdims=True)
+        sums = weights @ columns
+        gaps, squares, sizes = np.split(sums[:, 2:], 3, axis=1)
+        size = np.maximum(sizes, 1.0)
+        variance = np.maximum(squares / size - (gaps / size) ** 2, 0.0)
+        variance /= np.where(sizes > 1, sizes - 1, np.inf)
+        noise = np.where((weights == 1.0).all(axis=1), 1.0, 2.0)[:, None]
+        excess = (sizes * ((gaps / size) ** 2 - noise * variance)).sum(axis=1, keepdims=True) / total
+        debiased = np.sqrt(np.maximum(excess, 0.0))
+        return np.concatenate([sums[:, :2] / total, debiased], axis=1)
 
     units = Units(np.ones(len(known), dtype=np.int64))
     found = bootstrap(statistic, units, config=config, undefined=NO_GOLD)
-    accuracy, log_loss, error = (
+    accuracy, log_loss, debiased = (
         Measure(value=value, low=low, high=high, reason=reason)
         for value, low, high, reason in zip(found.values, found.lows, found.highs, found.reasons, strict=True)
     )
+    plain = float(np.abs(gap @ member).sum() / len(known))
+    error = Measure(value=plain, low=None, high=None, reason=BIASED)
     return Reliability(
         n_items=len(known),
         accuracy=accuracy,
         log_loss=log_loss,
         calibration_error=error,
+        calibration_error_debiased=debiased,
         bins=_bins(member, confidence, right),
     )
 

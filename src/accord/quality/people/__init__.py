@@ -88,10 +88,12 @@ from accord.quality.people.qualification import (
 )
 from accord.quality.people.value import (
     AnnotatorValue,
+    ConfusionWeight,
     ValueConfig,
     expected_confusions,
     probabilities_without_own,
     value_annotators,
+    weigh_confusions,
 )
 
 __all__ = [
@@ -106,6 +108,7 @@ __all__ = [
     "ChannelAlarm",
     "ChannelConfig",
     "ChannelResult",
+    "ConfusionWeight",
     "CopyPair",
     "CopyingConfig",
     "CopyingReport",
@@ -175,6 +178,7 @@ __all__ = [
     "split_sessions",
     "value_annotators",
     "watch_drift",
+    "weigh_confusions",
     "wilson_interval",
     "window_entropies",
 ]

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from accord.domain import ConfigError, EvaluationError, LabelColumns, Value
+from accord.quality.consensus.annotators import AnnotatorConfusion, annotator_confusions
 from accord.quality.labels import LabelTable
 from accord.quality.people.camps import CampConfig, CampMember, Camps, find_camps
 from accord.quality.people.channels import (
@@ -35,13 +36,14 @@ from accord.quality.people.drift import DeclineTest, assess_decline
 from accord.quality.people.fatigue import FatigueSlope, fit_fatigue, minutes_in_session, split_sessions
 from accord.quality.people.gold import GoldConfig, GoldScore, index_gold, score_gold
 from accord.quality.people.gold_audit import GoldAuditConfig, GoldDoubt, audit_gold
-from accord.quality.people.intervals import Estimate, estimate_share
+from accord.quality.people.intervals import Estimate
 from accord.quality.people.value import (
     AnnotatorValue,
     ValueConfig,
     expected_confusions,
     probabilities_without_own,
     value_annotators,
+    weigh_confusions,
 )
 
 
@@ -121,7 +123,7 @@ class AnnotatorAssessment:
     reasons: tuple[str, ...]
     """Sentences; empty where nothing is to be said."""
     agreement: Estimate
-    """Expected share of his labels that are right, by the consensus without his own label."""
+    """Expected share of his labels that are right, if the consensus is as sure as it should be."""
     value: AnnotatorValue
     gold: GoldScore | None
     decline: DeclineTest | None
@@ -227,7 +229,12 @@ def _rows(
     seed: int,
 ) -> tuple[AnnotatorAssessment, ...]:
     prior = posterior.mean(axis=0)
-    values = value_annotators(expected_confusions(table, posterior), prior, config=config.value, seed=seed)
+    counts = expected_confusions(table, posterior)
+    told = weigh_confusions(table, posterior, counts)
+    values = value_annotators(
+        told.counts, prior, correlation=told.correlation, config=config.value, seed=seed
+    )
+    people = annotator_confusions(table, posterior)
     gold_values = _value_on_gold(table, gold, prior, config, seed) if gold else None
     scores = score_gold(table, gold, config=config.gold) if gold else None
     streams = _streams(table, evidence)
@@ -259,7 +266,7 @@ def _rows(
                 n_labels=found.n_labels,
                 verdict=verdict,
                 reasons=reasons,
-                agreement=estimate_share(float(correct[streams[number]].sum()), found.n_labels),
+                agreement=_agreement(people[number]),
                 value=found.value,
                 gold=None if scores is None else scores[number],
                 decline=found.decline,
@@ -270,6 +277,10 @@ def _rows(
             )
         )
     return tuple(rows)
+
+
+def _agreement(one: AnnotatorConfusion) -> Estimate:
+    return Estimate(one.accuracy, one.accuracy_low, one.accuracy_high, one.n_labels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,9 +18,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accord.domain import EvaluationError
+from accord.quality.consensus.information import diagonal_covariance
 from accord.quality.labels import LabelTable
 from accord.quality.people.intervals import Estimate
 
+EM_STEPS = 100
+EM_TOLERANCE = 0.01
+"""Labels: when no cell of a confusion matrix moves by more, its counts are done."""
 MIN_MASS = 1e-12
 """Keeps the division by the chance of a label that is never given finite; its cost is weighed by 0."""
 
@@ -56,20 +60,61 @@ class AnnotatorValue:
         return self.face_cost - self.decision_cost
 
 
+@dataclass(frozen=True, eq=False)
+class ConfusionWeight:
+    """How many labels on items of known classes would tell as much of confusion matrices."""
+
+    counts: NDArray[np.float64]
+    """[annotator, true, given]"""
+    correlation: NDArray[np.float64]
+    """[annotator, true, true] Of what is not known of the diagonal's cells."""
+
+
 def expected_confusions(
     table: LabelTable, probabilities: ArrayLike, *, leave_own_out: bool = True, prior_count: float = 1.0
 ) -> NDArray[np.float64]:
     """[annotator, true, given] Expected counts of judgments, from the posterior [item, class].
 
     With `leave_own_out` an annotator's own label is taken out of the posterior of its item first, by dividing
-    by the confusion estimated with it (`probabilities_without_own`); else he agrees with himself.
+    by the confusion estimated with it (`probabilities_without_own`), and counts again as much as his
+    confusion matrix makes of it: the most likely matrix given what the others say of each item, by EM. To
+    leave it out and count what the others say would find everybody worse than he is, since they err too.
     """
     posterior = _check(table, probabilities)
     shape = (table.n_annotators, table.n_classes, table.n_classes)
     counts = _count(table, posterior[table.item_index], shape)
     if not leave_own_out:
         return counts
-    return _count(table, probabilities_without_own(table, posterior, prior_count=prior_count), shape)
+    others = probabilities_without_own(table, posterior, prior_count=prior_count)
+    counts = _count(table, others, shape)
+    for _ in range(EM_STEPS):
+        joint = others * _rates(counts, prior_count)[table.annotator_index, :, table.class_index]
+        renewed = _count(table, joint / joint.sum(axis=1, keepdims=True), shape)
+        change, counts = np.abs(renewed - counts).max(), renewed
+        if change < EM_TOLERANCE:
+            break
+    return counts
+
+
+def weigh_confusions(
+    table: LabelTable, probabilities: ArrayLike, counts: ArrayLike, *, prior_count: float = 1.0
+) -> ConfusionWeight:
+    """What expected `counts` [annotator, true, given] on items of inferred classes tell.
+
+    A row keeps its shares and loses the labels that the doubt about the classes costs
+    (`accord.quality.consensus.information`).
+    """
+    posterior, expected = _check(table, probabilities), np.asarray(counts, dtype=np.float64)
+    rates = _rates(expected, prior_count)
+    totals = expected.sum(axis=2)
+    covariance = diagonal_covariance(table, posterior, rates, totals + prior_count)
+    right = np.diagonal(rates, axis1=1, axis2=2)
+    variance = np.maximum(np.diagonal(covariance, axis1=1, axis2=2), MIN_MASS)
+    told = np.clip(right * (1 - right) / variance - prior_count, 0.0, totals)
+    error = np.sqrt(variance)
+    correlation = covariance / (error[:, :, None] * error[:, None, :])
+    correlation[:, np.arange(table.n_classes), np.arange(table.n_classes)] = 1.0
+    return ConfusionWeight(expected * (told / np.maximum(totals, MIN_MASS))[:, :, None], correlation)
 
 
 def probabilities_without_own(
@@ -85,8 +130,7 @@ def probabilities_without_own(
     """
     posterior = _check(table, probabilities)[table.item_index]
     shape = (table.n_annotators, table.n_classes, table.n_classes)
-    counts = _count(table, posterior, shape) + prior_count / table.n_classes
-    confusion = counts / counts.sum(axis=2, keepdims=True)
+    confusion = _rates(_count(table, posterior, shape), prior_count)
     own = confusion[table.annotator_index, :, table.class_index]
     rest = np.maximum(posterior, MIN_MASS) / own
     return np.asarray(rest / rest.sum(axis=1, keepdims=True))
@@ -96,11 +140,15 @@ def value_annotators(
     confusion_counts: ArrayLike,
     class_prior: ArrayLike,
     *,
+    correlation: ArrayLike | None = None,
     costs: ArrayLike | None = None,
     config: ValueConfig | None = None,
     seed: int = 0,
 ) -> list[AnnotatorValue]:
     """Worth of each annotator from counts [annotator, true, given] and the class shares [class].
+
+    `correlation` [annotator, true, true] says how the rows of a matrix are uncertain together, where
+    classes were inferred; by default they are not.
 
     `costs` [true, decided] are 0 and 1 by default. An annotator without a judgment has a value from the
     prior alone and says so. One class, or a class with all the mass, has nothing to decide: no value.
@@ -132,6 +180,8 @@ def value_annotators(
             drawn = np.maximum(
                 rng.standard_gamma(pseudo[number], size=(config.n_draws, *loss.shape)), MIN_MASS
             )
+            if correlation is not None:
+                drawn = _joined(drawn, np.asarray(correlation, dtype=np.float64)[number], rng)
             worth = 1 - _soft_cost(drawn / drawn.sum(axis=2, keepdims=True), prior, loss) / base_cost
             ends = np.quantile(worth, [(1 - config.level) / 2, (1 + config.level) / 2])
             reason = "" if total > 0 else "no judgment: the prior alone"
@@ -139,6 +189,23 @@ def value_annotators(
         costs_of = (float(cost[number]) for cost in (soft_cost, decided, face))
         result.append(AnnotatorValue(estimate, *costs_of))
     return result
+
+
+def _joined(
+    drawn: NDArray[np.float64], correlation: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draws [draw, true, given] with the rows of a matrix paired anew, so that their diagonals correlate.
+
+    Each row keeps its own draws; their ranks become those of normal draws (Iman and Conover 1982).
+    """
+    rows = drawn / drawn.sum(axis=2, keepdims=True)
+    levels, directions = np.linalg.eigh(correlation)
+    root = directions * np.sqrt(np.maximum(levels, 0.0))
+    ranks = (rng.standard_normal((len(rows), len(root))) @ root.T).argsort(axis=0).argsort(axis=0)
+    joined = np.empty_like(rows)
+    for k in range(rows.shape[1]):
+        joined[:, k] = rows[rows[:, k, k].argsort(), k][ranks[:, k]]
+    return np.asarray(joined)
 
 
 def _soft_cost(
@@ -160,6 +227,12 @@ def _check(table: LabelTable, probabilities: ArrayLike) -> NDArray[np.float64]:
     if not (np.isfinite(posterior).all() and (posterior >= 0).all()):
         raise EvaluationError("a probability is negative or not finite; expected rows that sum to 1")
     return posterior
+
+
+def _rates(counts: NDArray[np.float64], prior_count: float) -> NDArray[np.float64]:
+    """[annotator, true, given] Rows that sum to 1, with `prior_count` imagined labels spread evenly."""
+    pseudo = counts + prior_count / counts.shape[2]
+    return np.asarray(pseudo / pseudo.sum(axis=2, keepdims=True))
 
 
 def _count(

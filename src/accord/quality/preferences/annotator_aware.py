@@ -14,8 +14,8 @@ positions, thresholds and covariates explain the annotators and are left out of 
 Departs from the log-linear gain exp(g_w) of Rasch-type models in that gains are linear with prior
 N(m, spread^2): they may be 0 or negative, and the mode cannot run away to huge gains on tiny scores.
 The scale is fixed by a mean gain of 1 over judgments, the origin by scores of sum 0. Intervals are those of
-the Laplace approximation with the expected information, at the spreads found; they do not count
-the uncertainty of the spreads.
+the Laplace approximation with the expected information; those of annotators count to first order what
+is not known of their spreads and of the mean gain (Kass and Steffey 1989), those of scores do not.
 """
 
 from dataclasses import dataclass, field, replace
@@ -55,6 +55,8 @@ USUAL_SPREAD = 0.5
 IMAGINED_ANNOTATORS = 2.0
 """Seen at the usual spread beside the real ones. Without them the spread of a few annotators often
 falls to 0, all are taken for alike, and their intervals are far too short."""
+SMALLEST_SHARE = 0.05
+"""Of one annotator: what all together tell of the mean gain at least; keeps its variance finite."""
 SMALLEST_SPREAD, LARGEST_SPREAD = 0.01, 10.0
 """Empirical Bayes stays within; outside, a spread has no effect that 0 or no prior would not have."""
 
@@ -376,7 +378,7 @@ def _describe(
         scores=scores,
         scores_low=None if half is None else scores - half,
         scores_high=None if half is None else scores + half,
-        annotators=_habits(pairs, by_name, latent),
+        annotators=_habits(pairs, by_name, latent, _doubt_of_priors(problem, latent, config)),
         position_effect=_estimate_sum(latent, [block.start for block in blocks if block.name == "position"]),
         tie_threshold=_exponential(log_threshold),
         covariate_effects={
@@ -426,7 +428,36 @@ def _family_covariates(
     return effects
 
 
-def _habits(pairs: ScoredPairs, by_name: dict[str, Block], latent: LatentFit) -> tuple[AnnotatorHabits, ...]:
+def _doubt_of_priors(
+    problem: LatentProblem, latent: LatentFit, config: AnnotatorAwareConfig
+) -> NDArray[np.float64]:
+    """Variance [annotator, habit] that estimated spreads and the estimated mean gain add to habits.
+
+    With B the share of an annotator's prior in his estimate and D its distance from the prior's mean,
+    d estimate / d log spread = 2 B D, and log spread has information 2 sum (1 - B)^2; the mean gain moves
+    an estimate by B, and has information sum (1 - B) / spread^2.
+    """
+    doubt = np.zeros_like(latent.local)
+    if latent.local_covariance is None or problem.n_annotators == 1:
+        return doubt
+    given = (config.gain_spread, config.position_spread, config.tie_spread)
+    for k in (GAIN, POSITION, TIE_HABIT):
+        if given[k] is not None:
+            continue
+        spread = problem.local_precision[k] ** -0.5
+        of_prior = np.minimum(latent.local_covariance[:, k, k] / spread**2, 1.0)
+        distance = latent.local[:, k] - problem.local_mean[k]
+        told = ((1 - of_prior) ** 2).sum() + IMAGINED_ANNOTATORS
+        doubt[:, k] = (2 * of_prior * distance) ** 2 / (2 * told)
+        if k == GAIN:
+            told = max((1 - of_prior).sum(), SMALLEST_SHARE)
+            doubt[:, k] += of_prior**2 * spread**2 / told
+    return doubt
+
+
+def _habits(
+    pairs: ScoredPairs, by_name: dict[str, Block], latent: LatentFit, doubt: NDArray[np.float64]
+) -> tuple[AnnotatorHabits, ...]:
     judged = np.bincount(pairs.annotator, minlength=len(pairs.annotators))
     crossed = [name for name in ("position", "log_threshold") if name in by_name]
     half = np.full(latent.local.shape, np.nan)
@@ -439,7 +470,7 @@ def _habits(pairs: ScoredPairs, by_name: dict[str, Block], latent: LatentFit) ->
         values[:, k] += latent.shared[place]
         if latent.shared_covariance is not None and latent.cross_covariance is not None:
             half[:, k] += latent.shared_covariance[place, place] + 2 * latent.cross_covariance[at, :, k]
-    half = Z95 * np.sqrt(np.maximum(half, 0.0))
+    half = Z95 * np.sqrt(np.maximum(half, 0.0) + doubt)
     has_interval = latent.local_covariance is not None
 
     def estimate(w: int, k: int) -> Estimate:

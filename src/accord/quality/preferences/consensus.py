@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from accord import __version__
-from accord.domain import DataError, Judgment, Preference, Provenance
+from accord.domain import DataError, Judgment, LabelColumns, Preference, Provenance
+from accord.quality.consensus.information import diagonal_covariance
 from accord.quality.judgments import LEFT, RIGHT, TIE, JudgmentTable, tabulate_judgments
-from accord.quality.labels import RepeatPolicy
+from accord.quality.labels import RepeatPolicy, tabulate_labels
 from accord.quality.preferences.annotator_aware import AnnotatorAwareConfig, fit_annotator_aware
 from accord.quality.preferences.annotator_prediction import preference_probabilities
 from accord.quality.preferences.fisher_scoring import ScoringConfig
@@ -159,7 +160,7 @@ def _annotator_aware(table: JudgmentTable) -> tuple[NDArray[np.float64], list[An
     left_habit = np.array([habit_of[annotator] for annotator in table.annotator_ids])
     right = np.asarray(np.bincount(judge, agreed, n_annotators), dtype=np.float64)
     wrong = np.asarray(np.bincount(judge, 1 - agreed, n_annotators), dtype=np.float64)
-    return p_first, _estimates(table, right, wrong, left_habit)
+    return p_first, _estimates(table, right, wrong, left_habit, p_first)
 
 
 def vote_share(table: JudgmentTable) -> NDArray[np.float64]:
@@ -199,7 +200,7 @@ def _preferences(table: JudgmentTable, p_first: NDArray[np.float64], method: str
 def _estimates_from_fit(table: JudgmentTable, fit: DawidSkeneFit) -> list[AnnotatorEstimate]:
     sides = np.log(fit.confusion[:, :2, :2])
     left_habit = 0.5 * (sides[:, :, LEFT] - sides[:, :, RIGHT]).sum(axis=1)
-    return _estimates(table, fit.right_counts, fit.wrong_counts, left_habit)
+    return _estimates(table, fit.right_counts, fit.wrong_counts, left_habit, fit.p_first)
 
 
 def _estimates_from_peers(table: JudgmentTable) -> list[AnnotatorEstimate]:
@@ -222,10 +223,15 @@ def _estimates(
     right: NDArray[np.float64],
     wrong: NDArray[np.float64],
     left_habit: NDArray[np.float64],
+    p_first: NDArray[np.float64] | None = None,
 ) -> list[AnnotatorEstimate]:
-    """Accuracy with a Jeffreys interval over expected counts, which is narrow by what they hide."""
+    """Accuracy with the interval of a Beta: Jeffreys' over expected counts, less what they hide.
+
+    `p_first` [pair] is None where the better sides were taken as known.
+    """
     alpha, beta = right + 0.5, wrong + 0.5
-    low, high = betaincinv(alpha, beta, 0.025), betaincinv(alpha, beta, 0.975)
+    told = np.ones_like(alpha) if p_first is None else _told_share(table, p_first, alpha, beta)
+    low, high = (betaincinv(alpha * told, beta * told, level) for level in (0.025, 0.975))
     judged = np.bincount(table.annotator_index, minlength=len(table.annotator_ids))
     ties = np.bincount(table.annotator_index[table.answer == TIE], minlength=len(table.annotator_ids))
     return [
@@ -240,3 +246,37 @@ def _estimates(
         )
         for k, annotator_id in enumerate(table.annotator_ids)
     ]
+
+
+def _told_share(
+    table: JudgmentTable,
+    p_first: NDArray[np.float64],
+    alpha: NDArray[np.float64],
+    beta: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """[annotator] Share of the expected counts that is left where the better sides are inferred.
+
+    The variance of an accuracy against inferred classes (`accord.quality.consensus.information`), with the
+    two answers of a pair as classes, over that with known ones.
+    """
+    is_decided = table.answer != TIE
+    chose_first = (table.answer == LEFT) != table.is_flipped
+    columns = LabelColumns(
+        items=table.pair_index[is_decided],
+        annotators=table.annotator_index[is_decided],
+        values=np.where(chose_first, 0, 1)[is_decided],
+    )
+    told = np.ones_like(alpha)
+    if not is_decided.any():
+        return told
+    labels = tabulate_labels(columns, classes=(0, 1))
+    pairs, people = labels.items.astype(np.int64), labels.annotators.astype(np.int64)
+    right = (alpha / (alpha + beta))[people]
+    rates = np.stack([np.stack([right, 1 - right], 1), np.stack([1 - right, right], 1)], 1)
+    totals = (alpha + beta)[people]
+    halves = np.stack([totals, totals], axis=1) / 2
+    chances = np.stack([p_first, 1 - p_first], axis=1)[pairs]
+    covariance = diagonal_covariance(labels, chances, rates, halves)
+    variance = covariance.sum(axis=(1, 2)) / 4
+    told[people] = np.clip(right * (1 - right) / (totals * variance), 0.0, 1.0)
+    return told

@@ -15,16 +15,24 @@ from scipy.special import expit
 
 from accord.domain import DataError
 from accord.quality.preferences.fisher_scoring import (
+    LatentFit,
     LatentProblem,
     Likelihood,
     ScoringConfig,
     Terms,
     fit_latent,
 )
-from accord.quality.preferences.item_design import Z95, ScoreInterval, score_design, score_interval
+from accord.quality.preferences.item_design import ScoreInterval, score_design, score_interval
 from accord.quality.preferences.likelihoods import mixture_terms
-from accord.quality.preferences.noisy_bt import local_error
 from accord.quality.preferences.scored_pairs import ScoredPairs
+
+GRID = 121
+"""Points at which the posterior of an annotator's log-odds is taken."""
+REACH = 4.5
+"""Prior standard deviations that the grid reaches to each side."""
+STEP = 0.05
+"""Of the second difference at the mode."""
+TAIL = 0.025
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +61,8 @@ class CrowdBradleyTerryFit:
     reliability: NDArray[np.float64]
     """[annotator] eta: 1 follows the scores, 0.5 answers at random, 0 always answers the opposite."""
     reliability_low: NDArray[np.float64] | None
-    """[annotator] Lower ends of 95 % intervals, symmetric in log-odds."""
+    """[annotator] Lower ends of 95 % intervals: quantiles of the posterior given the scores, widened by as
+    much as not knowing the scores widens the Laplace approximation."""
     reliability_high: NDArray[np.float64] | None
     """[annotator]"""
     objectives: tuple[float, ...]
@@ -71,14 +80,15 @@ def fit_crowd_bradley_terry(
     problem = crowd_bt_problem(pairs, config)
     start = np.tile(problem.local_mean, (problem.n_annotators, 1))
     fit = fit_latent(problem, np.zeros(problem.n_shared), start, config.scoring)
-    error, log_odds = local_error(fit, 0), fit.local[:, 0]
+    log_odds = fit.local[:, 0]
+    low, high = _reliability_bounds(problem, fit)
     return CrowdBradleyTerryFit(
         items=pairs.items,
         annotators=pairs.annotators,
         scores=score_interval(fit, len(pairs.items)),
         reliability=expit(log_odds),
-        reliability_low=None if error is None else expit(log_odds - Z95 * error),
-        reliability_high=None if error is None else expit(log_odds + Z95 * error),
+        reliability_low=low,
+        reliability_high=high,
         objectives=fit.objectives,
         is_converged=fit.is_converged,
     )
@@ -97,6 +107,39 @@ def crowd_bt_problem(pairs: ScoredPairs, config: CrowdBradleyTerryConfig) -> Lat
         local_precision=np.array([config.reliability_spread**-2.0]),
         local_mean=np.array([config.reliability_mean]),
     )
+
+
+def _reliability_bounds(
+    problem: LatentProblem, fit: LatentFit
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """[annotator] Ends of intervals of eta; None where the fit has no covariance.
+
+    The posterior of e is far from normal for somebody who hardly ever errs: its quantiles are taken on
+    a grid, with the scores at their mode.
+    """
+    if fit.local_covariance is None:
+        return None, None
+    mode, variance = fit.local[:, 0], fit.local_covariance[:, 0, 0]
+    mean, precision = problem.local_mean[0], problem.local_precision[0]
+
+    def log_posterior(e: NDArray[np.float64]) -> NDArray[np.float64]:
+        local = e[:, None]
+        terms = problem.terms(fit.shared, local)
+        by_annotator = np.bincount(problem.annotator, terms.log_likelihood, problem.n_annotators)
+        return np.asarray(by_annotator - precision * (e - mean) ** 2 / 2)
+
+    middle = log_posterior(mode)
+    curvature = 2 * middle - log_posterior(mode + STEP) - log_posterior(mode - STEP)
+    widening = np.sqrt(np.maximum(1.0, variance * curvature / STEP**2))
+    offsets = np.linspace(-1, 1, GRID) * REACH / np.sqrt(precision)
+    grid = mean + offsets
+    log_mass = np.stack([log_posterior(np.full_like(mode, e)) for e in grid], axis=1)
+    mass = np.exp(log_mass - log_mass.max(axis=1, keepdims=True))
+    share = np.cumsum(mass, axis=1) - mass / 2
+    share /= mass.sum(axis=1, keepdims=True)
+    ends = [np.array([np.interp(level, own, grid) for own in share]) for level in (TAIL, 1 - TAIL)]
+    low, high = (mode + widening * (end - mode) for end in ends)
+    return expit(low), expit(high)
 
 
 def crowd_bt_likelihood(left_share: NDArray[np.float64]) -> Likelihood:
