@@ -2,7 +2,7 @@
 
 Rows are read as they stand, in file order: step i takes rows i * batch to (i + 1) * batch. Prompt and
 completion are tokenized apart without adding special tokens; a completion ends in the text of EOS. Everything
-after the ids is the product's own code: `SftTask`, `RewardTask` and `optimize`.
+after the ids is the product's own code: `SftTask`, `RewardTask`, `DpoTask`, `KtoTask` and `optimize`.
 """
 
 import argparse
@@ -28,6 +28,8 @@ from accord.models.language_model import LanguageModel
 from accord.models.reward import RewardModel
 from accord.models.silence import without_progress_bars
 from accord.training import loop
+from accord.training.dpo import DpoConfig, DpoTask
+from accord.training.kto import JudgedRow, KtoConfig, KtoTask
 from accord.training.optimizer import OptimizationConfig
 from accord.training.order import DataOrder
 from accord.training.pairs import PairRow, group_pairs
@@ -66,6 +68,20 @@ class FixedReward(RewardTask):
         self.groups = group_pairs(self.rows, max_pairs=1)
         self.order = DataOrder(len(self.groups), config.batch_size, self.streams, is_shuffled=False)
         self.cache = TrunkCache(model, config.trunk_cache_gb)
+
+
+class FixedKto(KtoTask):
+    """KTO on ids that are given, in the order given, its reference point read off the rows TRL reads it off.
+
+    Rows of one prompt are neighbors here; TRL takes them for mismatched, so ours does the same work.
+    """
+
+    def mismatched(self, rows: Sequence[JudgedRow]) -> list[JudgedRow]:
+        """Each prompt with the answer of the row before it, whatever its prompt."""
+        before = [rows[-1], *rows[:-1]]
+        return [
+            JudgedRow(row.prompt_ids, other.completion_ids) for row, other in zip(rows, before, strict=True)
+        ]
 
 
 class StepClock:
@@ -196,11 +212,6 @@ def reward_task(
     optimization: OptimizationConfig,
 ) -> FixedReward:
     """Bradley-Terry on pairs; each prompt runs once for both answers."""
-    read = id_reader(model.tokenizer, work["max_length"])
-    pairs = []
-    for row in rows:
-        chosen, rejected = (read(row["prompt"], row[side]) for side in ("chosen", "rejected"))
-        pairs.append(PairRow(chosen.prompt_ids, chosen.completion_ids, rejected.completion_ids))
     config = RewardTrainingConfig(
         batch_size=work["batch"],
         max_tokens=work["max_length"],
@@ -208,7 +219,69 @@ def reward_task(
         is_shuffled=False,
         optimization=optimization,
     )
-    return FixedReward(model, pairs, config)
+    return FixedReward(model, pair_rows(model.tokenizer, rows, work["max_length"]), config)
+
+
+def dpo_task(
+    model: LanguageModel,
+    rows: Sequence[dict[str, str]],
+    work: Mapping[str, Any],
+    optimization: OptimizationConfig,
+) -> DpoTask:
+    """DPO against the model as it comes; each prompt runs once for both answers."""
+    config = DpoConfig(
+        beta=work["beta"],
+        loss=work["loss"],
+        batch_size=work["batch"],
+        max_tokens=work["max_length"],
+        eval_share=0.0,
+        is_shuffled=False,
+        optimization=optimization,
+    )
+    return DpoTask.of_rows(model, pair_rows(model.tokenizer, rows, work["max_length"]), config)
+
+
+def kto_task(
+    model: LanguageModel,
+    rows: Sequence[dict[str, str]],
+    work: Mapping[str, Any],
+    optimization: OptimizationConfig,
+) -> FixedKto:
+    """KTO on both answers of each pair in turn, the chosen one wanted and the rejected one not."""
+    read = id_reader(model.tokenizer, work["max_length"])
+    judged = []
+    for row in rows:
+        for side, p_desirable in (("chosen", 1.0), ("rejected", 0.0)):
+            ids = read(row["prompt"], row[side])
+            judged.append(JudgedRow(ids.prompt_ids, ids.completion_ids, p_desirable))
+    config = KtoConfig(
+        beta=work["beta"],
+        batch_size=work["batch"],
+        max_tokens=work["max_length"],
+        eval_share=0.0,
+        is_shuffled=False,
+        optimization=optimization,
+    )
+    return FixedKto(model, judged[: work["steps"] * work["batch"]], config, streams=Streams(0))
+
+
+def pair_rows(tokenizer: ChatTokenizer, rows: Sequence[dict[str, str]], max_tokens: int) -> list[PairRow]:
+    """Pairs as ids."""
+    read = id_reader(tokenizer, max_tokens)
+    pairs = []
+    for row in rows:
+        chosen, rejected = (read(row["prompt"], row[side]) for side in ("chosen", "rejected"))
+        pairs.append(PairRow(chosen.prompt_ids, chosen.completion_ids, rejected.completion_ids))
+    return pairs
+
+
+def tokens_of(task: FixedSft | FixedReward | DpoTask | FixedKto, steps: int) -> list[int]:
+    """Plain tokens of each step, without running the reference for them."""
+    if isinstance(task, DpoTask | FixedReward):
+        return [sum(task.groups[i].n_plain_tokens for i in task.order.batch(step)) for step in range(steps)]
+    if isinstance(task, FixedKto):
+        return [sum(task.rows[i].n_tokens for i in task.order.batch(step)) for step in range(steps)]
+    return [task.next_update(step).tokens for step in range(steps)]
 
 
 def report(
@@ -252,7 +325,7 @@ def report(
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="time training on fixed work; one JSON line")
-    parser.add_argument("task", choices=["sft", "reward"])
+    parser.add_argument("task", choices=["sft", "reward", "dpo", "kto"])
     parser.add_argument(
         "--model", type=Path, required=True, help="folder of a causal LM in Hugging Face form"
     )
@@ -284,14 +357,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # optimize() tunes the allocator itself; this is the one thing here that a user cannot do
         loop.keep_freed_memory = lambda: False
     optimization = optimization_from(settings, work, options.precision)
-    rows = read_rows(options.data, work["steps"] * work["batch"])
+    answers_each = 2 if options.task == "kto" else 1
+    rows = read_rows(options.data, -(-work["steps"] * work["batch"] // answers_each))
     model = load_plain(options.model)
-    task: FixedSft | FixedReward
-    if options.task == "sft":
-        task = sft_task(model, rows, work, optimization)
-    else:
+    task: FixedSft | FixedReward | DpoTask | FixedKto
+    if options.task == "reward":
         task = reward_task(seeded_reward_model(model, settings["seed"]), rows, work, optimization)
-    tokens = [task.next_update(step).tokens for step in range(work["steps"])]
+    elif options.task == "sft":
+        task = sft_task(model, rows, work, optimization)
+    elif options.task == "dpo":
+        task = dpo_task(model, rows, work, optimization)
+    else:
+        task = kto_task(model, rows, work, optimization)
+    tokens = tokens_of(task, work["steps"])
     clock = StepClock(f"{options.task}/loss")
     loop.optimize(task, optimization, streams=Streams(settings["seed"]), observers=[clock])
     print(json.dumps(report(options, settings, work, clock, tokens)), flush=True)

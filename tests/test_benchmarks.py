@@ -17,6 +17,7 @@ from accord.models.export import save_model
 from accord.models.tiny import END, tiny_model
 from accord.training import loop
 
+GOLDEN = Path(__file__).parent / "golden" / "trl_losses.json"
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "training.py"
 KEYS = {
     *("task", "impl", "variant", "precision", "lora", "threads", "versions", "steps", "warmup_steps"),
@@ -51,7 +52,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_model(tiny_model(), folder / "model")
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
     settings = json.loads(SCRIPT.with_name("settings.json").read_text(encoding="utf-8"))
-    settings.update(threads=1, sft=WORK, reward=WORK)
+    settings.update(threads=1, sft=WORK, reward=WORK, dpo={**settings["dpo"], **WORK})
+    settings.update(kto={**settings["kto"], **WORK, "batch": 4})
     (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
     return folder
 
@@ -85,7 +87,7 @@ def ids_of(place: Path, row: dict[str, str], side: str) -> tuple[list[int], list
     return prompt, completion
 
 
-@pytest.mark.parametrize("task", ["sft", "reward"])
+@pytest.mark.parametrize("task", ["sft", "reward", "dpo", "kto"])
 def test_the_line_has_all_keys_and_finite_figures(task: str, measure: Callable[..., dict]):
     line = measure(task)
     assert set(line) == KEYS
@@ -130,6 +132,26 @@ def test_the_first_reward_loss_is_that_of_a_plain_forward_of_each_side(
     line = measure("reward")
     assert line["loss"][0] == pytest.approx(sum(losses) / 2, abs=2e-5)
     assert line["tokens_per_step"][0] == tokens
+
+
+@pytest.mark.parametrize("task", ["sft", "reward", "dpo", "kto"])
+def test_losses_of_every_step_equal_those_of_trl(
+    task: str, benchmark_module: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    save_model(tiny_model(), tmp_path / "model")
+    rows = "".join(json.dumps(row) + "\n" for row in golden["rows"])
+    (tmp_path / "pairs.jsonl").write_text(rows, encoding="utf-8")
+    (tmp_path / "settings.json").write_text(json.dumps(golden["settings"]), encoding="utf-8")
+    threads = torch.get_num_threads()
+    options = ["--model", tmp_path / "model", "--data", tmp_path, "--settings", tmp_path / "settings.json"]
+    benchmark_module.main([task, *map(str, options), "--precision", "fp32"])
+    torch.set_num_threads(threads)
+    found = json.loads(capsys.readouterr().out)["loss"]
+    assert (
+        len(set(found)) == len(found) > 2
+    )  # the weights moved
+    assert found == pytest.approx(golden["loss"][task], rel=1e-4)
 
 
 def test_the_allocator_can_be_left_as_it_comes(measure: Callable[..., dict], monkeypatch: pytest.MonkeyPatch):

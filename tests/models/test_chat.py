@@ -309,3 +309,12 @@ def test_the_plain_template_by_hand():
     prompt = Prompt.from_text("A kettle?", system="Be brief.")
     assert tokenizer.prompt_ids(prompt) == [*b"Be brief.\n\nUser: A kettle?\n\nAssistant:"]
     assert tokenizer.completion_ids("Yes") == [*b" Yes", 257]
+
+
+def test_steps_are_tokenized_apart_and_the_last_ends_in_eos(tiny):
+    tokenizer = tiny.tokenizer
+    ids, ends = tokenizer.step_ids(["ab", "", "cde"], separator="\n")
+    assert ids == tokenizer.completion_ids("ab\n\ncde")
+    assert ends == [2, 3, 7]
+    assert ids[ends[-1]] == tokenizer.eos_id
+    assert tokenizer.step_ids(["ab"], separator="\n") == (tokenizer.completion_ids("ab"), [2])

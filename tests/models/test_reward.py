@@ -250,3 +250,28 @@ def test_pad_that_ends_an_answer_is_not_saved(reward_model, tmp_path):
 def test_empty_completion_is_refused(reward_model):
     with pytest.raises(DataError, match="is empty"):
         reward_model.scores(prompt_completion_batch([([1], [[]])]))
+
+
+def test_several_dimensions_mix_into_one_score(tmp_path):
+    model = reward_model_from(tiny_model(), dimensions=("help", "harm"), mix=(1.0, -2.0))
+    packed = packed_rows(model)
+    hidden = torch.randn(3, 64, generator=torch.Generator().manual_seed(0))
+    parts = model.dimension_scores(hidden)
+    assert parts.shape == (3, 2)
+    torch.testing.assert_close(model.head_scores(hidden), parts[:, 0] - 2 * parts[:, 1])
+    save_reward_model(model, tmp_path / "model")
+    loaded = load_reward_model(tmp_path / "model")
+    assert (loaded.dimensions, loaded.mix.tolist()) == (("help", "harm"), [1.0, -2.0])
+    torch.testing.assert_close(loaded.scores(packed), model.scores(packed))
+    (tmp_path / "model" / "accord_reward.json").unlink()
+    with pytest.raises(ModelError, match="2 labels; expected 1"):
+        load_reward_model(tmp_path / "model")
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "a"), ("a", "b", "c")])
+def test_dimensions_that_do_not_fit_the_head_are_refused(reward_model, names):
+    head = torch.nn.Linear(64, 2, bias=False)
+    with pytest.raises(ModelError, match="the head has 2 outputs"):
+        RewardModel(reward_model.body, head, reward_model.tokenizer, dimensions=names)
+    with pytest.raises(ModelError, match="1 parts for 2 dimensions"):
+        RewardModel(reward_model.body, head, reward_model.tokenizer, dimensions=("a", "b"), mix=[1.0])

@@ -22,6 +22,7 @@ from accord.domain import (
     Ranking,
     Rating,
     Source,
+    StepLabels,
     Verdict,
 )
 from accord.store import FORMATS, read_records, write_records
@@ -96,6 +97,18 @@ STRATEGIES = {
             meta=plain_meta,
         )
     ),
+    StepLabels: st.lists(
+        st.tuples(awkward_texts, st.none() | st.floats(0, 1)), min_size=1, max_size=3
+    ).flatmap(
+        lambda labeled: st.builds(
+            StepLabels,
+            prompt=prompts,
+            steps=st.just(tuple(text for text, _ in labeled)),
+            labels=st.just(tuple(label for _, label in labeled)),
+            annotator_id=texts,
+            meta=plain_meta,
+        )
+    ),
     Rating: st.builds(
         Rating,
         prompt=prompts,
@@ -152,6 +165,7 @@ FOREIGN = {
     "prompt": (Prompt, ("messages", "is_raw")),
     "judgments": (Judgment, ("comparison", "choice", "source")),
     "rankings": (Ranking, ("prompt", "completions", "ranks")),
+    "stepwise": (StepLabels, ("prompt", "steps", "labels")),
     "ratings": (Rating, ("prompt", "completion", "value")),
 }
 

@@ -9,8 +9,10 @@ import torch
 from accord.domain import ConfigError, DataError, Interrupted, Prompt, Streams, Verdict
 from accord.models.language_model import frozen_copy
 from accord.models.tiny import tiny_model
-from accord.training import OptimizationConfig
+from accord.training import OptimizationConfig, Recorder
 from accord.training.kto import KtoConfig, KtoTask, judged_rows, train_kto
+from accord.training.metrics import find_metric
+from accord.training.split import hold_out_records
 
 
 @pytest.fixture
@@ -142,3 +144,54 @@ def test_bad_settings_and_rows_are_refused(tiny):
         train_kto(tiny, answers(1), config())
     with pytest.raises(DataError, match="has the weight nan"):
         train_kto(tiny, [dataclasses.replace(answers()[0], weight=math.nan)], config())
+
+
+def test_each_evaluation_reports_the_held_out_rows(tiny):
+    recorder = Recorder()
+    rows = answers(12)
+    train_kto(tiny, rows[:8], config(eval_every=1), eval_answers=rows[8:], observers=[recorder])
+    assert [report.step for report in recorder.evaluations] == [0, 1, 2]
+    assert set(recorder.evaluations[0].metrics) == {
+        "kto/eval_loss",
+        "kto/eval_accuracy",
+        "kto/eval_auc",
+        "kto/eval_reference_point",
+    }
+    start = recorder.evaluations[0].metrics
+    assert start["kto/eval_loss"] == pytest.approx(0.5, abs=1e-5)  # the policy is the reference
+    assert all(find_metric(name) for name in start)
+
+
+def test_held_out_figures_are_those_of_plain_forwards(tiny):
+    reference = frozen_copy(tiny)
+    moved(tiny)
+    rows = judged_rows(tiny, answers(5), max_tokens=512)
+    settings = config(beta=0.3, micro_batch_tokens=40)
+    task = KtoTask(tiny, rows[:2], settings, reference=reference, eval_rows=rows, streams=Streams(0))
+
+    def ratio(prompt_ids, completion_ids):
+        with torch.no_grad():
+            own = answer_logprob(tiny, prompt_ids, completion_ids)
+            return (own - answer_logprob(reference, prompt_ids, completion_ids)).item()
+
+    wrong = [ratio(rows[i].prompt_ids, rows[i - 1].completion_ids) for i in range(5)]
+    point = max(0.0, sum(wrong) / 5)
+    losses, weights = [], [row.weight for row in rows]
+    for row in rows:
+        gain = 0.3 * (ratio(row.prompt_ids, row.completion_ids) - point)
+        losses.append(1 / (1 + math.exp(gain if row.p_desirable else -gain)))
+    expected = sum(w * loss for w, loss in zip(weights, losses, strict=True)) / sum(weights)
+    with torch.no_grad():
+        found = task.evaluate(0)
+    assert found["kto/eval_loss"] == pytest.approx(expected, rel=1e-4)
+    assert found["kto/eval_reference_point"] == pytest.approx(point, rel=1e-3, abs=1e-4)
+
+
+def test_trap_52_held_out_answers_share_no_prompt_with_training(tiny):
+    rows = [row for row in answers(30) for _ in range(2)]
+    train, held_out = hold_out_records(rows, None, 0.3, Streams(0))
+    assert len(train) + len(held_out) == 60
+    assert held_out
+    assert not {row.prompt for row in train} & {row.prompt for row in held_out}
+    with pytest.raises(DataError, match="1 prompts stand in training and in held-out records"):
+        train_kto(tiny, rows[:4], config(), eval_answers=rows[2:3])

@@ -12,7 +12,7 @@ from accord.domain.errors import (
     TrainingError,
     WorkspaceError,
 )
-from accord.domain.judgments import Choice, Comparison, Judgment, Ranking, Rating, Source, Verdict
+from accord.domain.judgments import Choice, Comparison, Judgment, Ranking, Rating, Source, StepLabels, Verdict
 from accord.domain.labels import LabelColumns, Value
 from accord.domain.messages import Completion, Demonstration, FinishReason, Message, Prompt, content_hash
 from accord.domain.preferences import Preference, Provenance
@@ -43,6 +43,7 @@ __all__ = [
     "RewardError",
     "Source",
     "Split",
+    "StepLabels",
     "Streams",
     "TrainingError",
     "Value",

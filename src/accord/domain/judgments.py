@@ -1,4 +1,4 @@
-"""What was said of answers, by people, machines or simulated annotators: comparisons, rankings, ratings."""
+"""What was said of answers, by people, machines or simulations: comparisons, rankings, ratings, steps."""
 
 import math
 from collections.abc import Mapping
@@ -114,3 +114,26 @@ class Verdict:
     is_desirable: bool
     weight: float = 1.0
     meta: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepLabels:
+    """An answer in steps, each with whether it is right: the form that step rewards learn from."""
+
+    prompt: Prompt
+    steps: tuple[str, ...]
+    """The answer's parts in order, without what separates them."""
+    labels: tuple[float | None, ...]
+    """Probability in [0, 1] that the step is right; None where nobody looked. One per step."""
+    annotator_id: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        if len(self.steps) != len(self.labels) or not self.steps:
+            raise DataError(
+                f"an answer needs one or more steps and one label each, "
+                f"got {len(self.steps)} steps and {len(self.labels)} labels"
+            )
+        for label in self.labels:
+            if label is not None and not 0.0 <= label <= 1.0:
+                raise DataError(f"the label of a step must be in [0, 1] or None, got {label}")

@@ -90,6 +90,22 @@ class ChatTokenizer:
         ids = self._encode(self._lead + text, special=False) if text else []
         return [*ids, self.eos_id] if ended else ids
 
+    def step_ids(self, steps: Sequence[str], *, separator: str) -> tuple[list[int], list[int]]:
+        """Ids of an answer made of steps, EOS at its end, and the place of the last token of each step.
+
+        Each step is tokenized apart with the separator that ends it, so that no token belongs to two
+        steps; the last has none and ends in EOS. An empty step ends where the one before it does.
+        """
+        ids: list[int] = []
+        ends: list[int] = []
+        for number, step in enumerate(steps):
+            is_last = number == len(steps) - 1
+            text = (self._lead if number == 0 else "") + step + ("" if is_last else separator)
+            ids += self._encode(text, special=False) if text else []
+            ids += [self.eos_id] if is_last else []
+            ends.append(max(len(ids) - 1, 0))
+        return ids, ends
+
     def example(self, prompt: Prompt, completion: str, *, max_tokens: int | None = None) -> TokenizedExample:
         """One training row of at most `max_tokens` tokens; `examples` states the rules of truncation."""
         return self.examples(prompt, [completion], max_tokens=max_tokens)[0]

@@ -43,14 +43,34 @@ class RewardModel(nn.Module):
     offset: Tensor
     scale: Tensor
 
+    mix: Tensor
+
     def __init__(
-        self, body: PreTrainedModel, head: nn.Linear, tokenizer: ChatTokenizer, *, name: str = "reward"
+        self,
+        body: PreTrainedModel,
+        head: nn.Linear,
+        tokenizer: ChatTokenizer,
+        *,
+        name: str = "reward",
+        dimensions: Sequence[str] = ("overall",),
+        mix: Sequence[float] | None = None,
     ):
+        """A head of one output a dimension; the score is their sum weighed by `mix` (equal parts, sum 1)."""
         super().__init__()
+        if head.out_features != len(dimensions) or len(set(dimensions)) != len(dimensions):
+            raise ModelError(
+                f"the head has {head.out_features} outputs for the dimensions {', '.join(dimensions)}; "
+                "expected one output for each, and different names"
+            )
+        if mix is not None and len(mix) != len(dimensions):
+            raise ModelError(f"{len(mix)} parts for {len(dimensions)} dimensions; expected one for each")
+        self.dimensions = tuple(dimensions)
         self.body: PreTrainedModel = body
         self.head = head
         self.tokenizer = tokenizer
         self.name = name
+        parts = torch.full((len(dimensions),), 1 / len(dimensions)) if mix is None else torch.tensor(mix)
+        self.register_buffer("mix", parts, persistent=False)
         self.register_buffer("offset", torch.tensor(0.0))
         self.register_buffer("scale", torch.tensor(1.0))
 
@@ -71,9 +91,13 @@ class RewardModel(nn.Module):
         return values if raw else values * self.scale + self.offset
 
     def head_scores(self, hidden: Tensor) -> Tensor:
-        """Raw scores [n] of hidden states [n, D]; fp32 even under autocast."""
+        """Raw scores [n] of hidden states [n, D]: the mix of the dimensions."""
+        return (self.dimension_scores(hidden) * self.mix).sum(-1)
+
+    def dimension_scores(self, hidden: Tensor) -> Tensor:
+        """Raw scores [n, dimension] of hidden states [n, D]; fp32 even under autocast."""
         with torch.autocast(hidden.device.type, enabled=False):
-            return self.head(hidden.float()).squeeze(-1)
+            return self.head(hidden.float())
 
     @torch.no_grad()
     def set_normalization(self, raw_scores: Tensor, *, has_unit_std: bool = False) -> None:
@@ -155,6 +179,8 @@ def reward_model_from(
     head_std: float | None = None,
     seed: int = 0,
     trainable_layers: int | None = None,
+    dimensions: Sequence[str] = ("overall",),
+    mix: Sequence[float] | None = None,
 ) -> RewardModel:
     """A reward model that starts from the body of `model` and never changes it.
 
@@ -173,12 +199,15 @@ def reward_model_from(
         if id(weight) not in {id(tensor) for tensor in shared}:
             weight.requires_grad_(name not in names_frozen)
     width = body.config.hidden_size
-    head = nn.Linear(width, 1, bias=False, dtype=torch.float32)
+    head = nn.Linear(width, len(dimensions), bias=False, dtype=torch.float32)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         std = (width + 1) ** -0.5 if head_std is None else head_std
         head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * std)
-    return RewardModel(body, head.to(model.device), model.tokenizer, name=f"{model.name}-reward")
+    reward_model = RewardModel(
+        body, head, model.tokenizer, name=f"{model.name}-reward", dimensions=dimensions, mix=mix
+    )
+    return reward_model.to(model.device)
 
 
 def _frozen_weights(body: PreTrainedModel, trainable_layers: int | None) -> set[int]:
@@ -214,7 +243,7 @@ def save_reward_model(model: RewardModel, folder: str | Path) -> None:
         )
     body = _merged_body(model.body)
     config = copy.deepcopy(body.config)
-    config.num_labels, config.pad_token_id = 1, tokenizer.pad_id
+    config.num_labels, config.pad_token_id = len(model.dimensions), tokenizer.pad_id
     with torch.device("meta"):
         classifier = AutoModelForSequenceClassification.from_config(config)
     setattr(classifier, classifier.base_model_prefix, body)
@@ -222,6 +251,8 @@ def save_reward_model(model: RewardModel, folder: str | Path) -> None:
     hf_tokenizer = copy.deepcopy(tokenizer.hf)
     hf_tokenizer.pad_token = hf_tokenizer.convert_ids_to_tokens(tokenizer.pad_id)
     facts = {"format": 1, "name": model.name, "offset": float(model.offset), "scale": float(model.scale)}
+    if model.dimensions != ("overall",):
+        facts |= {"dimensions": list(model.dimensions), "mix": model.mix.tolist()}
     refuse_foreign_folder(Path(folder))
     with atomic_folder(folder) as target, without_progress_bars():
         classifier.save_pretrained(target)
@@ -248,8 +279,13 @@ def load_reward_model(
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} holds no config.json; expected a reward model folder")
     config = AutoConfig.from_pretrained(path, local_files_only=True)
-    if config.num_labels != 1:
-        raise ModelError(f"{path} has {config.num_labels} labels; a reward model has one")
+    facts_path = path / REWARD_FILE
+    facts = json.loads(facts_path.read_text(encoding="utf-8")) if facts_path.is_file() else {}
+    dimensions = facts.get("dimensions", ["overall"])
+    if config.num_labels != len(dimensions):
+        raise ModelError(
+            f"{path} has {config.num_labels} labels; expected {len(dimensions)}, one a dimension"
+        )
     try:
         with without_progress_bars():
             classifier, info = AutoModelForSequenceClassification.from_pretrained(
@@ -263,10 +299,15 @@ def load_reward_model(
             "is it a language model? Train a reward model from it"
         )
     tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(path, local_files_only=True), name=path.name)
-    facts_path = path / REWARD_FILE
-    facts = json.loads(facts_path.read_text(encoding="utf-8")) if facts_path.is_file() else {}
     body, head = classifier.base_model, classifier.score.float()
-    model = RewardModel(body, head, tokenizer, name=facts.get("name", path.name))
+    model = RewardModel(
+        body,
+        head,
+        tokenizer,
+        name=facts.get("name", path.name),
+        dimensions=dimensions,
+        mix=facts.get("mix"),
+    )
     model.scale.fill_(facts.get("scale", 1.0))
     model.offset.fill_(facts.get("offset", 0.0))
     return model.eval().to(device)

@@ -1,6 +1,6 @@
 """Single trainings from files: one config, one run folder each; the whole pass is in `spine`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,13 @@ from accord.pipeline.runs import Headline, Run
 from accord.pipeline.workspace import Workspace
 from accord.rollouts import load_reward
 from accord.store import read_demonstrations, read_preferences, read_prompts
-from accord.store.reading import read_verdicts
+from accord.store.reading import (
+    read_judgments,
+    read_rankings,
+    read_ratings,
+    read_step_labels,
+    read_verdicts,
+)
 from accord.training import (
     DpoConfig,
     GrpoConfig,
@@ -30,6 +36,7 @@ from accord.training import (
     train_rloo,
     train_sft,
 )
+from accord.training.answer_reward import train_reward_on
 from accord.training.kto import KtoConfig, train_kto
 
 
@@ -53,12 +60,12 @@ class SftJob:
 
 @dataclass(frozen=True, kw_only=True)
 class RewardJob:
-    """A reward model from files of comparisons."""
+    """A reward model from files of comparisons, or of what `reward.objective` names."""
 
     preferences: tuple[Path, ...]
-    """Files of comparisons, judgments or preferences."""
+    """Files of comparisons, judgments or preferences; of rankings, ratings or steps for these objectives."""
     eval_preferences: tuple[Path, ...] = ()
-    """Files of held-out comparisons; none holds out `reward.eval_share` of the prompts."""
+    """Files of held-out ones; none holds out `reward.eval_share` of the prompts."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -93,6 +100,8 @@ class KtoJob:
 
     verdicts: tuple[Path, ...]
     """Files of judged answers: prompt, completion, label."""
+    eval_verdicts: tuple[Path, ...] = ()
+    """Files of held-out ones; none holds out `kto.eval_share` of the prompts."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -152,7 +161,7 @@ HEADLINES = {
     "sft": "sft/loss",
     "reward": "reward/eval_accuracy",
     "dpo": "dpo/eval_accuracy",
-    "kto": "kto/accuracy",
+    "kto": "kto/eval_accuracy",
     "rloo": "reward/mean",
     "grpo": "reward/mean",
 }
@@ -214,17 +223,17 @@ def _train(job: Job, folder: Path, shared: dict[str, Any]) -> Mapping[str, float
                 **common,
             ).metrics
         case RewardJob():
-            held = read_preferences(job.eval_preferences) if job.eval_preferences else None
-            return train_reward_model(
-                model, read_preferences(job.preferences), job.reward, eval_preferences=held, **common
-            ).metrics
+            return _train_reward(model, job, common)
         case DpoJob():
             held = read_preferences(job.eval_preferences) if job.eval_preferences else None
             return train_dpo(
                 model, read_preferences(job.preferences), job.dpo, eval_preferences=held, **common
             ).metrics
         case KtoJob():
-            return train_kto(model, read_verdicts(job.verdicts), job.kto, **common).metrics
+            answers = read_verdicts(job.eval_verdicts) if job.eval_verdicts else None
+            return train_kto(
+                model, read_verdicts(job.verdicts), job.kto, eval_answers=answers, **common
+            ).metrics
         case PolicyJob():
             return train_rloo(
                 model, read_prompts(job.prompts), load_reward(job.reward), job.policy, **common
@@ -233,6 +242,27 @@ def _train(job: Job, folder: Path, shared: dict[str, Any]) -> Mapping[str, float
             return train_grpo(
                 model, read_prompts(job.prompts), load_reward(job.reward), job.grpo, **common
             ).metrics
+
+
+RECORD_READERS: Mapping[str, Callable[[Sequence[Path]], Sequence[Any]]] = {
+    "rankings": read_rankings,
+    "ratings": read_ratings,
+    "steps": read_step_labels,
+    "judgments": read_judgments,
+}
+"""How the files of each objective but pairs are read."""
+
+
+def _train_reward(model: LanguageModel, job: RewardJob, common: dict[str, Any]) -> Mapping[str, float]:
+    kind = job.reward.objective.type
+    if kind == "pairs":
+        pairs = read_preferences(job.eval_preferences) if job.eval_preferences else None
+        return train_reward_model(
+            model, read_preferences(job.preferences), job.reward, eval_preferences=pairs, **common
+        ).metrics
+    read = RECORD_READERS[kind]
+    held = read(job.eval_preferences) if job.eval_preferences else None
+    return train_reward_on(model, read(job.preferences), job.reward, eval_records=held, **common).metrics
 
 
 def _load(config: ModelConfig) -> LanguageModel:
@@ -246,6 +276,6 @@ def _inputs(job: Job) -> list[Path]:
         case RewardJob() | DpoJob():
             return [*job.preferences, *job.eval_preferences]
         case KtoJob():
-            return list(job.verdicts)
+            return [*job.verdicts, *job.eval_verdicts]
         case PolicyJob() | GrpoJob():
             return list(job.prompts)

@@ -16,6 +16,7 @@ from accord.domain import (
     Preference,
     Ranking,
     Rating,
+    StepLabels,
     Verdict,
     content_hash,
 )
@@ -179,6 +180,8 @@ def texts_of(record: Record) -> Iterator[tuple[str, str]]:
             yield "right", record.comparison.right
         case Ranking():
             yield from (("completions", text) for text in record.completions)
+        case StepLabels():
+            yield from (("steps", text) for text in record.steps)
         case Completion():
             yield "text", record.text
 

@@ -15,6 +15,7 @@ from accord.domain import (
     Prompt,
     Ranking,
     Rating,
+    StepLabels,
     Verdict,
 )
 from accord.store.conversion import as_chat_record, prompts_of
@@ -219,7 +220,7 @@ def read_prompts(
     as_chat: bool = False,
 ) -> list[Prompt]:
     """The different prompts of any file that has prompts, in order of first appearance."""
-    kinds = (Prompt, Demonstration, Comparison, Preference, Judgment, Ranking, Rating, Verdict)
+    kinds = (Prompt, Demonstration, Comparison, Preference, Judgment, Ranking, Rating, StepLabels, Verdict)
     files = _read_many(paths, kinds, format=format, skip_bad=skip_bad, split=split, as_chat=as_chat)
     return prompts_of([record for file in files for record in file.records])
 
@@ -289,3 +290,16 @@ def read_verdicts(
     """Verdicts, file by file in order."""
     files = _read_many(paths, (Verdict,), format=format, skip_bad=skip_bad, split=split, as_chat=as_chat)
     return _read_kind(Verdict, files)
+
+
+def read_step_labels(
+    paths: Paths,
+    *,
+    format: str | None = None,
+    skip_bad: bool = False,
+    split: str | None = None,
+    as_chat: bool = False,
+) -> list[StepLabels]:
+    """Answers in labeled steps, file by file in order."""
+    files = _read_many(paths, (StepLabels,), format=format, skip_bad=skip_bad, split=split, as_chat=as_chat)
+    return _read_kind(StepLabels, files)

@@ -1,7 +1,8 @@
 """KTO: a policy learns from answers that were judged one by one, each wanted or not.
 
 The reference point is made once an update, before its first micro-batch, from answers to other
-prompts of the update, so micro-batches do not change it. Leaves out pairs (`dpo`).
+prompts of the update, so micro-batches do not change it. Held-out rows share one point of their own.
+Leaves out pairs (`dpo`).
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,7 @@ from accord.models.export import save_model
 from accord.models.language_model import LanguageModel
 from accord.models.logprobs import sequence_sum
 from accord.models.ragged import PackedCompletions, body_of, prompt_completion_batch
+from accord.training.heldout_answers import HeldOutAnswers
 from accord.training.loop import optimize
 from accord.training.objectives.direct import weighted_mean
 from accord.training.objectives.unpaired import kto, reference_point
@@ -32,6 +35,7 @@ from accord.training.reference import Reference, score_completions
 from accord.training.reports import Observer
 from accord.training.settings import check_settings
 from accord.training.sft import TrainingResult
+from accord.training.split import hold_out_records
 from accord.training.task import LossPart, Update
 
 
@@ -53,10 +57,12 @@ class KtoConfig:
     """Longest prompt with its answer; longer ones are cut and counted. Never above the model's context."""
     is_shuffled: bool = True
     """A new order in each pass, from the run's streams; False keeps the order given."""
+    eval_share: float = 0.1
+    """Share of prompts held out when no evaluation answers are given; 0 holds out nothing."""
     optimization: OptimizationConfig = field(
         default_factory=lambda: OptimizationConfig(learning_rate=1e-6, schedule="linear", warmup_steps=10)
     )
-    """Optimizer, schedule, precision and checkpoints."""
+    """Optimizer, schedule, precision, evaluation and checkpoints."""
 
     def __post_init__(self) -> None:
         check_settings(
@@ -69,6 +75,7 @@ class KtoConfig:
                 ("epochs", self.epochs > 0, "above 0"),
                 ("batch_size", self.batch_size >= 2, "2 or more"),
                 ("max_tokens", self.max_tokens >= 2, "2 or more"),
+                ("eval_share", 0 <= self.eval_share < 1, "in [0, 1)"),
             ),
         )
 
@@ -79,6 +86,7 @@ def train_kto(
     config: KtoConfig | None = None,
     *,
     reference: LanguageModel | None = None,
+    eval_answers: Sequence[Verdict] | None = None,
     run_dir: Path | None = None,
     observers: Sequence[Observer] = (),
     resume: bool = False,
@@ -86,11 +94,13 @@ def train_kto(
 ) -> TrainingResult:
     """Train `model` in place on judged answers; `reference` is the model as it comes unless given.
 
-    Nothing is held out. `run_dir` gets metrics, checkpoints and the model; `resume` goes on from there.
+    Without `eval_answers`, those of `eval_share` of the prompts are held out. `run_dir` gets metrics,
+    checkpoints and the model; `resume` goes on from there.
     """
     streams, settings = streams or Streams(0), config or KtoConfig()
-    rows = judged_rows(model, answers, max_tokens=settings.max_tokens)
-    task = KtoTask(model, rows, settings, reference=reference, streams=streams)
+    train, held_out = hold_out_records(answers, eval_answers, settings.eval_share, streams)
+    rows, eval_rows = (judged_rows(model, part, max_tokens=settings.max_tokens) for part in (train, held_out))
+    task = KtoTask(model, rows, settings, reference=reference, eval_rows=eval_rows, streams=streams)
     result = optimize(
         task, task.optimization, streams=streams, run_dir=run_dir, observers=observers, resume=resume
     )
@@ -159,13 +169,15 @@ class KtoTask:
         config: KtoConfig,
         *,
         reference: LanguageModel | None = None,
+        eval_rows: Sequence[JudgedRow] = (),
         streams: Streams,
     ):
         if len(rows) < 2:
             raise DataError(
                 f"{len(rows)} judged answers with a weight above 0; the reference point needs 2 or more"
             )
-        self.model, self.config, self.rows = model, config, list(rows)
+        self.model, self.config = model, config
+        self.rows, self.eval_rows = list(rows), list(eval_rows)
         self.order = DataOrder(len(self.rows), config.batch_size, streams, config.is_shuffled)
         self.reference = Reference(model, reference)
         self._reference_sums: dict[str, float] = {}
@@ -187,7 +199,7 @@ class KtoTask:
         return {
             "model": self.model.version,
             "reference": self.reference.version,
-            "data": content_hash([dataclasses.astuple(row) for row in self.rows]),
+            "data": content_hash([dataclasses.astuple(row) for row in (*self.rows, *self.eval_rows)]),
             **{f"kto.{key}": json.dumps(value) for key, value in settings.items()},
         }
 
@@ -214,22 +226,20 @@ class KtoTask:
 
     @torch.no_grad()
     def point(self, rows: Sequence[JudgedRow]) -> Tensor:
-        """The reference point from each prompt with the answer of the row before it, the first with the last.
+        """The reference point of rows that are updated together; no mismatched rows give 0."""
+        return reference_point(self._log_ratios(self.mismatched(rows)))
 
-        A prompt equal to its neighbor's would be no mismatch and is left out; none left gives 0.
+    def mismatched(self, rows: Sequence[JudgedRow]) -> list[JudgedRow]:
+        """Each prompt with the answer of the row before it, the first with the last.
+
+        A prompt equal to its neighbor's would be no mismatch and is left out. TRL keeps those, so where
+        one prompt has several rows in an update its reference point is another.
         """
-        mismatched = [
+        return [
             JudgedRow(row.prompt_ids, other.completion_ids)
             for row, other in zip(rows, [rows[-1], *rows[:-1]], strict=True)
             if row.prompt_ids != other.prompt_ids
         ]
-        ratios = [torch.zeros(0, device=self.model.device)]
-        for part in self._split(mismatched):
-            packed = self._packed(part)
-            with autocast(self.config.optimization.precision, self.model.device):
-                sums = self._sums(packed)
-            ratios.append(sums - self._scored_by_reference(part, packed))
-        return reference_point(torch.cat(ratios))
 
     def loss(self, micro_batch: KtoMicroBatch) -> LossPart:
         """This micro-batch's share of the weighted mean; dropout is off, as for the reference."""
@@ -259,8 +269,22 @@ class KtoTask:
         )
 
     def evaluate(self, step: int) -> dict[str, float]:
-        """Nothing is held out."""
-        return {}
+        """Loss, accuracy and order of the held-out rows, under one reference point read off all of them."""
+        if not self.eval_rows:
+            return {}
+        self.model.network.eval()
+        point = self.point(self.eval_rows)
+        held_out = HeldOutAnswers(
+            log_ratios=self._log_ratios(self.eval_rows).double().cpu().numpy(),
+            p_desirable=np.array([row.p_desirable for row in self.eval_rows]),
+            weights=np.array([row.weight for row in self.eval_rows]),
+            reference_point=float(point),
+        )
+        return held_out.metrics(
+            beta=self.config.beta,
+            desirable_weight=self.config.desirable_weight,
+            undesirable_weight=self.config.undesirable_weight,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the order follows from the step, and reference log-probs are made again."""
@@ -274,10 +298,24 @@ class KtoTask:
         save_model(self.model, folder)
 
     def _split(self, rows: Sequence[JudgedRow]) -> list[list[JudgedRow]]:
+        return [[rows[i] for i in members] for members in self._plan(rows)]
+
+    def _plan(self, rows: Sequence[JudgedRow]) -> list[list[int]]:
         if not rows:
             return []
-        plan = plan_micro_batches([row.n_tokens for row in rows], self.config.optimization.micro_batch_tokens)
-        return [[rows[i] for i in members] for members in plan]
+        return plan_micro_batches([row.n_tokens for row in rows], self.config.optimization.micro_batch_tokens)
+
+    @torch.no_grad()
+    def _log_ratios(self, rows: Sequence[JudgedRow]) -> Tensor:
+        """[row] log pi - log ref of whole answers, in the order of `rows`."""
+        ratios = torch.zeros(len(rows), device=self.model.device)
+        for members in self._plan(rows):
+            part = [rows[i] for i in members]
+            packed = self._packed(part)
+            with autocast(self.config.optimization.precision, self.model.device):
+                sums = self._sums(packed)
+            ratios[members] = (sums - self._scored_by_reference(part, packed)).to(ratios.dtype)
+        return ratios
 
     def _packed(self, rows: Sequence[JudgedRow]) -> PackedCompletions:
         return prompt_completion_batch([(row.prompt_ids, [row.completion_ids]) for row in rows]).to(

@@ -131,6 +131,48 @@ REWARD_MODEL = (
     ),
 )
 
+REWARD_RECORDS = (
+    Metric(
+        "reward/rows", "rows", "rankings, rated answers, answers in steps or judgments learnt from", "count"
+    ),
+    Metric(
+        "reward/rating_error",
+        "-",
+        "distance of score and rating",
+        "mean absolute value over the update's rated cells by weight, before the step",
+    ),
+    Metric(
+        "reward/eval_best_found",
+        "share",
+        "held-out rankings whose highest reward is a best answer's",
+        "mean over rankings; several highest share",
+    ),
+    Metric(
+        "reward/eval_rating_error/*",
+        "-",
+        "distance of score and rating on a dimension",
+        "mean absolute value over held-out answers rated on it",
+    ),
+    Metric(
+        "reward/eval_rating_correlation/*",
+        "-",
+        "whether scores go with ratings on a dimension",
+        "Pearson, over held-out answers rated on it",
+    ),
+    Metric(
+        "reward/eval_first_wrong",
+        "share",
+        "held-out answers whose first wrong step, or that there is none, is found",
+        "mean over answers",
+    ),
+    Metric(
+        "reward/eval_crowd_nll",
+        "nats",
+        "what held-out judgments would cost were all annotators alike",
+        "mean over judgments; `reward/eval_nll` is with habits",
+    ),
+)
+
 DIRECT = (
     Metric("dpo/loss", "nats", "loss of the chosen member of the family", "mean over the pairs by weight"),
     Metric(
@@ -177,6 +219,30 @@ UNPAIRED = (
         "implicit reward",
         "gain over the reference point, unwanted answers negated",
         "mean by weight, before the step",
+    ),
+    Metric(
+        "kto/eval_loss",
+        "share",
+        "loss on held-out answers",
+        "mean by weight, under one reference point read off all held-out answers",
+    ),
+    Metric(
+        "kto/eval_accuracy",
+        "share",
+        "held-out wanted answers above the reference point and unwanted ones below",
+        "mean by weight; gains of 0 count half",
+    ),
+    Metric(
+        "kto/eval_auc",
+        "share",
+        "chance that a held-out wanted answer has the higher implicit reward than an unwanted one",
+        "over all such pairs by weight, ties half; 0.5 is chance; needs no reference point",
+    ),
+    Metric(
+        "kto/eval_reference_point",
+        "nats",
+        "the point the held-out answers are measured from",
+        "mean over mismatched held-out answers; never below 0",
     ),
     Metric("kto/rows", "rows", "judged answers of the update", "count"),
     Metric("kto/truncated_rows", "rows", "rows of the update that were cut to max_tokens", "count"),
@@ -263,7 +329,8 @@ ONLINE = (
 )
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (*OPTIMIZATION, *SFT, *REWARD_MODEL, *DIRECT, *UNPAIRED, *ONLINE)
+    metric.name: metric
+    for metric in (*OPTIMIZATION, *SFT, *REWARD_MODEL, *REWARD_RECORDS, *DIRECT, *UNPAIRED, *ONLINE)
 }
 """The registry; a name that is not here must not be logged."""
 
@@ -288,6 +355,7 @@ def metrics_page() -> str:
         ("Every stage", OPTIMIZATION),
         ("Supervised fine-tuning", SFT),
         ("Reward model", REWARD_MODEL),
+        ("Reward model on rankings, ratings, steps and single judgments", REWARD_RECORDS),
         ("Direct preference optimization (`eval_` by implicit rewards)", DIRECT),
         ("KTO", UNPAIRED),
         ("Policy optimization", ONLINE),

@@ -7,17 +7,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from accord.domain import DataError, Demonstration, Preference, Streams
+from accord.domain import DataError, Demonstration, Preference, Streams, TrainingError
 from accord.models.batching import plan_micro_batches
 from accord.models.language_model import LanguageModel
 from accord.models.ragged import prompt_completion_batch
 from accord.models.reward import RewardModel, reward_model_from, save_reward_model
+from accord.training.habits import JudgmentsObjective
 from accord.training.heldout import HeldOutPairs, rise_in_standard_errors
 from accord.training.loop import optimize
 from accord.training.objectives.preference import preference_loss
@@ -32,8 +33,11 @@ from accord.training.pairs import (
     tokenize_preferences,
 )
 from accord.training.precision import autocast
+from accord.training.rankings import RankingsObjective
+from accord.training.ratings import RatingsObjective
 from accord.training.reports import Observer
 from accord.training.settings import check_settings
+from accord.training.stepwise import StepsObjective
 from accord.training.task import LossPart, Update
 from accord.training.trunk_cache import TrunkCache
 
@@ -41,13 +45,26 @@ LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardTrainingConfig:
-    """How a reward model is trained on pairs."""
+class PairsObjective:
+    """Learn from pairs by Bradley-Terry: files of preferences, judgments or rankings."""
 
+    type: Literal["pairs"] = "pairs"
+    """Picks this objective."""
+
+
+Objective = PairsObjective | RankingsObjective | RatingsObjective | StepsObjective | JudgmentsObjective
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardTrainingConfig:
+    """How a reward model is trained."""
+
+    objective: Objective = field(default_factory=PairsObjective)
+    """What it learns from: pairs, rankings, ratings, steps or judgments, chosen by `type`."""
     epochs: float = 1.0
     """Passes over the pairs. In a second one reward models over-fit (Ouyang et al. 2022)."""
     batch_size: int = 8
-    """Pairs in one update, on average."""
+    """Pairs in one update, on average; of other objectives records, exactly."""
     pairs_per_group: int = 1
     """Up to so many pairs of a prompt stay in one update, each answer run once (Ouyang et al. 2022, 3.4)."""
     max_tokens: int = 1024
@@ -97,6 +114,8 @@ class RewardTrainingResult:
     """Training pairs of which prompt or answers were cut to `max_tokens`."""
     warnings: tuple[str, ...]
     """What the user should look at, such as a held-out likelihood that got worse."""
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    """What was learnt beside the model and is not part of it, such as annotators' habits."""
 
 
 def train_reward_model(
@@ -118,6 +137,8 @@ def train_reward_model(
     `run_dir` gets metrics, checkpoints and the model; `resume` goes on from there.
     """
     settings = config if config is not None else RewardTrainingConfig()
+    if not isinstance(settings.objective, PairsObjective):
+        raise TrainingError(f"objective '{settings.objective.type}' is trained by train_reward_on")
     streams = streams or Streams(0)
     if isinstance(model, LanguageModel):
         seed = streams.child("head").value
@@ -199,7 +220,7 @@ class RewardTask:
         del settings["optimization"]
         facts = [[row.key, row.p_chosen, row.weight, row.margin] for row in (*self.rows, *self.eval_rows)]
         return {
-            "model": _weights_hash(self.model),
+            "model": weights_hash(self.model),
             "data": hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16],
             **{f"reward.{key}": json.dumps(value) for key, value in settings.items()},
         }
@@ -331,7 +352,8 @@ class RewardTask:
         LOGGER.warning(message)
 
 
-def _weights_hash(model: nn.Module) -> str:
+def weights_hash(model: nn.Module) -> str:
+    """Hash of every weight and buffer that is saved."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
         digest.update(name.encode())

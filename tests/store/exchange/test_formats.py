@@ -17,6 +17,7 @@ from accord.domain import (
     Ranking,
     Rating,
     Source,
+    StepLabels,
     Verdict,
 )
 from accord.store import FORMATS, read_records
@@ -154,6 +155,11 @@ CASES = [
         "ratings",
         {"prompt": "Hi", "completion": "Hello", "rating": 4, "dimension": "brevity", "annotator": "w1"},
         [Rating(prompt=RAW, completion="Hello", value=4.0, dimension="brevity", annotator_id="w1")],
+    ),
+    (
+        "stepwise",
+        {"prompt": "Hi", "completions": ["Hello", "Bye"], "labels": [True, None], "annotator": "w1"},
+        [StepLabels(prompt=RAW, steps=("Hello", "Bye"), labels=(1.0, None), annotator_id="w1")],
     ),
     (
         "alpaca",

@@ -20,6 +20,7 @@ from accord.domain import (
     Ranking,
     Rating,
     Source,
+    StepLabels,
     Verdict,
 )
 from accord.store.exchange.cells import (
@@ -161,6 +162,25 @@ def _read_rating(cells: Cells) -> Rating:
     )
 
 
+def _write_steps(record: StepLabels) -> dict[str, Any]:
+    row = _write_prompt(record.prompt) | {
+        "steps": list(record.steps),
+        "labels": list(record.labels),
+        "annotator_id": record.annotator_id,
+    }
+    return row | _filled(meta=record.meta)
+
+
+def _read_steps(cells: Cells) -> StepLabels:
+    return StepLabels(
+        prompt=_read_prompt(cells),
+        steps=tuple(take_list(cells, "steps")),
+        labels=tuple(None if label is None else float(label) for label in take_list(cells, "labels")),
+        annotator_id=take_label(cells, "annotator_id"),
+        meta=take_mapping(cells, "meta"),
+    )
+
+
 def _write_verdict(record: Verdict) -> dict[str, Any]:
     row = _write_prompt(record.prompt) | {
         "completion": record.completion,
@@ -258,6 +278,7 @@ ACCORD_FORMATS = (
     _format(Judgment, _write_judgment, _read_judgment),
     _format(Ranking, _write_ranking, _read_ranking),
     _format(Rating, _write_rating, _read_rating),
+    _format(StepLabels, _write_steps, _read_steps),
     _format(Verdict, _write_verdict, _read_verdict),
     _format(Preference, _write_preference, _read_preference),
 )

@@ -17,10 +17,22 @@ from accord.domain import (
     Prompt,
     Ranking,
     Rating,
+    StepLabels,
     Verdict,
 )
 
-Record = Prompt | Completion | Demonstration | Comparison | Judgment | Ranking | Rating | Verdict | Preference
+Record = (
+    Prompt
+    | Completion
+    | Demonstration
+    | Comparison
+    | Judgment
+    | Ranking
+    | Rating
+    | StepLabels
+    | Verdict
+    | Preference
+)
 Cells = Mapping[str, Any]
 """One row: field name to value. Values are JSON-like; in CSV files they are all text."""
 

@@ -19,6 +19,7 @@ from accord.store.exchange.prompt_completion import PROMPT_COMPLETION
 from accord.store.exchange.prompt_only import PROMPT_ONLY
 from accord.store.exchange.rankings import RANKINGS
 from accord.store.exchange.ratings import RATINGS
+from accord.store.exchange.stepwise import STEPWISE
 from accord.store.exchange.task_labels import CROWD_LABELS, MQM, TASK_RATINGS
 from accord.store.exchange.transcripts import TRANSCRIPTS
 from accord.store.exchange.unpaired import UNPAIRED
@@ -34,6 +35,7 @@ FORMATS: tuple[Format, ...] = (
     JUDGMENTS,
     RANKINGS,
     RATINGS,
+    STEPWISE,
     ALPACA,
     SELF_INSTRUCT,
     LLMFAO_VOTES,
