@@ -47,3 +47,26 @@ def test_lc_winrate_prints_and_refuses(tmp_path, capsys):
     assert "at equal length" in capsys.readouterr().out
     assert run_command(["evaluate", "lc-winrate", str(tmp_path / "none.json")]) == 1
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_report_is_one_page_that_never_changes(tmp_path, capsys):
+    row = {"metric": "win_rate", "estimate": {"value": 0.6, "low": 0.55, "high": 0.65, "n": 300}}
+    (tmp_path / "p.toml").write_text(PLAN)
+    (tmp_path / "r.json").write_text(json.dumps({"measurements": [row]}))
+    votes = {"name": "People", "means": [1.0, 0.5], "lows": [0.1, 0.1], "highs": [1.0, 0.9]}
+    (tmp_path / "e.json").write_text(json.dumps({"votes": votes}))
+    args = [
+        "gate",
+        str(tmp_path / "p.toml"),
+        str(tmp_path / "r.json"),
+        "--evidence",
+        str(tmp_path / "e.json"),
+    ]
+    pages = []
+    for name in ("a.html", "b.html"):
+        assert run_command([*args, "--report", str(tmp_path / name)]) == 0
+        pages.append((tmp_path / name).read_text())
+    assert pages[0] == pages[1]
+    assert "Ready to release" in pages[0]
+    assert "60.0%" in pages[0]
+    assert '<section id="votes"' in pages[0]

@@ -2,6 +2,7 @@
 
 import typer
 
+from accord.cli.evaluate_compare import compare
 from accord.cli.evaluate_ifeval import ifeval
 from accord.cli.evaluate_power import power
 from accord.cli.evaluate_suite import suite
@@ -13,5 +14,5 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("lc-winrate")(lc_winrate)
-for command in (ifeval, suite, power):
+for command in (compare, ifeval, suite, power):
     app.command()(command)

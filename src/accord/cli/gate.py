@@ -13,6 +13,16 @@ def gate(
     plan: Annotated[str, typer.Argument(help="TOML or JSON file of gates, or `default`.")],
     results: Annotated[list[Path], typer.Argument(help="JSON files of measurements, as --json prints them.")],
     junit: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML to this file.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Also write the report, one HTML page, to this file.")
+    ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            "--evidence",
+            help="JSON of further parts of the report: curves, calibration, safety, bias, drift, votes.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say of each gate, and of the release: pass, fail, undecided or not measured.
@@ -21,7 +31,7 @@ def gate(
 
     \b
     Examples:
-      accord gate default results.json
+      accord gate default results.json --report release.html
       accord gate plan.toml winrate.json suites.json --junit gates.xml --json
     """
     from accord.domain.clock import SystemClock
@@ -36,6 +46,11 @@ def gate(
     release = judge_release(gates, measured, today=SystemClock().now().date())
     if junit is not None:
         write_text_atomic(junit, to_junit(release))
+    if report is not None:
+        from accord.evaluation.report.comparison import comparison_to_html, read_evidence, report_release
+
+        given = None if evidence is None else read_evidence(evidence)
+        write_text_atomic(report, comparison_to_html(report_release(release, measured, evidence=given)))
     if as_json:
         rows = [
             {

@@ -119,7 +119,7 @@ def judge_gate(gate: Gate, measurement: Measurement | None, waiver: Waiver | Non
             gate=gate, verdict=Verdict.NOT_MEASURED, reason=said, measurement=measurement, waiver=waiver
         )
     estimate = measurement.estimate
-    threshold, is_floor = _threshold(gate)
+    threshold, is_floor = threshold_of(gate)
     low, high = estimate.low - threshold, estimate.high - threshold
     right, wrong = (low, high) if is_floor else (-high, -low)
     # A threshold that may be met is on the right side: "at least", "at most".
@@ -163,7 +163,7 @@ def _why_unmeasured(gate: Gate, measurement: Measurement | None) -> str:
     return ""
 
 
-def _threshold(gate: Gate) -> tuple[float, bool]:
+def threshold_of(gate: Gate) -> tuple[float, bool]:
     """The threshold, and whether the right side is above it."""
     is_higher = gate.better == "higher"
     if gate.comparator == "budget":

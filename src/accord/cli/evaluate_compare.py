@@ -1,0 +1,208 @@
+"""`accord evaluate compare`: is the candidate better than the incumbent, and may it be released?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from accord.cli.measurements import JsonOption
+from accord.cli.render import print_json, print_table, print_text, progress_note
+
+if TYPE_CHECKING:
+    from accord.evaluation.comparison import Comparison
+    from accord.evaluation.gates.plan import GatePlan
+    from accord.evaluation.gates.verdict import Release
+    from accord.pipeline.comparing_models import CompareConfig
+
+
+def compare(
+    candidate: Annotated[str, typer.Argument(help="Model folder or name, or a JSONL file of answers.")],
+    incumbent: Annotated[str, typer.Argument(help="What it is held against: another of the same.")],
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompts", help="Any file that has prompts; default: the support task's held-out ones."
+        ),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            "--judge",
+            help="Reward model folder, `module:function` or `file.py:function` of a score, `pair:...` of a "
+            "preference for the left answer; default: the support task's known taste.",
+            show_default=False,
+        ),
+    ] = None,
+    gates: Annotated[
+        str, typer.Option("--gates", help="TOML or JSON plan of gates, or `default`.")
+    ] = "default",
+    limit: Annotated[int, typer.Option("--limit", help="Prompts at most.", min=1)] = 100,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Of an answer.", min=1)] = 48,
+    temperature: Annotated[
+        float, typer.Option("--temperature", help="Of the samples; 0 is greedy and has no KL.", min=0)
+    ] = 0.7,
+    seed: Annotated[int, typer.Option("--seed", help="Of the samples and every bootstrap.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder for answers (kept for the next time), measurements and the report.",
+            show_default=False,
+        ),
+    ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            "--evidence",
+            help="JSON of further parts of the report: curves, calibration, safety, bias, drift, votes.",
+            show_default=False,
+        ),
+    ] = None,
+    is_dry: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and could be shown.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two models on the same prompts and say of each gate whether the candidate passes.
+
+    Both answer the same prompts with the same draws; a judge compares the answers; every number comes
+    with its interval, its paired test and the difference that so many prompts could have shown.
+    Exit codes: 0 pass, 1 fail (or an error), 2 undecided or not measured.
+
+    \b
+    Examples:
+      accord evaluate compare runs/policy smollm2 --out comparison
+      accord evaluate compare new.jsonl old.jsonl --judge reward-model --gates plan.toml --json
+      accord evaluate compare runs/policy runs/sft --prompts prompts.jsonl --dry-run
+    """
+    from accord.domain.clock import SystemClock
+    from accord.evaluation.gates.plan import read_plan
+    from accord.evaluation.gates.verdict import judge_release
+    from accord.pipeline.comparing_models import CompareConfig, compare_models
+
+    config = CompareConfig(
+        candidate=candidate,
+        incumbent=incumbent,
+        prompts=prompts,
+        judge=judge,
+        limit=limit,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        seed=seed,
+        out=out,
+    )
+    plan = read_plan(gates)
+    if is_dry:
+        _show_plan(config, plan, as_json=as_json)
+        return
+    found = compare_models(config, report_progress=progress_note)
+    now = SystemClock().now()
+    release = judge_release(plan, found.measurements, today=now.date())
+    if out is not None:
+        _write(out, found, release, evidence)
+    _show(found, release, as_json=as_json)
+    raise typer.Exit(release.exit_code)
+
+
+def _write(out: Path, found: "Comparison", release: "Release", evidence: Path | None) -> None:
+    """Measurements for `accord gate`, and the report as a page and as JSON."""
+    import json
+    import sys
+
+    from accord.cli.render import json_ready
+    from accord.domain.files import write_text_atomic
+    from accord.evaluation.report.comparison import read_evidence, report_comparison, write_comparison
+    from accord.pipeline.comparing_models import as_measurement_file, lineage_of
+
+    lineage = lineage_of(found, ["accord", *sys.argv[1:]])
+    given = None if evidence is None else read_evidence(evidence)
+    page = write_comparison(report_comparison(found, release, lineage=lineage, evidence=given), out)
+    progress_note(f"report: {page}")
+    rows = json_ready(as_measurement_file(found))
+    write_text_atomic(out / "measurements.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+
+
+def _show(found: "Comparison", release: "Release", *, as_json: bool) -> None:
+    from accord.pipeline.comparing_models import as_measurement_file
+
+    if as_json:
+        gates = [
+            {
+                "id": one.gate.id,
+                "metric": one.gate.metric,
+                "verdict": one.verdict.value,
+                "severity": one.gate.severity,
+                "reason": one.reason,
+                "more_needed": one.more_needed,
+            }
+            for one in release.results
+        ]
+        rest = {"verdict": release.verdict.value, "plan_hash": release.plan_hash, "gates": gates}
+        print_json({**as_measurement_file(found), **rest})
+        return
+    columns = ("metric", "slice", "versus", "value", "low", "high", "n", "p", "could show")
+    print_table(columns, [_row(one) for one in found.measurements])
+    for metric, reason in found.not_measured.items():
+        print_text(f"not measured: {metric}: {reason}")
+    decided = [one for one in release.results if one.measurement is not None]
+    print_table(
+        ("gate", "verdict", "severity", "because", "rows more"),
+        [(one.gate.id, one.verdict.value, one.gate.severity, one.reason, one.more_needed) for one in decided],
+    )
+    others = [one.gate.id for one in release.results if one.measurement is None]
+    if others:
+        print_text(f"not measured by this command: {', '.join(others)}")
+    print_text(f"release: {release.verdict.value} (plan {release.plan_name}, {release.plan_hash})")
+
+
+def _row(one: Any) -> tuple[Any, ...]:
+    estimate = one.estimate
+    bounds = (estimate.low, estimate.high) if estimate.has_interval else (None, None)
+    p_value = one.facts.get("p_sign_flip", one.facts.get("p_holm"))
+    versus = "" if one.versus == "nothing" else one.versus
+    shown = one.facts.get("detectable_effect")
+    return (one.metric, one.slice, versus, estimate.value, *bounds, estimate.n, p_value, shown)
+
+
+def _show_plan(config: "CompareConfig", plan: "GatePlan", *, as_json: bool) -> None:
+    """What would be asked, and what so many prompts could show."""
+    from accord.evaluation.planning import detectable_effect
+    from accord.pipeline.comparing_models import (
+        choose_judge,
+        choose_prompts,
+        is_answer_file,
+        measured_metrics,
+    )
+
+    prompts = choose_prompts(config)
+    judge = choose_judge(config, prompts)
+    n = len(prompts.prompts)
+    asked = [side for side in (config.candidate, config.incumbent) if not is_answer_file(side)]
+    known = measured_metrics(has_judge=judge is not None, has_models=len(asked) == 2)
+    facts = {
+        "prompts": n,
+        "from": prompts.source,
+        "digest": prompts.digest,
+        "models asked": ", ".join(asked) or "none, both sides are files",
+        "tokens at most": len(asked) * n * config.max_tokens,
+        "judge": "none" if judge is None else judge.name,
+        "win rate could show": detectable_effect(0.5, n),
+    }
+    gates = [
+        {
+            "id": gate.id,
+            "metric": gate.metric,
+            "is_measured": gate.metric in known,
+            "min_n": gate.min_n,
+            "has_enough": gate.metric in known and n >= gate.min_n,
+        }
+        for gate in plan.gates
+    ]
+    if as_json:
+        print_json({**facts, "plan": plan.name, "plan_hash": plan.hash, "gates": gates})
+        return
+    print_table(("", "value"), list(facts.items()))
+    print_table(
+        ("gate", "metric", "measured", "asks for", "enough"),
+        [tuple(gate.values()) for gate in gates],
+    )

@@ -1,0 +1,306 @@
+"""Two models compared on the same prompts: asked, kept, judged, measured and held against gates.
+
+A side is a model (any name `load_model` takes) or a file of answers. Leaves out the page and printing.
+"""
+
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import accord
+from accord.domain import ConfigError, Prompt, Streams
+from accord.domain.messages import content_hash
+from accord.evaluation.comparison import (
+    Comparison,
+    EachPair,
+    PairJudge,
+    Responses,
+    ScoreJudge,
+    compare_responses,
+    read_responses,
+)
+from accord.evaluation.comparison.comparing import TokenLogprobs
+from accord.evaluation.comparison.responses import read_completion, response_row
+from accord.evaluation.report.contents import Lineage
+from accord.models import LanguageModel, load_model
+from accord.pipeline.continuations import continuation_logprobs
+from accord.pipeline.material import KnownTaste
+from accord.pipeline.provenance import code_version
+from accord.pipeline.support import load_support_task
+from accord.rollouts import NativeSampler, SamplingConfig
+from accord.rollouts.reward_loading import load_reward
+from accord.rollouts.rewards import FunctionReward
+from accord.store import hash_file, read_prompts
+
+CHUNK = 32
+"""Prompts answered between two notes of progress; each chunk is kept once it is whole."""
+FILE_KINDS = (".jsonl", ".json", ".csv", ".tsv", ".gz")
+TASTE = "taste"
+"""Name of the judge that knows the support task's own taste."""
+PAIR = "pair:"
+"""Before a function of (prompt, left, right)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """What is compared, on what, and by whom."""
+
+    candidate: str
+    """Model folder or name, or a file of answers."""
+    incumbent: str
+    prompts: Path | None = None
+    """Any file that has prompts; None takes the support task's held-out prompts."""
+    judge: str | None = None
+    """Reward model folder, "module:function" or "file.py:function" of a score, "pair:..." of a preference."""
+    limit: int = 100
+    """Prompts at most, at even distances."""
+    max_tokens: int = 48
+    temperature: float = 0.7
+    """Of the samples; KL is that of the distributions sampled from. 0 is greedy and has no KL."""
+    seed: int = 0
+    out: Path | None = None
+    """Where answers are kept; None keeps nothing."""
+
+    @property
+    def sampling(self) -> SamplingConfig:
+        """As the sampler wants it."""
+        return SamplingConfig(max_tokens=self.max_tokens, temperature=self.temperature)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSet:
+    """The prompts of a comparison and where they come from."""
+
+    prompts: tuple[Prompt, ...]
+    source: str
+    digest: str
+    is_support: bool = False
+
+
+Progress = Callable[[str], None]
+
+
+def is_answer_file(side: str) -> bool:
+    """Whether a side names a file of answers rather than a model."""
+    return Path(side).suffix in FILE_KINDS and Path(side).is_file()
+
+
+def choose_prompts(config: CompareConfig) -> PromptSet:
+    """What both sides answer: the prompts of a file of answers, of `prompts`, or of the support task."""
+    files = [side for side in (config.candidate, config.incumbent) if is_answer_file(side)]
+    if files and config.prompts is not None:
+        raise ConfigError("compare", ["--prompts is for models; a file of answers brings its prompts"])
+    if files:
+        found = read_responses(files[0])
+        return PromptSet(prompts=found.prompts, source=files[0], digest=str(found.facts["file_sha256"]))
+    if config.limit < 1:
+        raise ConfigError("compare", [f"limit is {config.limit}; expected at least 1 prompt"])
+    if config.prompts is not None:
+        prompts = read_prompts([config.prompts])
+        digest, source, is_support = hash_file(config.prompts), config.prompts.name, False
+    else:
+        rows = load_support_task().heldout
+        prompts = [replace(row.prompt, meta={"domain": row.domain, "cluster": row.topic}) for row in rows]
+        digest, source, is_support = content_hash([one.id for one in prompts]), "support task, held out", True
+    count = min(config.limit, len(prompts))
+    kept = tuple(prompts[i * len(prompts) // count] for i in range(count))
+    return PromptSet(prompts=kept, source=source, digest=digest, is_support=is_support)
+
+
+def choose_judge(config: CompareConfig, prompts: PromptSet) -> PairJudge | None:
+    """The judge that the config names; the known taste where the prompts have one; else None."""
+    name = config.judge
+    if name is None and not prompts.is_support:
+        return None
+    if name is None or name == TASTE:
+        if not prompts.is_support:
+            raise ConfigError("compare", ["the judge 'taste' knows only the support task's own prompts"])
+        taste = KnownTaste(load_support_task())
+        return ScoreJudge(lambda asked, rows: taste.score(asked, rows).values, "known taste of the task")
+    if name.startswith(PAIR):
+        return EachPair(_pair_function(name.removeprefix(PAIR)), name)
+    reward = load_reward(name)
+    return ScoreJudge(lambda asked, rows: reward.score(asked, rows).values, _judge_name(name))
+
+
+def compare_models(config: CompareConfig, *, report_progress: Progress = lambda text: None) -> Comparison:
+    """Ask, judge and measure. Answers that `out` holds already, for these weights and settings, are kept."""
+    prompts = choose_prompts(config)
+    judge = choose_judge(config, prompts)
+    sides: list[Responses] = []
+    models: list[LanguageModel | None] = []
+    for side, name in zip((config.candidate, config.incumbent), side_names(config), strict=True):
+        if is_answer_file(side):
+            sides.append(read_responses(side, name=name))
+            models.append(None)
+            continue
+        report_progress(f"loading {side}")
+        model = load_model(side)
+        sides.append(answer_prompts(model, prompts, config, name=name, report_progress=report_progress))
+        models.append(model)
+    logprobs = None
+    candidate, incumbent = models
+    if candidate is not None and incumbent is not None and not config.sampling.is_greedy:
+        report_progress("scoring the candidate's answers under both models")
+        logprobs = score_both(candidate, incumbent, sides[0], config.sampling)
+    report_progress("judging and measuring" if judge is not None else "measuring")
+    found = compare_responses(sides[0], sides[1], judge=judge, logprobs=logprobs, seed=config.seed)
+    facts = {
+        **found.facts,
+        "prompts_from": prompts.source,
+        "prompts_digest": prompts.digest,
+        "sampling": asdict(config.sampling) if any(models) else None,
+        "judge": None if judge is None else judge.name,
+    }
+    missing = dict(found.not_measured)
+    if config.sampling.is_greedy and all(models):
+        missing["kl_divergence"] = "greedy answers are no samples; set a temperature above 0"
+    return replace(found, facts=facts, not_measured=missing)
+
+
+def answer_prompts(
+    model: LanguageModel,
+    prompts: PromptSet,
+    config: CompareConfig,
+    *,
+    name: str,
+    report_progress: Progress = lambda text: None,
+) -> Responses:
+    """One answer to each prompt, drawn or, where `out` holds it, read; each whole chunk is kept at once."""
+    settings = asdict(config.sampling) | {"stop": list(config.sampling.stop)}
+    key = content_hash({"weights": model.version, "sampling": settings, "seed": config.seed})
+    kept_in = None if config.out is None else config.out / "responses" / f"{key}.jsonl"
+    known = {} if kept_in is None else _kept(kept_in)
+    sampler = NativeSampler(model)
+    streams = Streams(config.seed).child("compare")
+    for start in range(0, len(prompts.prompts), CHUNK):
+        chunk = [one for one in prompts.prompts[start : start + CHUNK] if one.id not in known]
+        report_progress(f"{name}: {start} of {len(prompts.prompts)} prompts answered")
+        if not chunk:
+            continue
+        drawn = [group[0] for group in sampler.sample(chunk, config=config.sampling, streams=streams)]
+        known |= {prompt.id: answer for prompt, answer in zip(chunk, drawn, strict=True)}
+        if kept_in is not None:
+            kept_in.parent.mkdir(parents=True, exist_ok=True)
+            lines = [
+                json.dumps(response_row(prompt, answer), ensure_ascii=False) + "\n"
+                for prompt, answer in zip(chunk, drawn, strict=True)
+            ]
+            with kept_in.open("a", encoding="utf-8") as file:
+                file.write("".join(lines))
+    return Responses(
+        name=name,
+        prompts=prompts.prompts,
+        completions=tuple(known[prompt.id] for prompt in prompts.prompts),
+        keys=tuple(prompt.id for prompt in prompts.prompts),
+        facts={"model": model.name, "weights": model.version, "sampling": settings, "seed": config.seed},
+    )
+
+
+def score_both(
+    candidate: LanguageModel, incumbent: LanguageModel, answers: Responses, sampling: SamplingConfig
+) -> TokenLogprobs | None:
+    """The candidate's own tokens under both models; None where the incumbent has another vocabulary."""
+    if candidate.tokenizer.hf.get_vocab() != incumbent.tokenizer.hf.get_vocab():
+        return None
+    scored = [
+        continuation_logprobs(
+            model,
+            [
+                (model.tokenizer.prompt_ids(prompt), answer.token_ids)
+                for prompt, answer in zip(answers.prompts, answers.completions, strict=True)
+            ],
+            temperature=sampling.scoring_temperature,
+        )
+        for model in (candidate, incumbent)
+    ]
+    return TokenLogprobs(candidate=scored[0], incumbent=scored[1])
+
+
+def side_names(config: CompareConfig) -> tuple[str, str]:
+    """What the sides are called: the last part of their paths, more of it where that is the same."""
+    first, second = Path(config.candidate), Path(config.incumbent)
+    for count in range(1, 1 + max(len(first.parts), len(second.parts))):
+        names = tuple("/".join(path.parts[-count:]) for path in (first, second))
+        if names[0] != names[1]:
+            return names[0], names[1]
+    return f"{first.name} (candidate)", f"{second.name} (incumbent)"
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """Answers by prompt id; a line cut off while it was written is left out and the file mended."""
+    if not path.exists():
+        return {}
+    found, whole = {}, []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        found[row["id"]] = read_completion(row)
+        whole.append(line + "\n")
+    path.write_text("".join(whole), encoding="utf-8")
+    return found
+
+
+def _pair_function(spec: str) -> Callable[[Prompt, str, str], float]:
+    found = None if Path(spec).is_dir() else load_reward(spec)
+    if not isinstance(found, FunctionReward):
+        raise ConfigError("compare", [f"judge {PAIR + spec!r} is a folder; expected a function after {PAIR}"])
+    return cast(Callable[[Prompt, str, str], float], found.function)
+
+
+def _judge_name(spec: str) -> str:
+    return Path(spec).resolve().name if Path(spec).is_dir() else spec
+
+
+def lineage_of(comparison: Comparison, command: Sequence[str]) -> Lineage:
+    """Where a comparison came from: weights or files, sampling, seed, code; no clock, no machine."""
+    facts = comparison.facts
+    models, data = {}, {"prompts": str(facts["prompts_digest"])}
+    for side in (comparison.candidate, comparison.incumbent):
+        if "weights" in side.facts:
+            models[side.name] = str(side.facts["weights"])
+        else:
+            data[side.name] = str(side.facts["file_sha256"])
+        data[f"{side.name}, answers"] = side.digest
+    settings = [f"{name} = {value}" for name, value in (facts["sampling"] or {}).items()]
+    return Lineage(
+        command=shlex.join(command),
+        seed=int(facts["seed"]),
+        code_version=str(code_version(Path(accord.__file__).parent)),
+        config="\n".join(settings),
+        data=data,
+        models=models,
+    )
+
+
+def measured_metrics(*, has_judge: bool, has_models: bool) -> set[str]:
+    """Names of what a comparison measures with a judge, and where both sides are models."""
+    names = {"response_length", "repeated_4grams", "empty_share", "length_cap_share", "common_opening_share"}
+    if has_judge:
+        names |= {"win_rate", "length_controlled_win_rate", "constant_output_win_rate"}
+    return names | {"kl_divergence"} if has_models else names
+
+
+def as_measurement_file(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as the object that `accord gate` reads."""
+    rows: Sequence[dict[str, Any]] = [
+        {
+            "metric": one.metric,
+            "slice": one.slice,
+            "versus": one.versus,
+            "estimate": one.estimate,
+            "deviation": one.deviation,
+            "facts": {name: value for name, value in one.facts.items() if name not in comparison.facts},
+        }
+        for one in comparison.measurements
+    ]
+    return {
+        "facts": dict(comparison.facts),
+        "measurements": list(rows),
+        "not_measured": dict(comparison.not_measured),
+    }

@@ -1,0 +1,106 @@
+"""`accord evaluate compare` as its user sees it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from accord.cli.main import run_command
+
+WORDS = ["one", "two", "three", "four", "five"]
+
+
+def write(path: Path, good: int, *, n: int = 40, start: int = 0) -> str:
+    rows = [
+        {
+            "prompt": f"Say {i}",
+            "response": " ".join(WORDS[i % 4 :]) + (" good" if i < good else ""),
+            "finish_reason": "stop",
+        }
+        for i in range(start, n)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> str:
+    place = tmp_path / "judge.py"
+    place.write_text("def score(prompts, rows):\n    return [row.text.count('good') for row in rows]\n")
+    return f"{place}:score"
+
+
+def plan(path: Path, margin: float) -> str:
+    path.write_text(
+        f'name = "small"\n[[gates]]\nid = "G4"\nmetric = "win_rate"\ncomparator = "superiority"\n'
+        f"margin = {margin}\n"
+    )
+    return str(path)
+
+
+def test_exit_codes_are_those_of_the_gates(tmp_path: Path, judge: str, capsys: pytest.CaptureFixture[str]):
+    new, old = write(tmp_path / "new.jsonl", 40), write(tmp_path / "old.jsonl", 0)
+    words = ["evaluate", "compare", new, old, "--judge", judge, "--gates"]
+    assert run_command([*words, plan(tmp_path / "a.toml", 0.5)]) == 0
+    assert "release: pass" in capsys.readouterr().out
+    back = ["evaluate", "compare", old, new, "--judge", judge, "--gates"]
+    assert run_command([*back, plan(tmp_path / "a.toml", 0.5)]) == 1
+    assert run_command([*words, plan(tmp_path / "b.toml", 0.99)]) == 2
+    assert "undecided" in capsys.readouterr().out
+
+
+def test_json_is_what_gate_reads(tmp_path: Path, judge: str, capsys: pytest.CaptureFixture[str]):
+    new, old = write(tmp_path / "new.jsonl", 30), write(tmp_path / "old.jsonl", 0)
+    small = plan(tmp_path / "a.toml", 0.5)
+    args = [
+        "evaluate",
+        "compare",
+        new,
+        old,
+        "--judge",
+        judge,
+        "--gates",
+        small,
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert run_command([*args, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["verdict"] == "pass"
+    assert printed["facts"]["prompts"] == 40
+    assert "without the models" in printed["not_measured"]["kl_divergence"]
+    rate = next(one for one in printed["measurements"] if one["metric"] == "win_rate")
+    assert rate["estimate"]["value"] == pytest.approx((30 + 5) / 40)
+    assert run_command(["gate", small, str(tmp_path / "out" / "measurements.json")]) == 0
+
+
+def test_different_prompts_are_an_error_with_both_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    new, old = write(tmp_path / "new.jsonl", 3), write(tmp_path / "old.jsonl", 3, start=2)
+    assert run_command(["evaluate", "compare", new, old]) == 1
+    assert "2 only new.jsonl, 0 only old.jsonl" in capsys.readouterr().err
+
+
+def test_without_a_judge_preferences_are_named_as_not_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    new, old = write(tmp_path / "new.jsonl", 3), write(tmp_path / "old.jsonl", 3)
+    assert run_command(["evaluate", "compare", new, old]) == 2
+    out = capsys.readouterr().out
+    assert "not measured: win_rate: no judge was given" in out
+    assert "G9" in out
+
+
+def test_dry_run_says_what_so_many_prompts_can_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert (
+        run_command(["evaluate", "compare", "smollm2", "tiny", "--dry-run", "--json", "--limit", "50"]) == 0
+    )
+    told = json.loads(capsys.readouterr().out)
+    assert told["prompts"] == 50
+    assert told["tokens at most"] == 2 * 50 * 48
+    # 2.8016 * 0.5 / sqrt(50)
+    assert told["win rate could show"] == pytest.approx(0.1981, abs=1e-4)
+    gates = {one["id"]: one for one in told["gates"]}
+    assert gates["G6.mean"]["is_measured"]
+    assert gates["G6.mean"]["has_enough"]
+    assert not gates["G4"]["has_enough"]
+    assert not gates["G10"]["is_measured"]
