@@ -81,16 +81,9 @@ def compare(
     from accord.pipeline.comparing_models import CompareConfig, compare_models
 
     config = CompareConfig(
-        candidate=candidate,
-        incumbent=incumbent,
-        prompts=prompts,
-        judge=judge,
-        limit=limit,
-        max_tokens=max_tokens,
-        temperature=temperature,
-        seed=seed,
-        out=out,
-    )
+        candidate=candidate, incumbent=incumbent, prompts=prompts, judge=judge, limit=limit,
+        max_tokens=max_tokens, temperature=temperature, seed=seed, out=out,
+    )  # fmt: skip
     plan = read_plan(gates)
     if is_dry:
         _show_plan(config, plan, as_json=as_json)
