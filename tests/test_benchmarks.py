@@ -148,9 +148,7 @@ def test_losses_of_every_step_equal_those_of_trl(
     benchmark_module.main([task, *map(str, options), "--precision", "fp32"])
     torch.set_num_threads(threads)
     found = json.loads(capsys.readouterr().out)["loss"]
-    assert (
-        len(set(found)) == len(found) > 2
-    )  # the weights moved
+    assert len(set(found)) == len(found) > 2  # the weights moved
     assert found == pytest.approx(golden["loss"][task], rel=1e-4)
 
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 import uvicorn
+from sqlalchemy import select
+
+from accord.store.database.tables import chain
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PASSWORD = "correct horse battery"
@@ -173,3 +176,96 @@ def test_answers_are_formatted_and_r_shows_them_as_written(site, served, page):
     page.keyboard.press("r")
     page.get_by_text("Press **Settings**.").first.wait_for()
     assert page.locator(".candidate strong").first.is_hidden()
+
+
+def test_keys_do_nothing_behind_the_dialog(site, served, page):
+    project_id = site.project(rows(1))
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    page.keyboard.press("?")
+    page.get_by_role("heading", name="Keys").wait_for()
+    for key in ("2", "Enter", "s", "ArrowRight"):
+        page.keyboard.press(key)
+    page.keyboard.press("Escape")
+    assert page.locator(".verdict input:checked").count() == 0
+    assert page.locator(".skip[open]").count() == 0
+    assert stored(site, project_id) == []
+
+
+def test_digits_and_arrows_on_another_scale_stay_on_it(site, served, page):
+    questions = [
+        {"kind": "comparison", "id": "preference", "label": "Which is better?"},
+        {"kind": "rating", "id": "clarity", "label": "Clarity", "low": 1, "high": 5, "per_candidate": True},
+    ]
+    project_id = site.project(rows(1), questions=questions)
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    page.locator('input[name="q.clarity.0"]').first.focus()
+    page.keyboard.press("4")
+    page.keyboard.press("ArrowRight")
+    page.locator('input[name="q.clarity.1"]').first.focus()
+    page.keyboard.press("2")
+    assert page.locator(".verdict input:checked").count() == 0
+    page.locator(".verdict input").first.focus()
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    page.get_by_text("Everything is judged").wait_for()
+    (found,) = stored(site, project_id)
+    assert found["answers"]["clarity"] == [5, 2]
+
+
+def test_pressing_submit_twice_sends_once(site, served, page):
+    project_id = site.project(rows(2))
+    sent: list[str] = []
+    page.on("request", lambda one: sent.append(one.url) if one.method == "POST" else None)
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    page.keyboard.press("1")
+    page.evaluate(
+        """() => { const form = document.getElementById("work");
+        const button = form.querySelector('[value="submit"]');
+        form.requestSubmit(button); form.requestSubmit(button); }"""
+    )
+    page.get_by_text("Question 1?").wait_for()
+    assert len([url for url in sent if url.endswith("/annotate")]) == 1
+    page.get_by_text("Saved ").wait_for()
+    (found,) = stored(site, project_id)
+    assert 0 < found["duration_ms"] < 60_000
+    assert 0 <= found["active_ms"] <= found["duration_ms"] + 50
+
+
+def test_what_was_typed_outlives_a_reload_and_a_lost_session(site, served, page):
+    questions = [{"kind": "text", "id": "why", "label": "Why?"}]
+    project_id = site.project(rows(1), questions=questions)
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    page.get_by_label("Why?").fill("because of the date")
+    page.get_by_text("Kept on this device").wait_for()
+    page.reload()
+    page.get_by_text("Your answers from before are back").wait_for()
+    assert page.get_by_label("Why?").input_value() == "because of the date"
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_text("You are signed out").wait_for()
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Sign in").click()
+    door = opened.value
+    door.get_by_label("Handle").fill("annotator")
+    door.get_by_label("Password").fill(PASSWORD)
+    door.keyboard.press("Enter")
+    door.wait_for_url(f"{served.url}/")
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_text("Everything is judged").wait_for()
+    assert [row["answers"] for row in stored(site, project_id)] == [{"why": "because of the date"}]
+    assert page.evaluate("localStorage.length") == 0
+
+
+def test_a_skip_has_a_reason_by_keyboard(site, served, page):
+    project_id = site.project(rows(2))
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    page.get_by_text("Question 0?").wait_for()
+    page.keyboard.press("s")
+    page.get_by_role("button", name="Something is missing or broken").wait_for()
+    page.keyboard.press("5")
+    page.get_by_text("Question 1?").wait_for()
+    with site.database.read() as connection:
+        facts = (
+            connection.execute(select(chain.c.facts).where(chain.c.entity == "assignment")).scalars().all()
+        )
+    assert any('"broken"' in one for one in facts)

@@ -76,7 +76,7 @@ def test_reload_shows_the_same_work_and_a_skip_brings_the_next(site):
     first = hidden(client.get(f"/p/{project_id}/annotate").text)
     again = hidden(client.get(f"/p/{project_id}/annotate").text)
     assert again["assignment"] == first["assignment"]
-    client.post(f"/p/{project_id}/annotate", data={**first, "step": "skip"})
+    client.post(f"/p/{project_id}/annotate", data={**first, "skip": "language"})
     assert hidden(client.get(f"/p/{project_id}/annotate").text)["assignment"] != first["assignment"]
 
 

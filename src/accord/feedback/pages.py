@@ -29,6 +29,15 @@ from accord.store.database.tables import project
 HERE = Path(__file__).parent
 MAX_FORM = 4_000_000
 """Bytes of a form that are read."""
+SKIP_REASONS = (
+    ("unclear", "The task or its text is unclear"),
+    ("language", "In a language I do not read"),
+    ("expertise", "Asks for knowledge I do not have"),
+    ("harmful", "Upsetting; I do not want to read it"),
+    ("broken", "Something is missing or broken"),
+    ("other", "Another reason"),
+)
+"""Code and words; the order is that of the digits on the page."""
 Id = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[0-9a-zA-Z-]+$")]
 
 
@@ -156,6 +165,7 @@ def _rooms(accounts: Accounts, work: Work) -> APIRouter:
             "empty": None if given else work.why_empty(project_id, account.id),
             "guideline": _guideline(work, project_id),
             "key": secrets.token_hex(16),
+            "reasons": SKIP_REASONS,
             "error": error,
         }
         return screen.page("annotate.html", status, **_frame(request, accounts, account), **values)
@@ -166,12 +176,16 @@ def _rooms(accounts: Accounts, work: Work) -> APIRouter:
 def _take(work: Work, account: Account, form: dict[str, list[str]]) -> None:
     row = work.owned(_field(form, "assignment"), account.id)
     token = _field(form, "token")
-    if _field(form, "step") == "skip":
-        work.queue.skip(row.id, token, _field(form, "reason") or "no reason given")
+    if reason := _field(form, "skip"):
+        work.queue.skip(row.id, token, reason if reason in dict(SKIP_REASONS) else "other")
         return
     n_places = len(row.presentation["permutation"])
     answers = answers_of(work.schema(row.schema_id), form, n_places)
     sent = {"token": token, "key": _field(form, "key"), "answers": answers, "ui": {"form": True}}
+    for name in ("duration_ms", "active_ms"):
+        given = _field(form, name)
+        if given.isascii() and given.isdigit() and len(given) < 10:
+            sent[name] = int(given)
     work.submit(row.id, account.id, sent)
 
 

@@ -51,6 +51,7 @@ class CompareConfig:
     candidate: str
     """Model folder or name, or a file of answers."""
     incumbent: str
+    """What it is held against: another of the same."""
     prompts: Path | None = None
     """Any file that has prompts; None takes the support task's held-out prompts."""
     judge: str | None = None
@@ -58,9 +59,11 @@ class CompareConfig:
     limit: int = 100
     """Prompts at most, at even distances."""
     max_tokens: int = 48
+    """Of an answer."""
     temperature: float = 0.7
     """Of the samples; KL is that of the distributions sampled from. 0 is greedy and has no KL."""
     seed: int = 0
+    """Of the samples and every bootstrap."""
     out: Path | None = None
     """Where answers are kept; None keeps nothing."""
 

@@ -12,13 +12,14 @@ test("beats open the work, then tell the time since the last one", async () => {
   const sent = [];
   let clock = 0;
   const beat = startBeats({
-    assignment: "a", token: "t", csrf: "c", now: () => clock, every: 0,
+    assignment: "a", token: "t", csrf: () => "c", now: () => clock, every: 0,
     send: async (path, options) => { sent.push([path, JSON.parse(options.body), options.headers["X-CSRF-Token"]]); },
   });
   clock = 700;
   await beat();
   clock = 1000;
   await beat();
+  assert.deepEqual(beat.spent(), { duration_ms: 1000, active_ms: 1000 });
   assert.deepEqual(sent, [
     ["/api/v1/assignments/a/open", { token: "t" }, "c"],
     ["/api/v1/assignments/a/heartbeat", { token: "t", active_ms: 700 }, "c"],
@@ -27,7 +28,7 @@ test("beats open the work, then tell the time since the last one", async () => {
 });
 test("a server that is away is no error", async () => {
   const beat = startBeats({
-    assignment: "a", token: "t", csrf: "c", now: () => 0, every: 0, send: async () => { throw new Error("away"); },
+    assignment: "a", token: "t", csrf: () => "c", now: () => 0, every: 0, send: async () => { throw new Error("away"); },
   });
   assert.equal(await beat(), null);
 });

@@ -1,12 +1,23 @@
-// Which key does what: a pure table, so that it is tested without a page. Digits act only outside text fields.
+// Which key does what: a pure table, so that it is tested without a page.
 
 export const ACTIONS = { Enter: "submit", s: "skip", g: "guidelines", r: "raw", "?": "keys", ArrowLeft: "left", ArrowRight: "right" };
 
-/** The action of a key press, or null: none while typing (but Escape), with a modifier, or when a key repeats. */
-export function actionOf(press, isTyping) {
+/**
+ * The action of a key press, or null: none with a modifier or when a key repeats. `place` is where the focus is:
+ * "typing" in a text field (only Escape), "dialog" in front of the page (only ?), "skip" among the reasons
+ * for a skip (digits choose one), "scale" on a row of radio buttons that is not the verdict
+ * (digits and arrows are its own), else "page".
+ */
+export function actionOf(press, place = "page") {
   if (press.ctrlKey || press.metaKey || press.altKey || press.repeat) return null;
-  if (isTyping) return press.key === "Escape" ? { name: "leave" } : null;
-  if (/^[0-9]$/.test(press.key)) return { name: "grade", grade: Number(press.key) };
+  if (place === "typing") return press.key === "Escape" ? { name: "leave" } : null;
+  if (place === "dialog") return press.key === "?" ? { name: "keys" } : null;
+  if (/^[0-9]$/.test(press.key)) {
+    const name = { scale: "rate", skip: "reason" }[place] ?? "grade";
+    return { name, grade: Number(press.key) };
+  }
+  if (place === "skip") return press.key === "Escape" || press.key.toLowerCase() === "s" ? { name: "skip" } : null;
+  if (place === "scale" && press.key.startsWith("Arrow")) return null;
   const key = press.key.length === 1 ? press.key.toLowerCase() : press.key;
   return ACTIONS[key] ? { name: ACTIONS[key] } : null;
 }

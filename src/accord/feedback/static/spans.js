@@ -25,23 +25,39 @@ function selected() {
   return { place, start: codePoints(text, start), end: codePoints(text, start + range.toString().length), quote: range.toString() };
 }
 
+/** Show a mark in its box. */
+export function addMark(box, label, { quote, ...mark }) {
+  const row = document.createElement("li");
+  row.dataset.mark = JSON.stringify(mark);
+  row.dataset.quote = quote;
+  row.textContent = `${label}: “${quote}” `;
+  const away = document.createElement("button");
+  away.type = "button";
+  away.className = "quiet";
+  away.textContent = "remove";
+  away.addEventListener("click", () => { row.remove(); box.dispatchEvent(new Event("input", { bubbles: true })); });
+  row.append(away);
+  box.querySelector("ol").append(row);
+}
+
+/** Marks with their quotes, as a draft keeps them, and back. */
+export function draftMarks(box) {
+  return [...box.querySelectorAll("li")].map((one) => ({ ...JSON.parse(one.dataset.mark), quote: one.dataset.quote }));
+}
+
+export function restoreMarks(box, marks) {
+  const names = new Map([...box.querySelectorAll("[data-label]")].map((one) => [one.dataset.label, one.textContent]));
+  for (const mark of marks) addMark(box, names.get(mark.label) ?? mark.label, mark);
+}
+
 for (const box of globalThis.document?.querySelectorAll("[data-spans]") ?? []) {
   for (const button of box.querySelectorAll("[data-label]")) {
     button.addEventListener("mousedown", (event) => event.preventDefault());
     button.addEventListener("click", () => {
       const found = selected();
       if (!found) return;
-      const row = document.createElement("li");
-      const { quote, ...mark } = found;
-      row.dataset.mark = JSON.stringify({ ...mark, label: button.dataset.label });
-      row.textContent = `${button.textContent}: “${quote}” `;
-      const away = document.createElement("button");
-      away.type = "button";
-      away.className = "quiet";
-      away.textContent = "remove";
-      away.addEventListener("click", () => row.remove());
-      row.append(away);
-      box.querySelector("ol").append(row);
+      addMark(box, button.textContent, { ...found, label: button.dataset.label });
+      box.dispatchEvent(new Event("input", { bubbles: true }));
     });
   }
 }
