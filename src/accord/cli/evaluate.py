@@ -3,6 +3,8 @@
 import typer
 
 from accord.cli.evaluate_ifeval import ifeval
+from accord.cli.evaluate_import import import_command
+from accord.cli.evaluate_paired import paired
 from accord.cli.evaluate_power import power
 from accord.cli.evaluate_suite import suite
 from accord.cli.evaluate_winrate import lc_winrate
@@ -13,5 +15,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("lc-winrate")(lc_winrate)
-for command in (ifeval, suite, power):
+app.command("import")(import_command)
+for command in (ifeval, suite, power, paired):
     app.command()(command)
