@@ -4,6 +4,8 @@ import typer
 
 from accord.cli.evaluate_compare import compare
 from accord.cli.evaluate_ifeval import ifeval
+from accord.cli.evaluate_import import import_command
+from accord.cli.evaluate_paired import paired
 from accord.cli.evaluate_power import power
 from accord.cli.evaluate_suite import suite
 from accord.cli.evaluate_winrate import lc_winrate
@@ -14,5 +16,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("lc-winrate")(lc_winrate)
-for command in (compare, ifeval, suite, power):
+app.command("import")(import_command)
+for command in (compare, paired, ifeval, suite, power):
     app.command()(command)

@@ -1,0 +1,1 @@
+"""Many models ranked from battles of two."""
