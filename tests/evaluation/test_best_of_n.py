@@ -1,5 +1,6 @@
 """Best-of-n agrees with counting all subsets; the KL bound holds, and is loose exactly where scores tie."""
 
+import itertools
 import math
 from itertools import combinations, pairwise, product
 
@@ -111,3 +112,20 @@ def test_bad_pools_are_refused(proxy, gold, ns, message):
 def test_probabilities_must_sum_to_one():
     with pytest.raises(EvaluationError, match="sum to 1"):
         best_of_n_kl([0.5, 0.6], [0.0, 1.0], 2)
+
+
+@pytest.mark.parametrize("scores", [[0.0, 1.0, 2.0], [1.0, 1.0, 0.0], [3.0, 3.0, 3.0]])
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_trap_51_the_kl_of_best_of_n_by_enumeration_is_below_its_bound(scores, n):
+    # all n-tuples of a policy over 3 answers; the first of the best drawn is kept
+    chances = [0.5, 0.3, 0.2]
+    kept = [0.0] * 3
+    for draw in itertools.product(range(3), repeat=n):
+        best = max(draw, key=lambda answer: scores[answer])
+        kept[best] += math.prod(chances[answer] for answer in draw)
+    exact = sum(q * math.log(q / p) for q, p in zip(kept, chances, strict=True) if q > 0)
+    assert best_of_n_kl(chances, scores, n) == pytest.approx(exact, abs=1e-12)
+    bound = math.log(n) - (n - 1) / n
+    assert best_of_n_kl_bound(n) == pytest.approx(bound)
+    assert exact <= bound + 1e-12
+    assert n == 1 or exact < bound - 0.05  # atoms: equality would need answers that are never drawn twice

@@ -90,3 +90,27 @@ def test_what_does_not_occur_is_none():
 def test_no_scale_is_refused(margins, lengths, message):
     with pytest.raises(EvaluationError, match=message):
         measure_length_bias(margins, [1.0] * len(margins), lengths, [1.0] * len(margins))
+
+
+def test_trap_53_a_reward_that_only_counts_words_is_found_out_at_equal_lengths():
+    generator = np.random.default_rng(0)
+    n = 4000
+    chosen, rejected = generator.integers(50, 150, size=(2, n)).astype(float)
+    label = (generator.random(n) < expit((chosen - rejected) / 40)).astype(float)
+    found = measure_length_bias(chosen - rejected + generator.normal(0, 1e-6, n), label, chosen, rejected)
+    assert found.longer_accuracy.value == 1.0
+    assert found.shorter_accuracy.value == 0.0
+    assert found.gap == 1.0
+    assert found.similar_length_accuracy.value == pytest.approx(0.5, abs=0.06)
+    # swapping the sides of any pair changes nothing
+    turned = np.where(np.arange(n) % 2 == 0, 1, -1)
+    swapped = measure_length_bias(
+        turned * (chosen - rejected),
+        np.where(turned > 0, label, 1 - label),
+        np.where(turned > 0, chosen, rejected),
+        np.where(turned > 0, rejected, chosen),
+    )
+    assert swapped.gap == found.gap
+    assert swapped.similar_length_accuracy.value == pytest.approx(
+        found.similar_length_accuracy.value, abs=0.01
+    )

@@ -83,7 +83,7 @@ def test_one_batch_equals_its_parts_bit_for_bit_within_a_tile():
     assert torch.equal(whole, torch.cat(parts))
 
 
-def test_statistics_are_fp32_over_a_large_vocabulary():
+def test_trap_42_statistics_are_fp32_over_a_large_vocabulary():
     # trap 42: with bf16 products over 150,001 entries the log-probs are as near to fp64 as the bf16 inputs
     # and products allow (ours round log2(e) * x, another draw of the same size); a log-sum-exp in bf16
     # would be off by 2^-8 * 12 = 0.05 on top
@@ -100,7 +100,7 @@ def test_statistics_are_fp32_over_a_large_vocabulary():
     assert float((ours.entropy - entropy).norm()) <= 1.5 * float((same_entropy - entropy).norm())
 
 
-def test_bf16_gradients_are_no_worse_than_one_bf16_product():
+def test_trap_43_bf16_gradients_are_no_worse_than_one_bf16_product():
     # trap 43: nothing is summed in bf16 from vocabulary chunk to vocabulary chunk
     hidden, weight, targets = problem(40, 30_011, width=32, dtype=torch.float32, spread=0.3)
     exact = torch.autograd.grad(dense(hidden, weight, targets)[0].sum(), [hidden, weight])

@@ -390,3 +390,20 @@ def test_what_all_prompts_begin_with_runs_once_and_changes_nothing():
 )
 def test_a_prefix_is_shared_where_it_pays(prompts, expected):
     assert shared_prefix(prompts) == expected
+
+
+@pytest.mark.parametrize("backend", [hidden_states, dense_hidden_states], ids=["ragged", "dense"])
+@pytest.mark.parametrize("family", sorted(CONFIGS))
+def test_trap_39_a_mask_of_ones_beside_positions_lets_no_document_see_another(family, backend):
+    # the ragged batch goes in as one row under a mask of ones; only its layout keeps documents apart
+    body = make_body(CONFIGS[family])
+    first, other, second = [5, 9, 3, 7], [8, 4, 6, 11], [12, 3, 20, 9, 31]
+    found = [backend(body, Ragged.pack([Segment(ids), Segment(second)]))[4:] for ids in (first, other)]
+    assert torch.allclose(found[0], found[1], atol=1e-6)
+    alone = body(input_ids=torch.tensor([second]), use_cache=False).last_hidden_state[0]
+    assert torch.allclose(found[0], alone, atol=1e-5, rtol=1e-5)
+    rows = body.get_input_embeddings().weight
+    (gradient,) = torch.autograd.grad(found[0].square().sum(), rows)
+    only_in_first = sorted({*first} - {*second})
+    assert gradient[only_in_first].abs().max() == 0
+    assert gradient[second].abs().sum(1).min() > 0

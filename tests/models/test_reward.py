@@ -27,8 +27,8 @@ def packed_rows(model, prompts=PROMPTS, answers=ANSWERS):
     return prompt_completion_batch([(prompt_ids, [completion_ids]) for prompt_ids, completion_ids in rows])
 
 
-def test_head_starts_at_std_one_over_sqrt_of_width_plus_one():
-    # trap 26; width 64: sqrt(1/65) = 0.124
+def test_trap_26_head_starts_at_std_one_over_sqrt_of_width_plus_one():
+    # width 64: sqrt(1/65) = 0.124
     heads = [reward_model_from(tiny_model(), seed=seed, trainable_layers=0).head.weight for seed in range(20)]
     assert float(torch.cat(heads).detach().std()) == pytest.approx(65**-0.5, rel=0.05)
     assert torch.equal(heads[3], reward_model_from(tiny_model(), seed=3).head.weight)
@@ -45,16 +45,16 @@ def test_untrained_scores_leave_the_loss_near_ln_2():
     assert float(loss) == pytest.approx(math.log(2), rel=0.02)
 
 
-def test_scores_depend_neither_on_companions_nor_on_sharing(reward_model):
-    # trap 4: any batch gives a row the same score
+def test_trap_4_scores_depend_neither_on_companions_nor_on_sharing(reward_model):
+    # any batch gives a row the same score
     prompt, answers = [5, 6, 7, 8], [[20, 21, 257], [30, 257], [40] * 9]
     alone = [reward_model.scores(prompt_completion_batch([(prompt, [ids])])) for ids in answers]
     shared = reward_model.scores(prompt_completion_batch([([9, 9], [[1]]), (prompt, answers)]))[1:]
     assert torch.allclose(torch.cat(alone), shared, atol=1e-5)
 
 
-def test_score_reads_the_last_token_whatever_pad_or_end_stand_before(reward_model):
-    # trap 3: an end of turn or a pad inside the prompt moves no reading place
+def test_trap_3_score_reads_the_last_token_whatever_pad_or_end_stand_before(reward_model):
+    # an end of turn or a pad inside the prompt moves no reading place
     end, pad = reward_model.tokenizer.eos_id, reward_model.tokenizer.pad_id
     packed = prompt_completion_batch([([5, end, 6, pad], [[20, end], [end, end]])])
     assert packed.ragged.token_ids[packed.last_index].tolist() == [end, end]
@@ -65,8 +65,8 @@ def test_score_reads_the_last_token_whatever_pad_or_end_stand_before(reward_mode
         )
 
 
-def test_texts_score_as_their_own_ids_do(reward_model):
-    # trap 50: text goes through this model's own template and tokenizer
+def test_trap_50_texts_score_as_their_own_ids_do(reward_model):
+    # text goes through this model's own template and tokenizer
     reward_model.set_normalization(torch.tensor([1.0, 2.0]))
     expected = reward_model.scores(packed_rows(reward_model)).tolist()
     assert reward_model.score_texts(PROMPTS, ANSWERS) == pytest.approx(expected, abs=1e-5)

@@ -396,3 +396,21 @@ def test_a_row_too_long_loses_prompt_then_last_steps():
     assert len(cut.prompt_ids) == 15
     assert cut.reads == ((10,),)
     assert cut.said == (1.0,)
+
+
+def test_trap_53_a_crowd_that_leans_left_does_not_move_rewards():
+    # the same two answers are shown in both orders; everybody picks the left one
+    records = [
+        Judgment(
+            comparison=Comparison(prompt=Prompt.from_text(f"q{i}"), left=sides[0], right=sides[1]),
+            annotator_id=f"w{i % 3}",
+            choice=Choice.LEFT,
+        )
+        for i in range(60)
+        for sides in (("yes", "no"), ("no", "yes"))
+    ]
+    settings = config(JudgmentsObjective(habit_rate=0.1), batch_size=12, epochs=3)
+    result = train_reward_on(tiny_model(), records, settings)
+    scores = result.reward_model.score_texts([Prompt.from_text("new")] * 2, ["yes", "no"])
+    assert result.beside["position"] > 1.0
+    assert abs(scores[0] - scores[1]) < 0.3 * result.beside["position"]

@@ -1,5 +1,6 @@
 """`accord train sft|reward|dpo|kto|rloo|grpo`: one training from files, done by `pipeline/jobs.py`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -165,6 +166,8 @@ def _train(
         )
     else:
         run = resume_job(open_workspace(workspace), kind, resume, observers=[ProgressBar()])
+    if int(os.environ.get("RANK", "0")) > 0:
+        return  # rank 0 speaks for all
     if as_json:
         print_json(run.record)
     else:

@@ -38,6 +38,7 @@ from accord.training import (
 )
 from accord.training.answer_reward import train_reward_on
 from accord.training.kto import KtoConfig, train_kto
+from accord.training.parallel import joined_ranks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,10 +177,23 @@ def start_job(
     command: Sequence[str] | None = None,
     observers: Sequence[Observer] = (),
 ) -> Run:
-    """Make a run for the job and carry it out; `kind` is one of `KINDS`."""
-    provenance = collect_provenance(seed=job.seed, inputs=_inputs(job))
-    run = workspace.create_run(kind, config=job, provenance=provenance, name=name, command=command)
-    return _carry_out(run, kind, job, observers, is_resumed=False)
+    """Make a run for the job and carry it out; `kind` is one of `KINDS`.
+
+    Started by torchrun, rank 0 makes the run and keeps its record, and all ranks train in its folder.
+    """
+    with joined_ranks() as ranks:
+        run_id = ""
+        with ranks.first_writes() as is_writer:
+            if is_writer:
+                provenance = collect_provenance(seed=job.seed, inputs=_inputs(job))
+                run = workspace.create_run(
+                    kind, config=job, provenance=provenance, name=name, command=command
+                )
+                run_id = run.id
+        run_id = ranks.from_first(run_id)
+        if not ranks.is_first:
+            return _take_part(workspace.run(run_id), job, is_resumed=False)
+        return _carry_out(run, kind, job, observers, is_resumed=False)
 
 
 def resume_job(workspace: Workspace, kind: str, key: str, *, observers: Sequence[Observer] = ()) -> Run:
@@ -193,8 +207,12 @@ def resume_job(workspace: Workspace, kind: str, key: str, *, observers: Sequence
     if not record.status.is_resumable:
         raise WorkspaceError(f"run '{run.id}' is {record.status}; only a stopped run can be resumed.")
     job = load_config(KINDS[kind], run.config_path)
-    run.reopen()
-    return _carry_out(run, kind, job, observers, is_resumed=True)
+    with joined_ranks() as ranks:
+        ranks.from_first("")  # all have read the record before rank 0 changes it
+        if not ranks.is_first:
+            return _take_part(run, job, is_resumed=True)
+        run.reopen()
+        return _carry_out(run, kind, job, observers, is_resumed=True)
 
 
 def _carry_out(run: Run, kind: str, job: Job, observers: Sequence[Observer], *, is_resumed: bool) -> Run:
@@ -205,6 +223,14 @@ def _carry_out(run: Run, kind: str, job: Job, observers: Sequence[Observer], *, 
         run.add_artifact("model", run.model_folder)
         headline = HEADLINES[kind]
         run.finish(Headline(name=headline, value=metrics[headline]) if headline in metrics else None)
+    return run
+
+
+def _take_part(run: Run, job: Job, *, is_resumed: bool) -> Run:
+    """Train in rank 0's folder; its record is rank 0's business."""
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    _train(job, run.folder, {"observers": (), "resume": is_resumed})
     return run
 
 

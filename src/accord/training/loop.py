@@ -1,8 +1,8 @@
 """The one optimization loop of all stages: updates in, changed weights out, whatever the algorithm.
 
 It owns accumulation, clipping, the schedule, precision, non-finite steps,
-checkpoints, interruption and reporting. It leaves out what is learned: that is the
-task's. Random numbers of a step (dropout) are seeded by the step, so they need no
+checkpoints, interruption, reporting and the agreement of ranks. It leaves out what is learned: that is
+the task's. Random numbers of a step (dropout) are seeded by the step, so they need no
 saving; torch's global generator is left as it was.
 """
 
@@ -19,7 +19,7 @@ import torch
 
 from accord.domain import AccordError, ConfigError, Interrupted, Streams, TrainingError
 from accord.models.allocator import keep_freed_memory
-from accord.training.accumulation import accumulate
+from accord.training.accumulation import Accumulated, accumulate
 from accord.training.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
 from accord.training.interruption import deferred_interrupt
 from accord.training.memory import read_memory
@@ -30,6 +30,7 @@ from accord.training.optimizer import (
     clip_gradients,
     learning_rate_at,
 )
+from accord.training.parallel import Ranks
 from accord.training.precision import autocast
 from accord.training.reports import EvalReport, Observer, RunStart, StepReport
 from accord.training.task import LossPart, StopRun, Task, Update
@@ -76,7 +77,8 @@ def optimize(
     `run_dir` gets `metrics.jsonl`, `checkpoints/` and, at the end, `model/`. With
     `resume` the newest checkpoint there is taken up and the run goes on bit for bit
     (CPU, same threads); without a checkpoint it starts afresh. Ctrl-C finishes the
-    step, saves and raises Interrupted; a second one stops at once.
+    step, saves and raises Interrupted; a second one stops at once. In a process group every rank
+    calls it with the same task and folder; rank 0 writes and reports.
     """
     keep_freed_memory()
     run = _Run(task, config, streams, run_dir, observers)
@@ -90,7 +92,7 @@ def optimize(
                 run.take_step()
                 if _is_due(run.progress.step, config.eval_every):
                     run.evaluate()
-                if interruption.is_requested and not run.is_over:
+                if run.ranks.any_of(interruption.is_requested) and not run.is_over:
                     outcome = "interrupted"
                     raise Interrupted(run.saved_for_later())
                 if _is_due(run.progress.step, config.checkpoint_every):
@@ -135,8 +137,9 @@ class _Run:
         self.progress = Progress()
         self._saved: Progress | None = None
         self.identity: dict[str, str] = {}
-        self.observers = list(observers)
-        if run_dir is not None:
+        self.ranks = Ranks.current()
+        self.observers = list(observers) if self.ranks.is_first else []
+        if run_dir is not None and self.ranks.is_first:
             self.observers.insert(0, JsonlMetrics(run_dir / "metrics.jsonl"))
 
     def begin(self, *, resume: bool) -> None:
@@ -180,7 +183,7 @@ class _Run:
             except StopRun as stop:
                 self.progress.stopped_reason = str(stop)
                 return
-            learned = accumulate(self.task, update, precision=self.config.precision, device=self.device)
+            learned = self._learn(update, step)
         norm = clip_gradients([parameter for _, parameter in self.named], self.config.max_grad_norm).item()
         is_skipped = not (math.isfinite(learned.loss) and math.isfinite(norm))
         if not is_skipped:
@@ -206,6 +209,15 @@ class _Run:
         )
         self._count_skipped(is_skipped, learned.loss, norm)
 
+    def _learn(self, update: Update, step: int) -> Accumulated:
+        """The update's gradient and numbers, from this rank's micro-batches and the other ranks'."""
+        if self.ranks.world > 1:  # dropout must not fall alike on different rows
+            torch.manual_seed(self.streams.child("rank", self.ranks.rank, step).value)
+            update = dataclasses.replace(update, micro_batches=self.ranks.part(update.micro_batches))
+        learned = accumulate(self.task, update, precision=self.config.precision, device=self.device)
+        self.ranks.sum_gradients([parameter for _, parameter in self.named])
+        return self.ranks.sum_numbers(learned)
+
     def evaluate(self) -> None:
         """Ask the task for its held-out metrics and report them, if there are any; once a step."""
         started = time.perf_counter()
@@ -229,22 +241,28 @@ class _Run:
         if self.config.checkpoint_every and self._saved != self.progress:
             self.save()
         if self.run_dir is not None:
-            self.task.save_model(self.run_dir / "model")
+            with self.ranks.first_writes() as is_writer:
+                if is_writer:
+                    self.task.save_model(self.run_dir / "model")
 
     def save(self) -> Path | None:
         """Write a checkpoint of this step where the run has a folder."""
         if self.run_dir is None:
             return None
         self._saved = dataclasses.replace(self.progress)
-        return save_checkpoint(
-            self.run_dir / "checkpoints",
-            identity=self.identity,
-            progress=self.progress,
-            named=self.named,
-            optimizer=self.optimizer,
-            task_state=self.task.state_dict(),
-            keep=self.config.keep_checkpoints,
-        )
+        saved = None
+        with self.ranks.first_writes() as is_writer:
+            if is_writer:
+                saved = save_checkpoint(
+                    self.run_dir / "checkpoints",
+                    identity=self.identity,
+                    progress=self.progress,
+                    named=self.named,
+                    optimizer=self.optimizer,
+                    task_state=self.task.state_dict(),
+                    keep=self.config.keep_checkpoints,
+                )
+        return saved or latest_checkpoint(self.run_dir / "checkpoints")
 
     def saved_for_later(self) -> str:
         """Save where there is a folder; what to tell the user who stopped the run."""
@@ -255,9 +273,13 @@ class _Run:
         return f"{done}; saved {saved}. Run the same command with --resume (resume=True) to go on."
 
     def save_after(self, error: AccordError) -> None:
-        """Keep the finished steps when the task failed: a reward that raised costs one step, not the run."""
+        """Keep the finished steps when the task failed: a reward that raised costs one step, not the run.
+
+        Not among ranks: the others may be in the middle of a step, and would not come to the save.
+        """
         is_ours = isinstance(error, TrainingError | Interrupted)
-        if self.run_dir is not None and self.progress.step and not is_ours:
+        is_alone = self.ranks.world == 1
+        if self.run_dir is not None and self.progress.step and not is_ours and is_alone:
             error.add_note(
                 f"The {self.progress.step} finished steps are saved in {self.save()}; mend and resume."
             )

@@ -1,0 +1,127 @@
+"""What one rank does in test_parallel: started by torchrun, trains on the tiny model, writes what it saw."""
+
+import json
+import math
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from torch import distributed, nn
+
+from accord.domain import Demonstration, Interrupted, Preference, Prompt, Streams, TrainingError
+from accord.models.export import save_model
+from accord.models.tiny import tiny_model
+from accord.training import (
+    DpoConfig,
+    OptimizationConfig,
+    Recorder,
+    RewardTrainingConfig,
+    SftConfig,
+    train_dpo,
+    train_reward_model,
+    train_sft,
+)
+from accord.training.accumulation import Accumulated
+from accord.training.parallel import Ranks, joined_ranks
+
+OPTIMIZATION = OptimizationConfig(
+    steps=4, learning_rate=1e-3, precision="fp32", micro_batch_tokens=120, checkpoint_every=2
+)
+
+
+class StopsAt(Recorder):
+    """Presses Ctrl-C on this rank when a step is done."""
+
+    def __init__(self, step: int):
+        super().__init__()
+        self.step = step
+
+    def on_step(self, report):
+        super().on_step(report)
+        if report.step == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+def demonstrations():
+    return [
+        Demonstration(prompt=Prompt.from_text(f"say {'so ' * i}{i}"), completion="yes " * (1 + i % 4))
+        for i in range(10)
+    ]
+
+
+def pairs():
+    return [
+        Preference(
+            prompt=Prompt.from_text(f"what is {i}?"),
+            chosen=f"it is {i}" + "!" * i,
+            rejected="no idea" * (1 + i % 3),
+            p_chosen=1.0 - 0.1 * (i % 4),
+        )
+        for i in range(12)
+    ]
+
+
+def train_all(place: Path, ranks: Ranks) -> None:
+    common = {"streams": Streams(5)}
+    recorder = Recorder()
+    sft = SftConfig(batch_size=5, optimization=OPTIMIZATION)
+    train_sft(tiny_model(), demonstrations(), sft, run_dir=place / "sft", observers=[recorder], **common)
+    reward = RewardTrainingConfig(batch_size=4, eval_share=0.2, optimization=OPTIMIZATION)
+    train_reward_model(tiny_model(), pairs(), reward, run_dir=place / "reward", **common)
+    dpo = DpoConfig(batch_size=4, eval_share=0.0, optimization=OPTIMIZATION)
+    train_dpo(tiny_model(), pairs(), dpo, run_dir=place / "dpo", **common)
+    if ranks.is_first:
+        save_model(tiny_model(), place / "start" / "model")
+    try:
+        train_sft(
+            tiny_model(), demonstrations(), sft, run_dir=place / "resumed", observers=[StopsAt(3)], **common
+        )
+    except Interrupted:
+        train_sft(tiny_model(), demonstrations(), sft, run_dir=place / "resumed", resume=True, **common)
+    counts = [len(recorder.steps)] * ranks.world
+    if ranks.world > 1:
+        distributed.all_gather_object(counts, len(recorder.steps))
+    if ranks.is_first:
+        said = {f"rank_{rank}_steps": count for rank, count in enumerate(counts)}
+        (place / "said.json").write_text(json.dumps(said))
+
+
+def state_facts(place: Path, ranks: Ranks) -> None:
+    """What the ranks make of each other's numbers; written by the last."""
+    parameters = [nn.Parameter(torch.zeros(size)) for size in (2, 3, 1)]
+    parameters[0].grad = torch.full((2,), float(ranks.rank + 1))
+    if ranks.rank == 1:
+        parameters[2].grad = torch.full((1,), 2.0)
+    ranks.sum_gradients(parameters)
+    mine = Accumulated(math.nan if ranks.rank == 1 else 1.0, {"a": 1.0} if ranks.is_first else {"b": 3.0})
+    learned = ranks.sum_numbers(mine)
+    error = ""
+    try:
+        with ranks.first_writes() as is_writer:
+            if is_writer:
+                raise OSError("no room")
+    except (OSError, TrainingError) as caught:
+        error = str(caught)
+    facts = {
+        "error": error,
+        "loss_is_nan": math.isnan(learned.loss),
+        "metrics": learned.metrics,
+        "gradients": [None if each.grad is None else each.grad.tolist() for each in parameters],
+        "any": ranks.any_of(ranks.rank == 0),
+    }
+    if ranks.rank == ranks.world - 1:
+        (place / "facts.json").write_text(json.dumps(facts))
+
+
+def main() -> None:
+    place = Path(sys.argv[2])
+    place.mkdir(parents=True, exist_ok=True)
+    with joined_ranks() as ranks:
+        train_all(place, ranks)
+        if ranks.world > 1:
+            state_facts(place, ranks)
+
+
+if __name__ == "__main__":
+    main()
