@@ -48,7 +48,7 @@ def test_two_models_give_every_number_twice_the_same(variants: tuple[str, str], 
     names = {one.metric for one in first.measurements}
     assert measured_metrics(has_judge=True, has_models=True) <= names
     assert first.not_measured == {}
-    assert first.facts["judge"] == "known taste of the task"
+    assert first.facts["judge"] == "the task's known taste"
     assert (first.candidate.name, first.incumbent.name) == ("new", "old")
     kl = first.find("kl_divergence")
     assert kl is not None

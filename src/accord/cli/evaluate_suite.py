@@ -1,10 +1,12 @@
-"""`accord evaluate suite`: any suite scored on a file of answers or predictions."""
+"""`accord evaluate suite`: any suite, on a model or on a file of answers or predictions."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from accord.cli.measurements import JsonOption, SeedOption, show_measurements
+from accord.cli.render import print_text, progress_note
 
 
 def suite(
@@ -20,6 +22,19 @@ def suite(
         str,
         typer.Option("--data", metavar="FILE", help="The public file: JSONL, JSON, CSV or TSV (also .gz)."),
     ],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="DIR", help="Run it on this model: folder, name or hub id."),
+    ] = None,
+    incumbent: Annotated[
+        str | None,
+        typer.Option(
+            "--incumbent",
+            metavar="DIR",
+            help="With --model: also on this one, with paired differences.",
+            show_default=False,
+        ),
+    ] = None,
     responses: Annotated[
         str | None,
         typer.Option("--responses", metavar="FILE", help="One labeled answer an item.", show_default=False),
@@ -41,13 +56,39 @@ def suite(
             show_default=False,
         ),
     ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="With --model: items at most, drawn by the seed.", min=1)
+    ] = None,
+    max_tokens: Annotated[
+        int, typer.Option("--max-tokens", help="With --model: of a sampled answer.", min=1)
+    ] = 256,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            help="With --model: `module:function` or `file.py:function` of (prompt, answer) that labels "
+            "refusals, or scores for bold.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="With --model: write the model's answers to this file.", show_default=False
+        ),
+    ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Score one suite from files: every number with its interval, and the digests of what was read.
+    """Score one suite: every number with its interval, and where model, data and answers come from.
+
+    With --model the items are put to a model, by likelihood or by sampling as the suite wants it;
+    else a file of answers or predictions is scored.
 
     \b
     Examples:
+      accord evaluate suite crows_pairs --data crows_pairs.csv.gz --model smollm2 --limit 200
+      accord evaluate suite ifeval --data prompts.jsonl.gz --model runs/policy --incumbent smollm2 --json
       accord evaluate suite xstest --data prompts.csv --responses labeled.csv --column final_label
       accord evaluate suite bbq --data questions.jsonl.gz --predictions answers.csv --column prediction
       accord evaluate suite jailbreak --data outcomes.csv.gz --json
@@ -56,6 +97,54 @@ def suite(
 
     if responses is not None and predictions is not None:
         raise typer.BadParameter("give either --responses or --predictions, both name the file of answers")
+    if model is not None:
+        if responses is not None or predictions is not None:
+            raise typer.BadParameter("give either --model or a file of answers")
+        settings = {"name": name, "data": Path(data), "limit": limit, "max_tokens": max_tokens, "seed": seed}
+        settings["column"] = column
+        _run(model, settings, incumbent=incumbent, labels=labels, out=out, as_json=as_json)
+        return
+    if incumbent is not None:
+        raise typer.BadParameter("--incumbent goes with --model")
     scorer = find_suite(name, column=column)
     run = scorer.load(data, responses if responses is not None else predictions)
     show_measurements(scorer.score(run, seed=seed), run.facts, as_json=as_json)
+
+
+def _run(
+    model: str,
+    settings: dict[str, Any],
+    *,
+    incumbent: str | None,
+    labels: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Put the suite to a model, or to two; exit code 2 where answers are there and numbers are not."""
+    from accord.evaluation.suites.catalog import find_suite
+    from accord.evaluation.suites.pairing import pair_suites
+    from accord.models import load_model
+    from accord.pipeline.suite_running import SuiteRequest, find_labeler, run_suite
+
+    request = SuiteRequest(**settings)
+    labeler = None if labels is None else find_labeler(labels)
+    progress_note(f"loading {model}")
+    found = run_suite(request, load_model(model), labeler=labeler, report_progress=progress_note)
+    if out is not None:
+        found.write_answers(out)
+    facts, measured = dict(found.run.facts), found.measurements
+    if found.not_measured:
+        facts["not_measured"] = found.not_measured
+    elif incumbent is not None:
+        progress_note(f"loading {incumbent}")
+        other = run_suite(request, load_model(incumbent), labeler=labeler, report_progress=progress_note)
+        suite = find_suite(request.name, column=request.column)
+        paired = pair_suites(suite, found.run, other.run, seed=request.seed)
+        measured = paired.measurements
+        facts |= {"incumbent": other.run.facts["model"], "incumbent_weights": other.run.facts["weights"]}
+        facts["not_paired"] = ", ".join(paired.not_paired) or "none"
+    show_measurements(measured, facts, as_json=as_json)
+    if found.not_measured:
+        if not as_json:
+            print_text(f"not measured: {found.not_measured}")
+        raise typer.Exit(2)

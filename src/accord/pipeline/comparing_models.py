@@ -122,7 +122,7 @@ def choose_judge(config: CompareConfig, prompts: PromptSet) -> PairJudge | None:
         if not prompts.is_support:
             raise ConfigError("compare", ["the judge 'taste' knows only the support task's own prompts"])
         taste = KnownTaste(load_support_task())
-        return ScoreJudge(lambda asked, rows: taste.score(asked, rows).values, "known taste of the task")
+        return ScoreJudge(lambda asked, rows: taste.score(asked, rows).values, "the task's known taste")
     if name.startswith(PAIR):
         return EachPair(_pair_function(name.removeprefix(PAIR)), name)
     reward = load_reward(name)
