@@ -132,7 +132,7 @@ def ceiling(_: int = 0) -> Callable[[int], World]:
     truth = {name: getattr(whole, name).value for name in names}
 
     def world(seed: int) -> World:
-        found = measure_ceiling(table_of(seed, 200), config=BootstrapConfig(seed=seed, replicates=400))
+        found = measure_ceiling(table_of(seed, 200), config=BootstrapConfig(seed=seed))
         return {
             f"ceiling: {name}": held(getattr(found, name).low, truth[name], getattr(found, name).high)
             for name in names
