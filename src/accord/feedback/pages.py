@@ -181,7 +181,12 @@ def _take(work: Work, account: Account, form: dict[str, list[str]]) -> None:
         return
     n_places = len(row.presentation["permutation"])
     answers = answers_of(work.schema(row.schema_id), form, n_places)
-    sent = {"token": token, "key": _field(form, "key"), "answers": answers, "ui": {"form": True}}
+    sent: dict[str, Any] = {
+        "token": token,
+        "key": _field(form, "key"),
+        "answers": answers,
+        "ui": {"form": True},
+    }
     for name in ("duration_ms", "active_ms"):
         given = _field(form, name)
         if given.isascii() and given.isdigit() and len(given) < 10:

@@ -4,6 +4,7 @@ A side is a model (any name `load_model` takes) or a file of answers. Leaves out
 """
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +25,7 @@ from accord.evaluation.comparison import (
 )
 from accord.evaluation.comparison.comparing import TokenLogprobs
 from accord.evaluation.comparison.responses import read_completion, response_row
+from accord.evaluation.judges import ChatEndpoint, EndpointConfig, LanguageModelJudge
 from accord.evaluation.report.contents import Lineage
 from accord.models import LanguageModel, load_model
 from accord.pipeline.continuations import continuation_logprobs
@@ -42,6 +44,10 @@ TASTE = "taste"
 """Name of the judge that knows the support task's own taste."""
 PAIR = "pair:"
 """Before a function of (prompt, left, right)."""
+LANGUAGE_MODEL = "llm:"
+"""Before MODEL@URL of an OpenAI-compatible endpoint."""
+JUDGE_KEY = "ACCORD_JUDGE_KEY"
+"""Environment variable that holds the endpoint's key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +61,8 @@ class CompareConfig:
     prompts: Path | None = None
     """Any file that has prompts; None takes the support task's held-out prompts."""
     judge: str | None = None
-    """Reward model folder, "module:function" or "file.py:function" of a score, "pair:..." of a preference."""
+    """Reward model folder, "module:function" or "file.py:function" of a score, "pair:..." of a preference,
+    "llm:MODEL@URL" of a language model behind an endpoint."""
     limit: int = 100
     """Prompts at most, at even distances."""
     max_tokens: int = 48
@@ -125,8 +132,18 @@ def choose_judge(config: CompareConfig, prompts: PromptSet) -> PairJudge | None:
         return ScoreJudge(lambda asked, rows: taste.score(asked, rows).values, "the task's known taste")
     if name.startswith(PAIR):
         return EachPair(_pair_function(name.removeprefix(PAIR)), name)
+    if name.startswith(LANGUAGE_MODEL):
+        return _language_model(name.removeprefix(LANGUAGE_MODEL), config.out)
     reward = load_reward(name)
     return ScoreJudge(lambda asked, rows: reward.score(asked, rows).values, _judge_name(name))
+
+
+def _language_model(name: str, out: Path | None) -> LanguageModelJudge:
+    model, found, url = name.partition("@")
+    if not found:
+        raise ConfigError("compare", [f"the judge is 'llm:{name}'; expected llm:MODEL@URL"])
+    endpoint = ChatEndpoint(EndpointConfig(model=model, url=url, key=os.environ.get(JUDGE_KEY, "")))
+    return LanguageModelJudge(endpoint, cache=None if out is None else out / "verdicts")
 
 
 def compare_models(config: CompareConfig, *, report_progress: Progress = lambda text: None) -> Comparison:
@@ -158,6 +175,8 @@ def compare_models(config: CompareConfig, *, report_progress: Progress = lambda 
         "sampling": asdict(config.sampling) if any(models) else None,
         "judge": None if judge is None else judge.name,
     }
+    if isinstance(judge, LanguageModelJudge):
+        facts["judge_spent"] = asdict(judge.spent)
     missing = dict(found.not_measured)
     if config.sampling.is_greedy and all(models):
         missing["kl_divergence"] = "greedy answers are no samples; set a temperature above 0"

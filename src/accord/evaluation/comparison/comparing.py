@@ -11,9 +11,10 @@
 What cannot be measured is named with its reason, never a number. Leaves out sampling and the page.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ CONSTANT_ANSWER = "Thank you for your question. I am happy to help you with that
 """Says nothing; a judge that prefers it to real answers rewards manner alone."""
 MIN_SLICE = 8
 """Prompts of a domain below which it gets no win rate of its own."""
+MOST_UNJUDGED = 0.1
+"""Share of prompts without a verdict above which nothing that rests on the judge is measured."""
 TAIL = 0.99
 OPENING_WORDS = 5
 
@@ -102,9 +105,13 @@ def compare_responses(
             judge, candidate.prompts, candidate.completions, incumbent.completions, seed=seed
         )
         named = {**shared, "judge": judge.name}
-        found, reasons = measure_preference(judgments, candidate, incumbent, seed=seed, facts=named)
+        found, reasons = measure_judged(judgments, candidate, incumbent, seed=seed, facts=named)
         measured, missing = [*found, *measured], missing | reasons
-        measured.append(_constant(judge, candidate.prompts, incumbent.completions, seed=seed, facts=named))
+        constant = _constant(judge, candidate.prompts, incumbent.completions, seed=seed, facts=named)
+        if constant is None:
+            missing["constant_output_win_rate"] = "the judge gave too few verdicts"
+        else:
+            measured.append(constant)
     by_prompt = None
     if logprobs is None:
         missing["kl_divergence"] = "the answers come without the models that gave them"
@@ -127,6 +134,33 @@ def compare_responses(
 def clusters_of(prompts: Sequence[Prompt]) -> list[str]:
     """[prompt] What is resampled together: its `cluster` where one is given, e.g. the notes it shares."""
     return [str(prompt.meta.get("cluster", prompt.id)) for prompt in prompts]
+
+
+def measure_judged(
+    judgments: PairJudgments,
+    candidate: Responses,
+    incumbent: Responses,
+    *,
+    seed: int,
+    facts: Mapping[str, Any],
+) -> tuple[list[Measurement], dict[str, str]]:
+    """`measure_preference` on the prompts that have a verdict; not measured where too many have none.
+
+    Prompts on which a judge fails are no random part of all: a tenth of them can move a win rate by ten
+    points.
+    """
+    keep = judgments.is_judged
+    n_missing = len(keep) - sum(keep)
+    if not n_missing:
+        return measure_preference(judgments, candidate, incumbent, seed=seed, facts=facts)
+    if n_missing > MOST_UNJUDGED * len(keep):
+        reason = f"the judge gave no verdict on {n_missing} of {len(keep)} prompts"
+        return [], {"win_rate": reason, "length_controlled_win_rate": reason}
+    judged = replace(
+        judgments, preferences=tuple(value for value in judgments.preferences if not math.isnan(value))
+    )
+    kept = {**facts, "without_verdict": n_missing}
+    return measure_preference(judged, candidate.select(keep), incumbent.select(keep), seed=seed, facts=kept)
 
 
 def measure_preference(
@@ -323,13 +357,16 @@ def _constant(
     *,
     seed: int,
     facts: Mapping[str, Any],
-) -> Measurement:
+) -> Measurement | None:
     same = [Completion(text=CONSTANT_ANSWER)] * len(prompts)
     found = judge_pairs(judge, prompts, same, incumbent, seed=seed)
-    ids = clusters_of(prompts)
+    kept = [i for i, is_kept in enumerate(found.is_judged) if is_kept]
+    if len(kept) < (1 - MOST_UNJUDGED) * len(prompts):
+        return None
+    ids = clusters_of([prompts[i] for i in kept])
     return Measurement(
         metric="constant_output_win_rate",
-        estimate=share_estimate(found.preferences, ids, seed=seed),
+        estimate=share_estimate([found.preferences[i] for i in kept], ids, seed=seed),
         facts={**facts, "answer": CONSTANT_ANSWER},
     )
 

@@ -4,6 +4,7 @@ Anything that gives the left answer's share of preference in [0, 1] is a judge. 
 themselves, and whether people agree with them.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -90,7 +91,8 @@ class PairJudgments:
 
     judge: str
     preferences: tuple[float, ...]
-    """[prompt] for the candidate, the mean of both orders where there are two."""
+    """[prompt] for the candidate, the mean of both orders where there are two; NaN without a verdict in each,
+    which only judges that may abstain leave."""
     swap_consistency: Estimate | None = None
     """Share of prompts on which both orders name the same winner; None for a judge without order."""
     candidate_scores: tuple[float, ...] | None = None
@@ -110,7 +112,12 @@ class PairJudgments:
     @property
     def ties(self) -> int:
         """Prompts on which neither is."""
-        return len(self.preferences) - self.wins - self.losses
+        return sum(value == 0.5 for value in self.preferences)
+
+    @property
+    def is_judged(self) -> tuple[bool, ...]:
+        """[prompt] whether there is a verdict."""
+        return tuple(not math.isnan(value) for value in self.preferences)
 
 
 def judge_pairs(
@@ -134,12 +141,14 @@ def judge_pairs(
     if not judge.has_order:
         return PairJudgments(judge=judge.name, preferences=tuple(forward.tolist()))
     backward = 1.0 - _asked(judge, prompts, incumbent, candidate)
-    is_same = np.sign(forward - 0.5) == np.sign(backward - 0.5)
-    ids = [prompt.id for prompt in prompts]
+    mean = (forward + backward) / 2
+    is_judged = ~np.isnan(mean)
+    is_same = (np.sign(forward - 0.5) == np.sign(backward - 0.5))[is_judged]
+    ids = [prompt.id for prompt, is_kept in zip(prompts, is_judged, strict=True) if is_kept]
     return PairJudgments(
         judge=judge.name,
-        preferences=tuple(((forward + backward) / 2).tolist()),
-        swap_consistency=share_estimate(is_same.astype(float), ids, seed=seed),
+        preferences=tuple(mean.tolist()),
+        swap_consistency=share_estimate(is_same.astype(float), ids, seed=seed) if ids else None,
     )
 
 
@@ -149,7 +158,10 @@ def _asked(
     values = np.asarray(list(judge.prefer(prompts, left, right)), dtype=np.float64)
     if len(values) != len(prompts):
         raise EvaluationError(f"judge {judge.name!r} gave {len(values)} answers about {len(prompts)} pairs")
-    _require((values >= 0) & (values <= 1), values, prompts, judge.name, "a preference from 0 to 1")
+    is_fine = (values >= 0) & (values <= 1)
+    if getattr(judge, "may_abstain", False):
+        is_fine |= np.isnan(values)
+    _require(is_fine, values, prompts, judge.name, "a preference from 0 to 1")
     return values
 
 

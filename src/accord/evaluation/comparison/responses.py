@@ -62,6 +62,16 @@ class Responses:
         ]
         return content_hash(sorted(rows))
 
+    def select(self, keep: Sequence[bool]) -> "Responses":
+        """The rows where `keep` is True; at least one."""
+        rows = [i for i, is_kept in enumerate(keep) if is_kept]
+        return replace(
+            self,
+            prompts=tuple(self.prompts[i] for i in rows),
+            completions=tuple(self.completions[i] for i in rows),
+            keys=tuple(self.keys[i] for i in rows),
+        )
+
 
 def read_responses(path: str | Path, *, name: str | None = None) -> Responses:
     """Answers from a file; a missing prompt or answer, or a prompt there twice, raises `DataError`."""

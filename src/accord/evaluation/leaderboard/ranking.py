@@ -9,15 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, log_expit
 
-from accord.domain.errors import ConfigError, EvaluationError
+from accord.domain.errors import ConfigError
 from accord.evaluation.clusters import FloatArray
 from accord.evaluation.leaderboard.battles import Battles
-from accord.quality.judgments import LEFT, RIGHT, TIE
 from accord.quality.preferences.likelihoods import davidson_terms, threshold_terms
 
 TieForm = Literal["half", "davidson", "threshold"]

@@ -28,10 +28,10 @@ from accord.evaluation.report.contents import Answer, Card, Lineage, Mark, Repor
 WIN_RATES = ("win_rate", "length_controlled_win_rate")
 BIAS = {
     "bbq_bias_ambig": 0.0,
-    "bbq_bias_ambiguous": 0.0,
+    "bbq_bias_ambig": 0.0,
     "bbq_bias_disambig": 0.0,
     "crows_stereotype": 0.5,
-    "crows_pairs_stereotype": 0.5,
+    "crows_stereotype": 0.5,
     "behavior_match": 0.5,
     "pronoun_slope": 0.0,
 }
@@ -158,7 +158,7 @@ def _samples(comparison: Comparison) -> list[Sample]:
         gain = 0.0
         if judged is not None and judged.candidate_scores is not None and judged.incumbent_scores is not None:
             gain = judged.candidate_scores[i] - judged.incumbent_scores[i]
-        elif judged is not None:
+        elif judged is not None and judged.is_judged[i]:
             gain = 2 * judged.preferences[i] - 1
         domain = prompt.meta.get("domain") or prompt.meta.get("category") or ""
         samples.append(Sample(prompt=prompt.text, answers=tuple(answers), gain=gain, domain=str(domain)))
