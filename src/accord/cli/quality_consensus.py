@@ -115,7 +115,7 @@ def curve(
     ] = None,
     parts: Annotated[
         int, typer.Option("--parts", help="Parts of items left out in turn for the intervals; 0 is faster.")
-    ] = 10,
+    ] = 20,
     columns: ColumnOption = None,
     repeats: RepeatsOption = "first",
     format: FormatOption = None,

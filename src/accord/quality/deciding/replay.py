@@ -51,9 +51,9 @@ class ReplayConfig:
     To keep an epsilon takes about 4 / epsilon of them: so rare an error is not learned from fewer."""
     calibration: StopCalibrationConfig = field(default_factory=StopCalibrationConfig)
     """Of the calibrator."""
-    n_parts: int = 10
+    n_parts: int = 20
     """Parts of the items, each left out of a replay of its own for the intervals, which speak of other items
-    judged by the same annotators; 0 gives no interval and takes a tenth of the time."""
+    judged by the same annotators; 0 gives no interval and takes a twentieth of the time."""
     confidence: float = 0.95
     """Of the intervals."""
 

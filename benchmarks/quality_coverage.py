@@ -5,7 +5,7 @@ interval the line gives the share that held, its standard error over worlds, and
 Where a prior is part of the method the truth is drawn from it, for that is what a posterior
 interval promises. Exact and deliberately wide intervals are in `at_least`: they promise 95 % or more.
 
-    python benchmarks/coverage.py [--worlds 400] [--only NAME ...]
+    python benchmarks/quality_coverage.py [--worlds 400] [--only NAME ...]
 """
 
 import argparse
@@ -254,7 +254,7 @@ def replay(_: int = 0) -> Callable[[int], World]:
     truth = {name: float(np.mean([getattr(one, name).value for one in many])) for name in names}
 
     def world(seed: int) -> World:
-        point = figures(seed, 10)
+        point = figures(seed, 20)
         return {
             f"replay: {name}": held(getattr(point, name).low, truth[name], getattr(point, name).high)
             for name in names
