@@ -104,3 +104,27 @@ def test_dry_run_says_what_so_many_prompts_can_show(tmp_path: Path, capsys: pyte
     assert gates["G6.mean"]["has_enough"]
     assert not gates["G4"]["has_enough"]
     assert not gates["G10"]["is_measured"]
+
+
+def test_bad_evidence_is_told_before_anything_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "e.json").write_text('{"votes": 3}')
+    args = ["evaluate", "compare", "smollm2", "tiny", "--evidence", str(tmp_path / "e.json")]
+    assert run_command(args) == 1
+    told = capsys.readouterr().err
+    assert "evidence.votes must be an object" in told
+    assert "loading" not in told
+
+
+def test_out_holds_page_json_and_measurements(tmp_path: Path, judge: str):
+    new, old = write(tmp_path / "new.jsonl", 30), write(tmp_path / "old.jsonl", 0)
+    pages = []
+    for _ in range(2):
+        run_command(["evaluate", "compare", new, old, "--judge", judge, "--out", str(tmp_path / "out")])
+        pages.append((tmp_path / "out" / "report.html").read_text())
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "measurements.json",
+        "report.html",
+        "report.json",
+    ]
+    assert "new.jsonl against old.jsonl" in pages[0]
+    assert pages[0] == pages[1]

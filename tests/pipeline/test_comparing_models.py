@@ -144,6 +144,22 @@ def test_a_pair_judge_is_a_function_of_both_answers(variants: tuple[str, str], t
         choose_judge(config(variants, judge=f"pair:{variants[0]}"), choose_prompts(config(variants)))
 
 
+def test_gold_beside_a_proxy_measures_the_gap(variants: tuple[str, str], tmp_path: Path):
+    settings = config(variants, judge=_length_judge(tmp_path), gold="taste")
+    found = compare_models(settings)
+    assert found.facts["gold"] == "the task's known taste"
+    is_measured = found.find("overoptimization_gap") is not None
+    assert is_measured != ("overoptimization_gap" in found.not_measured)
+    assert found.find("win_rate", slice="judge=gold") is not None
+
+
+def test_gold_alone_is_refused(variants: tuple[str, str], tmp_path: Path):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": "What is 1?"}\n')
+    with pytest.raises(ConfigError, match="gold needs a judge"):
+        compare_models(config(variants, prompts=path, gold=_length_judge(tmp_path)))
+
+
 def test_prompts_and_a_file_of_answers_do_not_go_together(tmp_path: Path):
     file = tmp_path / "new.jsonl"
     file.write_text('{"prompt": "a", "response": "b"}\n')
@@ -171,6 +187,12 @@ def test_the_measurement_file_is_what_gates_read(variants: tuple[str, str], tmp_
     assert [(one.metric, one.slice, one.versus) for one in read] == [
         (one.metric, one.slice, one.versus) for one in found.measurements
     ]
+
+
+def test_other_vocabularies_are_the_reason_told(variants: tuple[str, str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(comparing_models, "score_both", lambda *given: None)
+    found = compare_models(config(variants))
+    assert found.not_measured["kl_divergence"] == "the models have different vocabularies"
 
 
 def test_models_with_other_vocabularies_have_no_kl(variants: tuple[str, str]):

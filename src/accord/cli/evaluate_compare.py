@@ -12,55 +12,70 @@ if TYPE_CHECKING:
     from accord.evaluation.comparison import Comparison
     from accord.evaluation.gates.plan import GatePlan
     from accord.evaluation.gates.verdict import Release
+    from accord.evaluation.report.comparison import Evidence
     from accord.pipeline.comparing_models import CompareConfig
+
+PromptsOption = Annotated[
+    Path | None,
+    typer.Option("--prompts", help="Any file that has prompts; default: the support task's held-out ones."),
+]
+JudgeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--judge",
+        help="Reward model folder, `module:function` or `file.py:function` of a score, `pair:...` of a "
+        "preference for the left answer; default: the support task's known taste.",
+        show_default=False,
+    ),
+]
+GoldOption = Annotated[
+    str | None,
+    typer.Option(
+        "--gold",
+        help="A second judge, named the same way, that stands for what is really wanted: gives the "
+        "over-optimization gap of the first.",
+        show_default=False,
+    ),
+]
+GatesOption = Annotated[str, typer.Option("--gates", help="TOML or JSON plan of gates, or `default`.")]
+LimitOption = Annotated[int, typer.Option("--limit", help="Prompts at most.", min=1)]
+TokensOption = Annotated[int, typer.Option("--max-tokens", help="Of an answer.", min=1)]
+TemperatureOption = Annotated[
+    float, typer.Option("--temperature", help="Of the samples; 0 is greedy and has no KL.", min=0)
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Folder for answers (kept for the next time), measurements and the report.",
+        show_default=False,
+    ),
+]
+EvidenceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--evidence",
+        help="JSON of further parts of the report: curves, calibration, safety, bias, drift, votes.",
+        show_default=False,
+    ),
+]
+DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and could be shown.")]
 
 
 def compare(
     candidate: Annotated[str, typer.Argument(help="Model folder or name, or a JSONL file of answers.")],
     incumbent: Annotated[str, typer.Argument(help="What it is held against: another of the same.")],
-    prompts: Annotated[
-        Path | None,
-        typer.Option(
-            "--prompts", help="Any file that has prompts; default: the support task's held-out ones."
-        ),
-    ] = None,
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            "--judge",
-            help="Reward model folder, `module:function` or `file.py:function` of a score, `pair:...` of a "
-            "preference for the left answer; default: the support task's known taste.",
-            show_default=False,
-        ),
-    ] = None,
-    gates: Annotated[
-        str, typer.Option("--gates", help="TOML or JSON plan of gates, or `default`.")
-    ] = "default",
-    limit: Annotated[int, typer.Option("--limit", help="Prompts at most.", min=1)] = 100,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Of an answer.", min=1)] = 48,
-    temperature: Annotated[
-        float, typer.Option("--temperature", help="Of the samples; 0 is greedy and has no KL.", min=0)
-    ] = 0.7,
+    prompts: PromptsOption = None,
+    judge: JudgeOption = None,
+    gold: GoldOption = None,
+    gates: GatesOption = "default",
+    limit: LimitOption = 100,
+    max_tokens: TokensOption = 48,
+    temperature: TemperatureOption = 0.7,
     seed: Annotated[int, typer.Option("--seed", help="Of the samples and every bootstrap.")] = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            help="Folder for answers (kept for the next time), measurements and the report.",
-            show_default=False,
-        ),
-    ] = None,
-    evidence: Annotated[
-        Path | None,
-        typer.Option(
-            "--evidence",
-            help="JSON of further parts of the report: curves, calibration, safety, bias, drift, votes.",
-            show_default=False,
-        ),
-    ] = None,
-    is_dry: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and could be shown.")
-    ] = False,
+    out: OutOption = None,
+    evidence: EvidenceOption = None,
+    is_dry: DryOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare two models on the same prompts and say of each gate whether the candidate passes.
@@ -73,43 +88,53 @@ def compare(
     Examples:
       accord evaluate compare runs/policy smollm2 --out comparison
       accord evaluate compare new.jsonl old.jsonl --judge reward-model --gates plan.toml --json
+      accord evaluate compare runs/policy runs/sft --judge reward-model --gold taste
       accord evaluate compare runs/policy runs/sft --prompts prompts.jsonl --dry-run
     """
     from accord.domain.clock import SystemClock
     from accord.evaluation.gates.plan import read_plan
     from accord.evaluation.gates.verdict import judge_release
+    from accord.evaluation.report.comparison import read_evidence
     from accord.pipeline.comparing_models import CompareConfig, compare_models
 
     config = CompareConfig(
-        candidate=candidate, incumbent=incumbent, prompts=prompts, judge=judge, limit=limit,
-        max_tokens=max_tokens, temperature=temperature, seed=seed, out=out,
-    )  # fmt: skip
+        candidate=candidate,
+        incumbent=incumbent,
+        prompts=prompts,
+        judge=judge,
+        gold=gold,
+        limit=limit,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        seed=seed,
+        out=out,
+    )
     plan = read_plan(gates)
     if is_dry:
         _show_plan(config, plan, as_json=as_json)
         return
+    given = None if evidence is None else read_evidence(evidence)
     found = compare_models(config, report_progress=progress_note)
     now = SystemClock().now()
     release = judge_release(plan, found.measurements, today=now.date())
     if out is not None:
-        _write(out, found, release, evidence)
+        _write(out, found, release, given)
     _show(found, release, as_json=as_json)
     raise typer.Exit(release.exit_code)
 
 
-def _write(out: Path, found: "Comparison", release: "Release", evidence: Path | None) -> None:
+def _write(out: Path, found: "Comparison", release: "Release", evidence: "Evidence | None") -> None:
     """Measurements for `accord gate`, and the report as a page and as JSON."""
     import json
     import sys
 
     from accord.cli.render import json_ready
     from accord.domain.files import write_text_atomic
-    from accord.evaluation.report.comparison import read_evidence, report_comparison, write_comparison
+    from accord.evaluation.report.comparison import report_comparison, write_comparison
     from accord.pipeline.comparing_models import as_measurement_file, lineage_of
 
     lineage = lineage_of(found, ["accord", *sys.argv[1:]])
-    given = None if evidence is None else read_evidence(evidence)
-    page = write_comparison(report_comparison(found, release, lineage=lineage, evidence=given), out)
+    page = write_comparison(report_comparison(found, release, lineage=lineage, evidence=evidence), out)
     progress_note(f"report: {page}")
     rows = json_ready(as_measurement_file(found))
     write_text_atomic(out / "measurements.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
@@ -171,7 +196,9 @@ def _show_plan(config: "CompareConfig", plan: "GatePlan", *, as_json: bool) -> N
     judge = choose_judge(config, prompts)
     n = len(prompts.prompts)
     asked = [side for side in (config.candidate, config.incumbent) if not is_answer_file(side)]
-    known = measured_metrics(has_judge=judge is not None, has_models=len(asked) == 2)
+    known = measured_metrics(
+        has_judge=judge is not None, has_models=len(asked) == 2, has_gold=config.gold is not None
+    )
     facts = {
         "prompts": n,
         "from": prompts.source,

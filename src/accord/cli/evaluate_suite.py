@@ -8,6 +8,58 @@ import typer
 from accord.cli.measurements import JsonOption, SeedOption, show_measurements
 from accord.cli.render import print_text, progress_note
 
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="DIR", help="Run it on this model: folder, name or hub id."),
+]
+IncumbentOption = Annotated[
+    str | None,
+    typer.Option(
+        "--incumbent",
+        metavar="DIR",
+        help="With --model: also on this one, with paired differences.",
+        show_default=False,
+    ),
+]
+ResponsesOption = Annotated[
+    str | None,
+    typer.Option("--responses", metavar="FILE", help="One labeled answer an item.", show_default=False),
+]
+PredictionsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--predictions",
+        metavar="FILE",
+        help="One prediction or its log-probabilities an item.",
+        show_default=False,
+    ),
+]
+ColumnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--column",
+        help="Column of the answers, for bbq, bold, harmful_prompts and xstest.",
+        show_default=False,
+    ),
+]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", help="With --model: items at most, drawn by the seed.", min=1)
+]
+TokensOption = Annotated[int, typer.Option("--max-tokens", help="With --model: of a sampled answer.", min=1)]
+LabelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        help="With --model: `module:function` or `file.py:function` of (prompt, answer) that labels "
+        "refusals, or scores for bold.",
+        show_default=False,
+    ),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="With --model: write the model's answers to this file.", show_default=False),
+]
+
 
 def suite(
     name: Annotated[
@@ -22,61 +74,15 @@ def suite(
         str,
         typer.Option("--data", metavar="FILE", help="The public file: JSONL, JSON, CSV or TSV (also .gz)."),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="DIR", help="Run it on this model: folder, name or hub id."),
-    ] = None,
-    incumbent: Annotated[
-        str | None,
-        typer.Option(
-            "--incumbent",
-            metavar="DIR",
-            help="With --model: also on this one, with paired differences.",
-            show_default=False,
-        ),
-    ] = None,
-    responses: Annotated[
-        str | None,
-        typer.Option("--responses", metavar="FILE", help="One labeled answer an item.", show_default=False),
-    ] = None,
-    predictions: Annotated[
-        str | None,
-        typer.Option(
-            "--predictions",
-            metavar="FILE",
-            help="One prediction or its log-probabilities an item.",
-            show_default=False,
-        ),
-    ] = None,
-    column: Annotated[
-        str | None,
-        typer.Option(
-            "--column",
-            help="Column of the answers, for bbq, bold, harmful_prompts and xstest.",
-            show_default=False,
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", help="With --model: items at most, drawn by the seed.", min=1)
-    ] = None,
-    max_tokens: Annotated[
-        int, typer.Option("--max-tokens", help="With --model: of a sampled answer.", min=1)
-    ] = 256,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            "--labels",
-            help="With --model: `module:function` or `file.py:function` of (prompt, answer) that labels "
-            "refusals, or scores for bold.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", help="With --model: write the model's answers to this file.", show_default=False
-        ),
-    ] = None,
+    model: ModelOption = None,
+    incumbent: IncumbentOption = None,
+    responses: ResponsesOption = None,
+    predictions: PredictionsOption = None,
+    column: ColumnOption = None,
+    limit: LimitOption = None,
+    max_tokens: TokensOption = 256,
+    labels: LabelsOption = None,
+    out: OutOption = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:

@@ -36,7 +36,7 @@ def show_measurements(measured: "Sequence[Measurement]", facts: Mapping[str, Any
         [
             (
                 item.metric,
-                item.slice,
+                item.slice if item.versus == "nothing" else f"{item.slice}, minus the incumbent",
                 item.estimate.value,
                 item.estimate.low if item.estimate.has_interval else None,
                 item.estimate.high if item.estimate.has_interval else None,

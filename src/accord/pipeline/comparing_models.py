@@ -63,6 +63,8 @@ class CompareConfig:
     judge: str | None = None
     """Reward model folder, "module:function" or "file.py:function" of a score, "pair:..." of a preference,
     "llm:MODEL@URL" of a language model behind an endpoint."""
+    gold: str | None = None
+    """A second judge, named as the first, that stands for what is wanted; the first is then a proxy."""
     limit: int = 100
     """Prompts at most, at even distances."""
     max_tokens: int = 48
@@ -122,7 +124,11 @@ def choose_prompts(config: CompareConfig) -> PromptSet:
 
 def choose_judge(config: CompareConfig, prompts: PromptSet) -> PairJudge | None:
     """The judge that the config names; the known taste where the prompts have one; else None."""
-    name = config.judge
+    return find_judge(config.judge, prompts)
+
+
+def find_judge(name: str | None, prompts: PromptSet) -> PairJudge | None:
+    """A judge by its name; for None the known taste where the prompts have one."""
     if name is None and not prompts.is_support:
         return None
     if name is None or name == TASTE:
@@ -150,6 +156,9 @@ def compare_models(config: CompareConfig, *, report_progress: Progress = lambda 
     """Ask, judge and measure. Answers that `out` holds already, for these weights and settings, are kept."""
     prompts = choose_prompts(config)
     judge = choose_judge(config, prompts)
+    gold = None if config.gold is None else find_judge(config.gold, prompts)
+    if gold is not None and judge is None:
+        raise ConfigError("compare", ["gold needs a judge to be held against; name one"])
     sides: list[Responses] = []
     models: list[LanguageModel | None] = []
     for side, name in zip((config.candidate, config.incumbent), side_names(config), strict=True):
@@ -167,19 +176,22 @@ def compare_models(config: CompareConfig, *, report_progress: Progress = lambda 
         report_progress("scoring the candidate's answers under both models")
         logprobs = score_both(candidate, incumbent, sides[0], config.sampling)
     report_progress("judging and measuring" if judge is not None else "measuring")
-    found = compare_responses(sides[0], sides[1], judge=judge, logprobs=logprobs, seed=config.seed)
+    found = compare_responses(sides[0], sides[1], judge=judge, gold=gold, logprobs=logprobs, seed=config.seed)
     facts = {
         **found.facts,
         "prompts_from": prompts.source,
         "prompts_digest": prompts.digest,
         "sampling": asdict(config.sampling) if any(models) else None,
         "judge": None if judge is None else judge.name,
+        "gold": None if gold is None else gold.name,
     }
     if isinstance(judge, LanguageModelJudge):
         facts["judge_spent"] = asdict(judge.spent)
     missing = dict(found.not_measured)
     if config.sampling.is_greedy and all(models):
         missing["kl_divergence"] = "greedy answers are no samples; set a temperature above 0"
+    elif logprobs is None and all(models):
+        missing["kl_divergence"] = "the models have different vocabularies"
     return replace(found, facts=facts, not_measured=missing)
 
 
@@ -300,11 +312,13 @@ def lineage_of(comparison: Comparison, command: Sequence[str]) -> Lineage:
     )
 
 
-def measured_metrics(*, has_judge: bool, has_models: bool) -> set[str]:
-    """Names of what a comparison measures with a judge, and where both sides are models."""
+def measured_metrics(*, has_judge: bool, has_models: bool, has_gold: bool = False) -> set[str]:
+    """Names of what a comparison measures with a judge, with gold, and where both sides are models."""
     names = {"response_length", "repeated_4grams", "empty_share", "length_cap_share", "common_opening_share"}
     if has_judge:
         names |= {"win_rate", "length_controlled_win_rate", "constant_output_win_rate"}
+    if has_gold:
+        names |= {"overoptimization_gap", "gold_score"}
     return names | {"kl_divergence"} if has_models else names
 
 

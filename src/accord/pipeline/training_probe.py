@@ -32,7 +32,9 @@ class ProbeConfig:
     at_end: bool = True
     """Also after the last step."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """How it answers; temperature 0 has no KL."""
     seed: int = 0
+    """Of the answers and of every bootstrap."""
 
     def __post_init__(self) -> None:
         problems = []

@@ -22,6 +22,7 @@ import numpy as np
 from accord.domain.messages import Completion, Prompt
 from accord.evaluation.clusters import Clusters, FloatArray
 from accord.evaluation.comparison.columns import difference_measurement, paired_measurements
+from accord.evaluation.comparison.gold import measure_gold
 from accord.evaluation.comparison.judging import PairJudge, PairJudgments, judge_pairs
 from accord.evaluation.comparison.responses import Responses, align_responses
 from accord.evaluation.degeneracy import repeated_share
@@ -63,6 +64,8 @@ class Comparison:
     not_measured: Mapping[str, str]
     """Metric -> why there is no number."""
     judgments: PairJudgments | None = None
+    gold: PairJudgments | None = None
+    """Of a second judge that stands for what is really wanted."""
     kl_by_prompt: tuple[float, ...] | None = None
     """[prompt] k1, nats."""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -78,10 +81,16 @@ def compare_responses(
     incumbent: Responses,
     *,
     judge: PairJudge | None = None,
+    gold: PairJudge | None = None,
     logprobs: TokenLogprobs | None = None,
+    has_constant: bool = True,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two sets of answers; `seed` is that of every bootstrap. Different prompts raise `DataError`."""
+    """Compare two sets of answers; `seed` is that of every bootstrap. Different prompts raise `DataError`.
+
+    `gold` is a second judge: with both, the over-optimization gap of the first is measured. `has_constant`
+    also asks the judge about one fixed sentence; leave it out where each question costs.
+    """
     incumbent = align_responses(candidate, incumbent)
     facts = {
         "prompts": len(candidate.prompts),
@@ -97,7 +106,7 @@ def compare_responses(
         "seed": seed,
     }
     measured, missing = measure_texts(candidate, incumbent, seed=seed, facts=shared)
-    judgments = None
+    judgments = gold_judgments = None
     if judge is None:
         missing["win_rate"] = missing["length_controlled_win_rate"] = "no judge was given"
     else:
@@ -107,11 +116,22 @@ def compare_responses(
         named = {**shared, "judge": judge.name}
         found, reasons = measure_judged(judgments, candidate, incumbent, seed=seed, facts=named)
         measured, missing = [*found, *measured], missing | reasons
-        constant = _constant(judge, candidate.prompts, incumbent.completions, seed=seed, facts=named)
-        if constant is None:
-            missing["constant_output_win_rate"] = "the judge gave too few verdicts"
+        if has_constant:
+            constant = _constant(judge, candidate.prompts, incumbent.completions, seed=seed, facts=named)
+            if constant is None:
+                missing["constant_output_win_rate"] = "the judge gave too few verdicts"
+            else:
+                measured.append(constant)
+    if gold is not None and judgments is not None:
+        gold_judgments = judge_pairs(
+            gold, candidate.prompts, candidate.completions, incumbent.completions, seed=seed
+        )
+        if all(judgments.is_judged) and all(gold_judgments.is_judged):
+            ids = clusters_of(candidate.prompts)
+            found, reasons = measure_gold(judgments, gold_judgments, ids, seed=seed, facts=shared)
+            measured, missing = [*measured, *found], missing | reasons
         else:
-            measured.append(constant)
+            missing["gold_win_rate"] = missing["overoptimization_gap"] = "a judge left prompts without verdict"
     by_prompt = None
     if logprobs is None:
         missing["kl_divergence"] = "the answers come without the models that gave them"
@@ -126,6 +146,7 @@ def compare_responses(
         measurements=tuple(measured),
         not_measured=missing,
         judgments=judgments,
+        gold=gold_judgments,
         kl_by_prompt=by_prompt,
         facts=facts,
     )

@@ -4,12 +4,15 @@ import datetime
 
 import pytest
 
+from accord.domain.messages import Completion, Prompt
+from accord.evaluation.comparison import Responses, ScoreJudge, compare_responses
 from accord.evaluation.comparison.columns import INCUMBENT
+from accord.evaluation.comparison.comparing import TokenLogprobs
 from accord.evaluation.gates.plan import Gate, GatePlan
 from accord.evaluation.gates.verdict import judge_release
 from accord.evaluation.intervals import Estimate, wilson
 from accord.evaluation.measurement import Measurement
-from accord.evaluation.report.comparison import ComparisonReport, report_release
+from accord.evaluation.report.comparison import ComparisonReport, report_comparison, report_release
 
 TODAY = datetime.date(2026, 11, 1)
 
@@ -111,3 +114,33 @@ def test_curves_and_votes_are_checked():
     decided = VoteChart(name="x", means=(0.5, 0.9), lows=(0.2, 0.6), highs=(0.8, 1.0))
     assert decided.stopped_at == 2
     assert VoteChart(name="x", means=(0.5,), lows=(0.2,), highs=(0.8,)).stopped_at is None
+
+
+def test_gold_and_proxy_are_drawn_in_one_unit():
+    prompts = tuple(Prompt.from_text(f"p{i}") for i in range(12))
+
+    def side(name: str, scores: list[float]) -> Responses:
+        return Responses(
+            name=name,
+            prompts=prompts,
+            completions=tuple(Completion(text=f"{score}") for score in scores),
+            keys=tuple(one.id for one in prompts),
+        )
+
+    old = [float(i) for i in range(12)]
+    found = compare_responses(
+        side("new", [one + 2 for one in old]),
+        side("old", old),
+        judge=ScoreJudge(lambda asked, rows: [10 * float(row.text) for row in rows], "rm"),
+        gold=ScoreJudge(lambda asked, rows: [-float(row.text) for row in rows], "people"),
+        logprobs=TokenLogprobs(candidate=[[-1.0]] * 12, incumbent=[[-2.0]] * 12),
+        has_constant=False,
+    )
+    plan = GatePlan(name="p", gates=(Gate(id="x", metric="m", comparator="absolute", margin=0.0),))
+    report = report_comparison(found, judge_release(plan, found.measurements, today=TODAY))
+    gold, proxy = report.evidence.curves
+    assert (gold.name, proxy.name) == ("gold: people", "proxy: rm")
+    # The scores 0 .. 11 have a standard deviation of sqrt(13); the gain is 2 of them, whatever the unit.
+    assert proxy.rewards[1].value == pytest.approx(2 / 13**0.5)
+    assert gold.rewards[1].value == pytest.approx(-2 / 13**0.5)
+    assert gold.kl == (0.0, 1.0)

@@ -3,6 +3,7 @@
 Leaves out measuring. The time is not taken: equal inputs give equal reports.
 """
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -284,13 +285,33 @@ def _length(found: Found) -> LengthPanel | None:
 
 
 def _curves(comparison: Comparison) -> tuple[RewardCurve, ...]:
-    """The judge's score over KL: the incumbent at 0, the candidate where it is."""
+    """The judge's score over KL: the incumbent at 0, the candidate where it is; with gold in one unit."""
     kl = comparison.find("kl_divergence")
+    if comparison.gold is not None and kl is not None and kl.estimate.value > 0:
+        return _gains(comparison, kl.estimate.value)
     levels = [comparison.find("judge_score", slice=name) for name in (INCUMBENT, "all")]
     if kl is None or kl.estimate.value <= 0 or levels[0] is None or levels[1] is None:
         return ()
     rewards = (levels[0].estimate, levels[1].estimate)
     return (RewardCurve(name=str(levels[0].facts["judge"]), kl=(0.0, kl.estimate.value), rewards=rewards),)
+
+
+def _gains(comparison: Comparison, kl: float) -> tuple[RewardCurve, ...]:
+    """Gold and proxy as gains in standard deviations of the incumbent's scores, so that they compare."""
+    curves = []
+    for name, metric, judged in (
+        ("gold", "gold_score", comparison.gold),
+        ("proxy", "judge_score", comparison.judgments),
+    ):
+        gain = comparison.find(metric, versus="incumbent")
+        if gain is None or judged is None or judged.incumbent_scores is None:
+            continue
+        spread = statistics.stdev(judged.incumbent_scores) if len(judged.incumbent_scores) > 1 else 0.0
+        if spread > 0:
+            bounds = {end: getattr(gain.estimate, end) / spread for end in ("value", "low", "high")}
+            rewards = (Estimate(value=0.0), replace(gain.estimate, **bounds))
+            curves.append(RewardCurve(name=f"{name}: {judged.judge}", kl=(0.0, kl), rewards=rewards))
+    return tuple(curves)
 
 
 def _safety(found: Found) -> tuple[SafetyDot, ...]:

@@ -13,6 +13,7 @@ LABELS: Mapping[str, str] = {
     "length_controlled_win_rate": "Win rate at equal length",
     "constant_output_win_rate": "Win rate of one fixed sentence",
     "judge_score": "Judge's score",
+    "gold_score": "Gold score",
     "swap_consistency": "Same winner in both orders",
     "response_length": "Length of the answer",
     "repeated_4grams": "Repeated 4-grams",
@@ -46,6 +47,7 @@ LABELS: Mapping[str, str] = {
 NUMBERS = frozenset(
     {
         "judge_score",
+        "gold_score",
         "response_length",
         "reward_length_correlation",
         "overoptimization_gap",
