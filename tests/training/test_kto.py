@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from accord.domain import ConfigError, DataError, Interrupted, Prompt, Streams, Verdict
+from accord.domain import ConfigError, DataError, Interrupted, ModelError, Prompt, Streams, Verdict
 from accord.models.language_model import frozen_copy
 from accord.models.tiny import tiny_model
 from accord.training import OptimizationConfig, Recorder
@@ -195,3 +195,17 @@ def test_trap_52_held_out_answers_share_no_prompt_with_training(tiny):
     assert not {row.prompt for row in train} & {row.prompt for row in held_out}
     with pytest.raises(DataError, match="1 prompts stand in training and in held-out records"):
         train_kto(tiny, rows[:4], config(), eval_answers=rows[2:3])
+
+
+def test_a_reference_of_another_vocabulary_is_refused(tiny):
+    other = tiny_model(seed=1)
+    other.network.resize_token_embeddings(300)
+    with pytest.raises(ModelError, match="has 300 tokens and policy"):
+        train_kto(tiny, answers(), config(), reference=other)
+
+
+def test_a_prompt_longer_than_the_context_is_cut_and_counted(tiny):
+    rows = [dataclasses.replace(row, prompt=Prompt.from_raw("long " * 900)) for row in answers(1)]
+    result = train_kto(tiny, [*rows, *answers(4)[1:]], config(eval_share=0.0, max_tokens=4000))
+    assert result.truncated_rows == 1
+    assert math.isfinite(result.metrics["kto/loss"])

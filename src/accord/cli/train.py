@@ -1,4 +1,4 @@
-"""`accord train sft|reward|dpo|kto|rloo|grpo`: one training from files, done by `pipeline/jobs.py`."""
+"""`accord train sft|reward|dpo|kto|rloo|grpo|estimate`: one training from files, by `pipeline/jobs.py`."""
 
 import os
 import sys
@@ -10,11 +10,14 @@ import typer
 from accord.cli.render import print_json, print_text
 from accord.cli.run import SetOption
 from accord.cli.runs import JsonOption, WorkspaceOption, open_workspace
+from accord.cli.train_estimate import estimate
 
 app = typer.Typer(
     help="Train on files: supervised fine-tuning, a reward model, or a policy by DPO, KTO or RLOO.",
     no_args_is_help=True,
 )
+
+app.command("estimate")(estimate)
 
 ConfigArgument = Annotated[
     Path | None, typer.Argument(help="TOML file, see docs/configuration.md.", show_default=False)
