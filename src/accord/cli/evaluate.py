@@ -4,6 +4,8 @@ import typer
 
 from accord.cli.evaluate_ifeval import ifeval
 from accord.cli.evaluate_import import import_command
+from accord.cli.evaluate_judged import judged
+from accord.cli.evaluate_leaderboard import leaderboard
 from accord.cli.evaluate_paired import paired
 from accord.cli.evaluate_power import power
 from accord.cli.evaluate_suite import suite
@@ -16,5 +18,5 @@ app = typer.Typer(
 )
 app.command("lc-winrate")(lc_winrate)
 app.command("import")(import_command)
-for command in (ifeval, suite, power, paired):
+for command in (ifeval, suite, power, paired, leaderboard, judged):
     app.command()(command)

@@ -55,14 +55,18 @@ def style_difference(left: Style, right: Style, form: LengthForm = "ratio") -> t
     return (length, *((one - other) / (one + other + 1) for one, other in counts))
 
 
-def standardized(differences: NDArray[np.float64], names: tuple[str, ...]) -> tuple[FloatArray, tuple[str, ...]]:
+def standardized(
+    differences: NDArray[np.float64], names: tuple[str, ...]
+) -> tuple[FloatArray, tuple[str, ...]]:
     """Columns divided by their root mean square, so that an effect is that of a typical difference.
 
     Not centered: a difference of 0 stays 0, which is what "equal style" means. Columns without any
     difference are left out.
     """
     if differences.ndim != 2 or differences.shape[1] != len(names):
-        raise EvaluationError(f"covariates have shape {differences.shape}; expected a column for each of {names}")
+        raise EvaluationError(
+            f"covariates have shape {differences.shape}; expected a column for each of {names}"
+        )
     scale = np.sqrt((differences**2).mean(axis=0))
     kept = scale > 0
     return differences[:, kept] / scale[kept], tuple(np.array(names)[kept].tolist())
