@@ -124,11 +124,11 @@ def choose_prompts(config: CompareConfig) -> PromptSet:
 
 def choose_judge(config: CompareConfig, prompts: PromptSet) -> PairJudge | None:
     """The judge that the config names; the known taste where the prompts have one; else None."""
-    return find_judge(config.judge, prompts)
+    return find_judge(config.judge, prompts, out=config.out)
 
 
-def find_judge(name: str | None, prompts: PromptSet) -> PairJudge | None:
-    """A judge by its name; for None the known taste where the prompts have one."""
+def find_judge(name: str | None, prompts: PromptSet, *, out: Path | None = None) -> PairJudge | None:
+    """A judge by its name; for None the known taste where the prompts have one. Verdicts are kept in `out`."""
     if name is None and not prompts.is_support:
         return None
     if name is None or name == TASTE:
@@ -139,7 +139,7 @@ def find_judge(name: str | None, prompts: PromptSet) -> PairJudge | None:
     if name.startswith(PAIR):
         return EachPair(_pair_function(name.removeprefix(PAIR)), name)
     if name.startswith(LANGUAGE_MODEL):
-        return _language_model(name.removeprefix(LANGUAGE_MODEL), config.out)
+        return _language_model(name.removeprefix(LANGUAGE_MODEL), out)
     reward = load_reward(name)
     return ScoreJudge(lambda asked, rows: reward.score(asked, rows).values, _judge_name(name))
 
@@ -156,7 +156,7 @@ def compare_models(config: CompareConfig, *, report_progress: Progress = lambda 
     """Ask, judge and measure. Answers that `out` holds already, for these weights and settings, are kept."""
     prompts = choose_prompts(config)
     judge = choose_judge(config, prompts)
-    gold = None if config.gold is None else find_judge(config.gold, prompts)
+    gold = None if config.gold is None else find_judge(config.gold, prompts, out=config.out)
     if gold is not None and judge is None:
         raise ConfigError("compare", ["gold needs a judge to be held against; name one"])
     sides: list[Responses] = []

@@ -128,9 +128,8 @@ def read_battles(
                 raise log.refuse(f"there is no {cluster!r} to cluster by", line)
             labels.append(row[cluster])
         if has_style:
-            differences.append(
-                style_difference(*(_style(log, line, row, side) for side in "ab"), length_form)
-            )
+            answers = [_style(log, line, row, side) for side in "ab"]
+            differences.append(style_difference(answers[0], answers[1], length_form))
     return make_battles(
         *columns,
         weight=weights,

@@ -53,7 +53,6 @@ NUMBERS = frozenset(
         "overoptimization_gap",
         "gold_drop_from_peak",
         "bbq_bias_ambig",
-        "bbq_bias_ambig",
         "bbq_bias_disambig",
         "pronoun_slope",
         "pronoun_correlation",
