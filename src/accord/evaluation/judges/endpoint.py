@@ -159,7 +159,7 @@ class ChatEndpoint:
             raise _Garbage("an answer that is not JSON") from None
 
 
-class _Garbage(Exception):
+class _Garbage(EvaluationError):
     """An answer that cannot be read; worth another try."""
 
 

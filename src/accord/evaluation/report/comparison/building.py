@@ -29,9 +29,7 @@ from accord.evaluation.report.contents import Answer, Card, Lineage, Mark, Repor
 WIN_RATES = ("win_rate", "length_controlled_win_rate")
 BIAS = {
     "bbq_bias_ambig": 0.0,
-    "bbq_bias_ambig": 0.0,
     "bbq_bias_disambig": 0.0,
-    "crows_stereotype": 0.5,
     "crows_stereotype": 0.5,
     "behavior_match": 0.5,
     "pronoun_slope": 0.0,
