@@ -128,7 +128,7 @@ def choose_judge(config: CompareConfig, prompts: PromptSet) -> PairJudge | None:
 
 
 def find_judge(name: str | None, prompts: PromptSet, *, out: Path | None = None) -> PairJudge | None:
-    """A judge by its name; for None the known taste where the prompts have one. Verdicts are kept in `out`."""
+    """A judge by its name; for None the known taste where the prompts have one. `out` keeps verdicts."""
     if name is None and not prompts.is_support:
         return None
     if name is None or name == TASTE:

@@ -131,9 +131,7 @@ def compare_responses(
             found, reasons = measure_gold(judgments, gold_judgments, ids, seed=seed, facts=shared)
             measured, missing = [*measured, *found], missing | reasons
         else:
-            missing["gold_win_rate"] = missing["overoptimization_gap"] = (
-                "a judge left prompts without verdict"
-            )
+            missing["overoptimization_gap"] = "a judge left prompts without a verdict"
     by_prompt = None
     if logprobs is None:
         missing["kl_divergence"] = "the answers come without the models that gave them"
