@@ -16,6 +16,7 @@ from accord.domain.errors import EvaluationError
 from accord.evaluation.clusters import Clusters, FloatArray
 from accord.evaluation.drift.two_sample import PERMUTATIONS, TwoSampleTest, compare_samples
 from accord.evaluation.intervals import Estimate, ratio_estimate
+from accord.evaluation.multiplicity import holm
 
 ALPHA = 0.01
 """Chance of naming any drift when there is none; low, since a batch comes every few days."""
@@ -186,7 +187,7 @@ def diagnose_drift(
         tests[DriftKind.PREFERENCE] = (preferences.p_value, words)
     if answers is not None:
         tests[DriftKind.POLICY_INDUCED] = (answers.p_value, _words("answers to the same prompts", answers))
-    adjusted = _holm([row[0] for row in tests.values()])
+    adjusted = holm([row[0] for row in tests.values()]).tolist()
     by_kind = dict(zip(tests, adjusted, strict=True))
     findings = []
     for kind in DriftKind:
@@ -237,14 +238,3 @@ def _within_prompt(
     means = np.stack([clusters.sums(column) / count for column in pooled.T], axis=1)
     centered = pooled - means[clusters.codes]
     return np.asarray(centered[: len(first)] if side == 0 else centered[len(first) :])
-
-
-def _holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the given order."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
