@@ -69,6 +69,21 @@ def test_a_margin_finer_than_half_the_detectable_effect_is_undecided():
 
 
 @pytest.mark.parametrize(
+    ("better", "interval", "verdict"),
+    [
+        ("higher", (0.06, 0.03, 0.09), "pass"),
+        ("higher", (-0.06, -0.09, -0.03), "fail"),
+        ("lower", (-0.35, -0.45, -0.25), "pass"),
+        ("lower", (0.35, 0.25, 0.45), "fail"),
+        ("lower", (0.0, -0.06, 0.06), "undecided"),
+    ],
+)
+def test_what_is_clearly_better_or_worse_needs_no_fine_margin(better, interval, verdict):
+    found = judge_gate(gate("noninferiority", 0.01, better=better), measured(*interval, n=1000))
+    assert found.verdict == verdict
+
+
+@pytest.mark.parametrize(
     ("measurement", "reason"),
     [
         (None, "there is no m"),

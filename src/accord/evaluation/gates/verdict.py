@@ -136,7 +136,7 @@ def judge_gate(gate: Gate, measurement: Measurement | None, waiver: Waiver | Non
     if missing:
         verdict, more = Verdict.UNDECIDED, missing
         reason = f"{shown}: {estimate.n} rows, the gate asks for {gate.min_n}"
-    elif wanted:
+    elif wanted and not fails and not (passes and _is_better(gate, estimate)):
         verdict, more = Verdict.UNDECIDED, wanted - estimate.n
         reason = f"{shown}: a margin of {gate.margin:g} is less than half of what so few rows can show"
     elif passes or fails:
@@ -173,6 +173,11 @@ def threshold_of(gate: Gate) -> tuple[float, bool]:
     if gate.comparator == "superiority":
         return (gate.margin, True) if is_higher else (-gate.margin, False)
     return (-gate.margin, True) if is_higher else (gate.margin, False)
+
+
+def _is_better(gate: Gate, estimate: Estimate) -> bool:
+    """Whether the whole interval of a difference lies on the good side of 0, which needs no margin."""
+    return estimate.low > 0 if gate.better == "higher" else estimate.high < 0
 
 
 def _too_fine(gate: Gate, estimate: Estimate) -> int:

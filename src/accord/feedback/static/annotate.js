@@ -37,7 +37,7 @@ function choose(grade) {
   if (!wanted) return;
   wanted.checked = true;
   wanted.focus();
-  wanted.dispatchEvent(new Event("change", { bubbles: true }));
+  for (const name of ["input", "change"]) wanted.dispatchEvent(new Event(name, { bubbles: true }));
 }
 
 function act(action) {
