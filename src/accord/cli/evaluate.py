@@ -5,6 +5,7 @@ import typer
 from accord.cli.evaluate_compare import compare
 from accord.cli.evaluate_ifeval import ifeval
 from accord.cli.evaluate_import import import_command
+from accord.cli.evaluate_judge import judge
 from accord.cli.evaluate_judged import judged
 from accord.cli.evaluate_leaderboard import leaderboard
 from accord.cli.evaluate_paired import paired
@@ -19,5 +20,5 @@ app = typer.Typer(
 )
 app.command("lc-winrate")(lc_winrate)
 app.command("import")(import_command)
-for command in (compare, paired, judged, leaderboard, ifeval, suite, power):
+for command in (compare, paired, judged, judge, leaderboard, ifeval, suite, power):
     app.command()(command)

@@ -118,7 +118,6 @@ def test_a_redirect_is_not_followed_with_the_key(serve):
     assert reached == []
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_silent_server_times_out(serve):
     def slow():
         time.sleep(1.0)

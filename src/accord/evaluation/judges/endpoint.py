@@ -117,6 +117,7 @@ class ChatEndpoint:
                 found = self._post(body)
                 return _read(found, latency_s=self._now() - begun, tries=number)
             except urllib.error.HTTPError as error:
+                error.close()
                 reason = f"it answered {error.code}"
                 if error.code not in BUSY:
                     raise EvaluationError(f"{self._name}: {reason}; {_hint(error.code)}") from None

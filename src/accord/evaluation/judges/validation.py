@@ -12,13 +12,16 @@ the judge only. Leaves out correcting the judge's numbers (`accord.evaluation.pr
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from accord.domain.errors import EvaluationError
 from accord.evaluation.clusters import Clusters, FloatArray
 from accord.evaluation.intervals import Estimate, bootstrap_estimate, share_estimate
+from accord.evaluation.measurement import Measurement
 
+Item = TypeVar("Item", bound=Hashable)
 Answer = str
 """Who won, e.g. "left", "right", "tie", in terms that do not depend on the side shown."""
 RESAMPLES = 1000
@@ -45,10 +48,10 @@ class JudgeValidation:
 
 
 def validate_judge(
-    verdicts: Mapping[Hashable, Answer | None],
-    people: Mapping[Hashable, Sequence[Answer]],
+    verdicts: Mapping[Item, Answer | None],
+    people: Mapping[Item, Sequence[Answer]],
     *,
-    clusters: Mapping[Hashable, Hashable] | None = None,
+    clusters: Mapping[Item, Hashable] | None = None,
     seed: int = 0,
 ) -> JudgeValidation:
     """Hold verdicts [item] against people's votes [item]; None is a verdict that did not come.
@@ -103,6 +106,22 @@ def validate_judge(
         kappa=resample(of_judge),
         human_kappa=human,
         gap=gap,
+    )
+
+
+def as_measurements(found: JudgeValidation) -> tuple[Measurement, ...]:
+    """The figures as `accord gate` reads them; what does not exist is left out."""
+    figures = {
+        "judge_agreement": found.agreement,
+        "judge_plurality_agreement": found.plurality,
+        "judge_kappa": found.kappa,
+        "human_kappa": found.human_kappa,
+        "judge_kappa_gap": found.gap,
+    }
+    return tuple(
+        Measurement(metric=name, estimate=estimate)
+        for name, estimate in figures.items()
+        if estimate is not None
     )
 
 
