@@ -13,6 +13,7 @@
     ├── ServerError          a server refused a request, or did not answer
     ├── MissingExtra         an optional dependency is not installed
     └── Interrupted          stopped by the user; what was done is saved
+        └── Waiting          a run that goes on when people have judged; no process waits
 
 A message says what is wrong, the value seen, what was expected and what to do.
 """
@@ -90,3 +91,7 @@ class MissingExtra(AccordError):
 
 class Interrupted(AccordError):
     """The user stopped the run; the message says what was saved and how to resume."""
+
+
+class Waiting(Interrupted):
+    """A run came to where people must judge; the message says where, and how to go on afterwards."""

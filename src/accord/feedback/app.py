@@ -4,6 +4,7 @@
 """
 
 import json
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
@@ -13,6 +14,7 @@ from sqlalchemy import select
 
 import accord
 from accord.domain.errors import DataError, StoreError
+from accord.domain.ids import IdSource
 from accord.feedback.export import export_lines
 from accord.feedback.items import content_of
 from accord.feedback.pages import install_pages
@@ -115,10 +117,15 @@ class Submission(Revision):
     ui: dict[str, Any] | None = None
 
 
-def create_app(database: Database, *, is_secure: bool = False) -> FastAPI:
-    """The application over an open database; `is_secure` marks cookies for HTTPS only."""
+def create_app(database: Database, *, is_secure: bool = False, ids: IdSource | None = None) -> FastAPI:
+    """The application over an open database; `is_secure` marks cookies for HTTPS only.
+
+    `ids` names what the queue makes; left out, ids are ordered by time and cannot be guessed.
+    """
     app = FastAPI(title="Accord", version=accord.__version__, docs_url=None, redoc_url=None)
     accounts, queue = Accounts.of(database), WorkQueue.of(database)
+    if ids is not None:
+        queue = replace(queue, ids=ids)
     projects, work = Projects.of(database), Work(database, queue)
 
     def signed_in(request: Request) -> Account:

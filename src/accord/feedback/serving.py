@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from accord.domain.errors import ConfigError, StoreError
+from accord.domain.ids import IdSource
 from accord.feedback.app import create_app
 from accord.store.database.accounts import Accounts, Role
 from accord.store.database.engine import Database, open_database
@@ -60,11 +61,11 @@ def run_server(place: str, *, host: str, port: int, workers: int, is_secure: boo
 
 
 @contextlib.contextmanager
-def serving_here(database: Database) -> Iterator[str]:
+def serving_here(database: Database, *, ids: IdSource | None = None) -> Iterator[str]:
     """The server in a thread of this process, on a free loopback port; its address."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(database), log_level="error", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(create_app(database, ids=ids), log_level="error", ws="none"))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()
     try:

@@ -77,7 +77,7 @@ def simulate(
     answers to equal items; who gets which item depends on the threads.
     """
     handles = [f"sim-{k + 1:02d}" for k in range(n_annotators)]
-    tokens = [_token(accounts, handle) for handle in handles]
+    tokens = [token_of(accounts, handle) for handle in handles]
     lock = threading.Lock()
 
     def told() -> None:
@@ -100,6 +100,8 @@ class Judge:
 
     annotator: SimulatedAnnotator
     streams: Streams
+    taste: Callable[[Mapping[str, Any], str], AnswerView] | None = None
+    """What a text is truly worth as an answer to what is shown; None draws it from the text and the seed."""
 
     def answers(self, work: Mapping[str, Any]) -> dict[str, Any]:
         """Question id to answer, in terms of the places on screen."""
@@ -114,20 +116,25 @@ class Judge:
             for question in work["task"]["questions"]
         }
 
-    def view(self, text: str) -> AnswerView:
+    def view(self, text: str, shown: Mapping[str, Any] = MappingProxyType({})) -> AnswerView:
         """What a text is truly worth, and its length."""
+        if self.taste is not None:
+            return self.taste(shown, text)
         worth = float(_generator(self.streams, "worth", text).random())
         return AnswerView(total=worth, words=len(text.split()))
 
-    def opinion(self, text: str, generator: np.random.Generator) -> float:
+    def opinion(self, text: str, shown: Mapping[str, Any], generator: np.random.Generator) -> float:
         """What this annotator makes of a text's worth just now: logistic noise of scale 1 / skill."""
         if generator.random() < self.annotator.carelessness or self.annotator.skill <= 0:
             return float(generator.random())
-        return self.annotator.utility(self.view(text)) + float(generator.logistic()) / self.annotator.skill
+        return (
+            self.annotator.utility(self.view(text, shown))
+            + float(generator.logistic()) / self.annotator.skill
+        )
 
     def compare(self, question: Any, shown: Any, generator: np.random.Generator) -> dict[str, int]:
         """A grade on the scale; the clearer the felt difference, the stronger."""
-        left, right = (self.view(text) for text in shown["candidates"][:2])
+        left, right = (self.view(text, shown) for text in shown["candidates"][:2])
         chances, draw = self.annotator.choice_probabilities(left, right), generator.random()
         middle = (question["scale"] + 1) // 2
         if draw >= chances.left + chances.right:
@@ -143,26 +150,28 @@ class Judge:
 
     def rank(self, question: Any, shown: Any, generator: np.random.Generator) -> dict[str, Any]:
         """All places, best first, without ties."""
-        felt = [self.opinion(text, generator) for text in shown["candidates"]]
+        felt = [self.opinion(text, shown, generator) for text in shown["candidates"]]
         return {"groups": [[place] for place in sorted(range(len(felt)), key=lambda place: -felt[place])]}
 
     def rate(self, question: Any, shown: Any, generator: np.random.Generator) -> int | list[int]:
         """Grades in equal steps of worth."""
         low, high = question["low"], question["high"]
         texts = shown["candidates"] or [str(shown["messages"])]
-        felt = [min(max(self.opinion(text, generator), 0.0), 0.999_999) for text in texts]
+        felt = [min(max(self.opinion(text, shown, generator), 0.0), 0.999_999) for text in texts]
         grades = [low + int(value * (high - low + 1)) for value in felt]
         return grades if question["per_candidate"] else grades[0]
 
     def choose(self, question: Any, shown: Any, generator: np.random.Generator) -> str | list[str]:
         """The first option for what seems worth most, the last for what seems worth least."""
         values = [option["value"] for option in question["options"]]
-        chosen = self._option(values, "\n".join(shown["candidates"]) or str(shown["messages"]), generator)
+        chosen = self._option(
+            values, "\n".join(shown["candidates"]) or str(shown["messages"]), shown, generator
+        )
         return [chosen] if question["multiple"] else chosen
 
     def write(self, question: Any, shown: Any, generator: np.random.Generator) -> str:
         """A text that says it is simulated, within the limits."""
-        best = max(shown["candidates"], key=lambda text: self.opinion(text, generator), default="")
+        best = max(shown["candidates"], key=lambda text: self.opinion(text, shown, generator), default="")
         text = f"[written by {self.annotator.id}, simulated] {best}".strip()
         return text[: question["max_chars"]].ljust(question["min_chars"], ".")
 
@@ -170,7 +179,7 @@ class Judge:
         """The first sentence of each text that seems poor."""
         label, marks = question["labels"][0]["value"], []
         for place, text in enumerate(shown["candidates"]):
-            if shown["sentences"][place] and self.opinion(text, generator) < BAD_BELOW:
+            if shown["sentences"][place] and self.opinion(text, shown, generator) < BAD_BELOW:
                 start, end = shown["sentences"][place][0]
                 marks.append({"place": place, "start": start, "end": end, "label": label})
         return marks
@@ -180,13 +189,16 @@ class Judge:
         values = [option["value"] for option in question["options"]]
         return {
             str(place): [
-                self._option(values, text[start:end], generator) for start, end in shown["sentences"][place]
+                self._option(values, text[start:end], shown, generator)
+                for start, end in shown["sentences"][place]
             ]
             for place, text in enumerate(shown["candidates"])
         }
 
-    def _option(self, values: Sequence[str], text: str, generator: np.random.Generator) -> str:
-        felt = min(max(self.opinion(text, generator), 0.0), 0.999_999)
+    def _option(
+        self, values: Sequence[str], text: str, shown: Mapping[str, Any], generator: np.random.Generator
+    ) -> str:
+        felt = min(max(self.opinion(text, shown, generator), 0.0), 0.999_999)
         return values[int((1 - felt) * len(values) - 1e-9)]
 
 
@@ -225,12 +237,14 @@ def _judge_all(
     return n_done
 
 
-def _token(accounts: Accounts, handle: str) -> str:
+def token_of(accounts: Accounts, handle: str, *, source: Source = Source.SIMULATED) -> str:
+    """A day's token of an annotator who is no person, made where there is none; never of anybody else."""
     with accounts.database.read() as connection:
         row = connection.execute(select(user.c.id, user.c.source).where(user.c.handle == handle)).first()
-    if row is not None and row.source != Source.SIMULATED.value:
-        raise StoreError(f"the handle {handle!r} belongs to a person; no simulated annotator acts for people")
-    user_id = row.id if row else accounts.add(handle, None, Role.ANNOTATOR, source=Source.SIMULATED)
+    if row is not None and row.source != source.value:
+        owner = "a person" if row.source == Source.HUMAN.value else f"a {row.source} annotator"
+        raise StoreError(f"the handle {handle!r} belongs to {owner}; no {source.value} one acts for others")
+    user_id = row.id if row else accounts.add(handle, None, Role.ANNOTATOR, source=source)
     return accounts.make_token(user_id, ["annotate"], days=1)
 
 

@@ -32,6 +32,7 @@ from accord.pipeline.material import gather_material
 from accord.pipeline.narration import Narrator, SilentNarrator
 from accord.pipeline.plan import SpineConfig
 from accord.pipeline.reporting import Findings, build_report, stage_lines
+from accord.pipeline.stage_running import StageRunner, has_checkpoint
 from accord.rollouts import ModelReward
 from accord.training import train_reward_model, train_rloo, train_sft
 
@@ -74,18 +75,10 @@ class Spine:
         after: tuple[str, ...] = (),
     ) -> bool:
         """Run one stage through the journal and tell the narrator; says whether it was done before."""
-        self.narrator.stage_begins(name, what)
         model, task = asdict(self.config.model), asdict(self.config.task)
-        shared = {"seed": self.config.seed, "model": model, "task": task, "settings": settings}
-        entered: list[Path] = []
-
-        def enter(folder: Path) -> Mapping[str, Any]:
-            entered.append(folder)
-            return work(folder)
-
-        record = self.journal.run(name, shared, enter, after=after)
-        self.narrator.stage_ends(name, record.seconds, stage_lines(record), was_done=not entered)
-        return not entered
+        shared = {"seed": self.config.seed, "model": model, "task": task}
+        runner = StageRunner(self.journal, self.narrator, shared)
+        return runner.run(name, what, work, tell=stage_lines, settings=settings, after=after)
 
     def _tune(self) -> None:
         """Supervised fine-tuning in place; without demonstrations the model stays as it came."""
@@ -100,7 +93,7 @@ class Spine:
                 self.config.sft,
                 run_dir=folder,
                 observers=self.narrator.observers(),
-                resume=_has_checkpoint(folder),
+                resume=has_checkpoint(folder),
                 streams=self.streams.child("sft"),
             )
             return {
@@ -158,7 +151,7 @@ class Spine:
                 normalization_demonstrations=list(self.material.demonstrations),
                 run_dir=folder,
                 observers=self.narrator.observers(),
-                resume=_has_checkpoint(folder),
+                resume=has_checkpoint(folder),
                 streams=self.streams.child("reward"),
             )
             trained.append(result.reward_model)
@@ -200,7 +193,7 @@ class Spine:
                 self.config.policy,
                 run_dir=folder,
                 observers=observers,
-                resume=_has_checkpoint(folder),
+                resume=has_checkpoint(folder),
                 streams=self.streams.child("policy"),
             )
             return {"steps": result.steps, "metrics": dict(result.metrics)}
@@ -283,12 +276,6 @@ class Spine:
             for name, weight in self.model.trainable_parameters():
                 weight.copy_(saved[name])
         return self.model
-
-
-def _has_checkpoint(folder: Path) -> bool:
-    """Whether an interrupted training left something to go on from."""
-    checkpoints = folder / "checkpoints"
-    return checkpoints.is_dir() and any(checkpoints.iterdir())
 
 
 def run_spine(

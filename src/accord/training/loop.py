@@ -191,22 +191,22 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         seconds = time.perf_counter() - started
         self.progress.step += 1
-        self._report(
-            {
-                **update.metrics,
-                **learned.metrics,
-                f"{self.task.name}/loss": learned.loss,
-                "optim/grad_norm": norm,
-                "optim/lr": rate,
-                "optim/skipped": float(is_skipped),
-                "throughput/tokens": float(update.tokens),
-                "throughput/tokens_per_s": update.tokens / seconds,
-                "throughput/step_s": seconds,
-                **read_memory(self.device),
-            },
-            tokens=update.tokens,
-            seconds=seconds,
-        )
+        metrics = {
+            **update.metrics,
+            **learned.metrics,
+            f"{self.task.name}/loss": learned.loss,
+            "optim/grad_norm": norm,
+            "optim/lr": rate,
+            "optim/skipped": float(is_skipped),
+            "throughput/tokens": float(update.tokens),
+            "throughput/tokens_per_s": update.tokens / seconds,
+            "throughput/step_s": seconds,
+            **read_memory(self.device),
+        }
+        try:
+            self._report(metrics, tokens=update.tokens, seconds=seconds)
+        except StopRun as stop:
+            self.progress.stopped_reason = str(stop)
         self._count_skipped(is_skipped, learned.loss, norm)
 
     def _learn(self, update: Update, step: int) -> Accumulated:

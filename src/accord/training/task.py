@@ -33,7 +33,7 @@ class LossPart:
 
 
 class StopRun(AccordError):
-    """Raised by `Task.next_update` to end the run before its last step; the message is the reason.
+    """Raised by `Task.next_update`, or by an observer, to end the run before its last step, with the reason.
 
     The run then ends as a finished one does: evaluation, checkpoint, model. That a KL
     budget is spent is a result, so the loop catches it and nobody else sees it.

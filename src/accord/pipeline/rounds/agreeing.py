@@ -1,0 +1,108 @@
+"""From all judgments so far to the snapshot a round's reward model learns from.
+
+Removed annotators and recalled judgments do not count; they stay in the store. A pair's weight falls with
+the age of the round that asked about it. Pure: the same judgments and settings give the same snapshot.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from accord.domain import DataError, Judgment, Preference
+from accord.pipeline.rounds.choosing import Question
+from accord.pipeline.rounds.plan import AgreeingConfig
+from accord.pipeline.rounds.snapshot import Snapshot, as_plain
+from accord.pipeline.rounds.staff import Word, assess_staff
+from accord.quality import AnnotatorEstimate, preferences_from_judgments
+from accord.quality.people.assessment import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """A snapshot and what was found about those behind it."""
+
+    snapshot: Snapshot
+    words: tuple[Word, ...]
+    """The quality engine's word on every annotator, with all their judgments."""
+    annotators: tuple[AnnotatorEstimate, ...]
+    """Skill and habits by the consensus, of those who count."""
+
+
+def agree(
+    judgments: Sequence[Judgment],
+    asked: Mapping[int, Sequence[Question]],
+    config: AgreeingConfig,
+    *,
+    round_number: int,
+    project: str,
+    voided: frozenset[str] = frozenset(),
+    those: frozenset[str] | None = None,
+    without: frozenset[str] = frozenset(),
+    seed: int = 0,
+) -> Agreement:
+    """The snapshot of a round; `asked` holds the questions of each round so far.
+
+    Judgments of pairs nobody asked about are left alone; so are the `voided` (ids of the store). `those`
+    takes the judgments of some annotators alone, `without` leaves some out; the words are on everybody.
+    """
+    rounds = {question.key: number for number, questions in sorted(asked.items()) for question in questions}
+    ours = [one for one in judgments if _key(one) in rounds and one.meta["judgment_id"] not in voided]
+    words = assess_staff(ours, seed=seed)
+    left_out = {
+        word.annotator_id: "; ".join(word.reasons)
+        for word in words
+        if config.has_removal and word.verdict is Verdict.REMOVE
+    }
+    heard = [
+        one
+        for one in ours
+        if one.annotator_id not in without and (those is None or one.annotator_id in those)
+    ]
+    kept = [one for one in heard if one.annotator_id not in left_out]
+    if not kept:
+        raise DataError(
+            f"round {round_number} of {project!r} has no judgments that count; see the annotators"
+        )
+    found = preferences_from_judgments(
+        kept, method=config.method, repeats="first", weighting=config.weighting
+    )
+    ids = {one.id: str(one.meta["judgment_id"]) for one in kept}
+    pairs = [_aged(pair, rounds, ids, config, round_number) for pair in found.preferences]
+    settings: dict[str, Any] = {"project": project, "round": round_number, "agreeing": as_plain(config)}
+    if those is not None or without:
+        settings |= {"those": sorted(those or ()), "without": sorted(without)}
+    snapshot = Snapshot(
+        preferences=tuple(pairs),
+        settings=settings,
+        left_out=left_out,
+        voided=tuple(sorted(voided & {str(one.meta["judgment_id"]) for one in judgments})),
+        facts={
+            "judgments": len(kept),
+            "judgments_left_out": len(ours) - len(kept),
+            "annotators": len(found.annotators),
+            "ties": sum(pair.is_tie for pair in pairs),
+        },
+    )
+    return Agreement(snapshot=snapshot, words=tuple(words), annotators=tuple(found.annotators))
+
+
+def _aged(
+    pair: Preference,
+    rounds: Mapping[tuple[str, str, str], int],
+    ids: Mapping[str, str],
+    config: AgreeingConfig,
+    round_number: int,
+) -> Preference:
+    asked_in = rounds[(pair.prompt.id, *sorted((pair.chosen, pair.rejected)))]  # type: ignore[index]
+    behind = tuple(ids[one] for one in pair.provenance.judgment_ids)
+    return replace(
+        pair,
+        weight=pair.weight * config.weight_of_age(round_number - asked_in),
+        provenance=replace(pair.provenance, judgment_ids=behind),
+        meta={**pair.meta, "round": asked_in},
+    )
+
+
+def _key(one: Judgment) -> tuple[str, str, str]:
+    first, second = sorted((one.comparison.left, one.comparison.right))
+    return (one.comparison.prompt.id, first, second)

@@ -1,0 +1,211 @@
+"""Where a loop's judges judge: the store, the server over it, and each kind of judge at its queue.
+
+For a simulated panel the store belongs to the run, and every stage that judges begins from a copy of it: a
+stage that was killed starts again from there and ends as if nothing had happened. People's stores are never
+set back.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from accord.client import Client
+from accord.domain import Completion, Judgment, Message, Prompt, Source, Streams
+from accord.domain.errors import Waiting
+from accord.domain.ids import IdSource, SeededIds, TimeOrderedIds
+from accord.evaluation.comparison import PairJudge
+from accord.evaluation.judges import ChatEndpoint, EndpointConfig, LanguageModelJudge
+from accord.feedback.serving import serving_here
+from accord.pipeline.comparing_models import JUDGE_KEY
+from accord.pipeline.material import KnownTaste
+from accord.pipeline.rounds.choosing import Question
+from accord.pipeline.rounds.desk import Desk
+from accord.pipeline.rounds.panel import PanelSession, TasteOfSupport, loop_panel
+from accord.pipeline.rounds.plan import (
+    LoopConfig,
+    ModelJudgesConfig,
+    PeopleJudgesConfig,
+    SimulatedJudgesConfig,
+)
+from accord.pipeline.rounds.staff import assess_staff
+from accord.pipeline.simulating import token_of
+from accord.store.database.accounts import Accounts
+from accord.store.database.engine import Database, open_database
+from accord.store.database.projects import Projects
+
+MODEL_HANDLE = "model-judge"
+"""Account of a language model that judges."""
+BEFORE = "before.db"
+"""Copy of the store as it was when a stage began."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What came of asking."""
+
+    judgments: tuple[Judgment, ...]
+    """All that count in the project, earlier rounds' among them."""
+    n_new: int
+    paused: Mapping[str, str] = field(default_factory=dict)
+    """Annotators who got no more work -> why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Asks a loop's judges."""
+
+    config: LoopConfig
+    folder: Path
+    """The run's."""
+    streams: Streams
+    taste: KnownTaste | None = None
+
+    @property
+    def store(self) -> str:
+        """The database: the run's own for a simulated or model judge, else the people's server's."""
+        judges = self.config.judges
+        return judges.store if isinstance(judges, PeopleJudgesConfig) else str(self.folder / "store.db")
+
+    def ask(
+        self,
+        questions: Sequence[Question],
+        *,
+        project: str,
+        batch: str,
+        lot: int,
+        overlap: int,
+        folder: Path,
+        cut: frozenset[tuple[str, str]] = frozenset(),
+        paused: Mapping[str, str] | None = None,
+        advance: Callable[[int], None] = lambda n: None,
+    ) -> Judged:
+        """Set the questions out and return when all are judged; raises `Waiting` where people still must.
+
+        `lot` numbers the stages that judge, `folder` is the stage's, `cut` names answers that ran out of
+        tokens.
+        """
+        judges = self.config.judges
+        ids: IdSource = TimeOrderedIds()
+        if not isinstance(judges, PeopleJudgesConfig):
+            ids = SeededIds(self.streams.child("ids").value, lot)
+            _set_back(Path(self.store), folder / BEFORE)
+        with self.opened() as database:
+            projects = replace(Projects.of(database), ids=ids)
+            desk = Desk.open(database, project, projects, guideline=getattr(judges, "guideline", ""))
+            before = len(desk.judgments())
+            desk.set_out(questions, overlap=overlap, batch=batch)
+            stopped: dict[str, str] = dict(paused or {})
+            if isinstance(judges, SimulatedJudgesConfig):
+                stopped |= self._simulate(desk, judges, ids, batch, cut, stopped, advance)
+            elif isinstance(judges, ModelJudgesConfig):
+                self._ask_model(desk, judges, ids, advance)
+            missing = desk.open_slots()
+            if missing and isinstance(judges, PeopleJudgesConfig):
+                raise Waiting(
+                    f"{missing} judgments of {batch} are wanted in project {project!r} of {self.store}; "
+                    f"`accord serve --store {self.store}` lets people in. Resume the run when they are done."
+                )
+            found = desk.judgments()
+        (folder / BEFORE).unlink(missing_ok=True)
+        return Judged(judgments=tuple(found), n_new=len(found) - before, paused=stopped)
+
+    def judgments(self, project: str) -> list[Judgment]:
+        """Those of a project that exists; none where it does not."""
+        with self.opened() as database:
+            return Desk.open(database, project, Projects.of(database)).judgments()
+
+    @contextmanager
+    def opened(self) -> Iterator[Database]:
+        """The store, with its tables."""
+        if "://" not in self.store:
+            Path(self.store).parent.mkdir(parents=True, exist_ok=True)
+        with closing(open_database(self.store)) as database:
+            database.create()
+            yield database
+
+    def _simulate(
+        self,
+        desk: Desk,
+        judges: SimulatedJudgesConfig,
+        ids: IdSource,
+        batch: str,
+        cut: frozenset[tuple[str, str]],
+        paused: Mapping[str, str],
+        advance: Callable[[int], None],
+    ) -> dict[str, str]:
+        assert self.taste is not None
+        with serving_here(desk.database, ids=ids) as address:
+            session = PanelSession(
+                address=address,
+                accounts=replace(Accounts.of(desk.database), ids=ids),
+                project_id=desk.project_id,
+                panel=[one for one in loop_panel() if one.character.id not in paused],
+                taste=TasteOfSupport(self.taste, cut),
+                streams=self.streams.child("panel", batch),
+                look=lambda: assess_staff(desk.judgments(), seed=self.config.seed),
+                wave=judges.wave,
+            )
+            session.run(advance)
+        return {name: "; ".join(word.reasons) for name, word in session.paused.items()}
+
+    def _ask_model(
+        self, desk: Desk, judges: ModelJudgesConfig, ids: IdSource, advance: Callable[[int], None]
+    ) -> None:
+        endpoint = ChatEndpoint(
+            EndpointConfig(model=judges.model, url=judges.url, key=os.environ.get(JUDGE_KEY, ""))
+        )
+        judge = LanguageModelJudge(endpoint, cache=self.folder / "verdicts")
+        accounts = replace(Accounts.of(desk.database), ids=ids)
+        with serving_here(desk.database, ids=ids) as address:
+            client = Client(address, token_of(accounts, MODEL_HANDLE, source=Source.MODEL))
+            judge_by_model(client, desk.project_id, judge, advance)
+
+
+def judge_by_model(
+    client: Client, project_id: str, judge: PairJudge, advance: Callable[[int], None] = lambda n: None
+) -> int:
+    """Let a judge of pairs answer everything the queue has for it; what it will not answer is skipped."""
+    n_done = 0
+    while taken := client.next(project_id):
+        work = taken[0]
+        shown = work["shown"]
+        prompt = Prompt(messages=tuple(Message(one["role"], one["content"]) for one in shown["messages"]))
+        left, right = (Completion(text=text) for text in shown["candidates"][:2])
+        (share,) = judge.prefer([prompt], [left], [right])
+        question = work["task"]["questions"][0]
+        if share != share:  # NaN: no verdict
+            client.skip(work, "the judge gave no verdict")
+            continue
+        client.submit(work, {question["id"]: {"choice": _grade(share, question["scale"])}})
+        n_done += 1
+        advance(n_done)
+    return n_done
+
+
+def _grade(share: float, scale: int) -> int:
+    """A preference for left in [0, 1] on a scale whose first grade is left clearly better."""
+    return 1 + round((1 - share) * (scale - 1))
+
+
+def _set_back(store: Path, copy: Path) -> None:
+    """Put the store back to how it was when the stage first began, or note how it is now."""
+    if copy.exists():
+        for leftover in (store, Path(f"{store}-wal"), Path(f"{store}-shm")):
+            leftover.unlink(missing_ok=True)
+        _copy(copy, store)
+    elif store.exists():
+        unfinished = copy.with_suffix(".part")
+        unfinished.unlink(missing_ok=True)
+        _copy(store, unfinished)
+        unfinished.replace(copy)
+    else:
+        with closing(sqlite3.connect(copy)):
+            pass  # an empty database: there was none
+
+
+def _copy(source: Path, target: Path) -> None:
+    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
+        one.backup(other)

@@ -1,0 +1,240 @@
+"""The config of a loop of rounds: what is asked, who judges, what is trained, what a release must show.
+
+Composes the configs of the parts. A file is one of a loop where it says `type = "loop"`.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from accord.domain import ConfigError
+from accord.pipeline.plan import ModelConfig, SupportTaskConfig, TaskConfig
+from accord.rollouts import SamplingConfig
+from accord.training import OnlineConfig, RewardTrainingConfig, SftConfig
+
+STRATEGIES = ("random", "disagreement", "information", "margin", "coverage")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskingConfig:
+    """What a round asks of those who judge."""
+
+    prompts: int = 60
+    """Training prompts of a round; each round has others until all were used."""
+    answers_per_prompt: int = 3
+    """Fresh answers of the newest policy to each; every pair of different ones may be asked about."""
+    comparisons: int = 120
+    """Pairs asked about in a round, at most."""
+    judgments_per_pair: int = 3
+    """How many judge each pair."""
+    strategy: Literal["random", "disagreement", "information", "margin", "coverage"] = "random"
+    """How the active stream scores pairs: all alike, where members of the reward ensemble disagree, by what
+    an
+    answer would tell about them, where the reward is undecided, or by domains asked about least."""
+    random_share: float = 0.3
+    """Share of the pairs drawn with equal chances beside the active stream, for estimates nobody steered."""
+    examined_prompts: int = 48
+    """Held-out prompts on which candidate and incumbent are compared by the same judges."""
+    judgments_per_examined: int = 3
+    """How many judge each of these."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """How answers are sampled, for asking and for examining."""
+
+    def __post_init__(self) -> None:
+        _check(
+            "asking",
+            self,
+            {"prompts": 1, "answers_per_prompt": 2, "comparisons": 1, "judgments_per_pair": 1,
+             "examined_prompts": 2, "judgments_per_examined": 1},
+            extra=[
+                f"random_share is {self.random_share}; expected 0 to 1"
+                for _ in [0]
+                if not 0 <= self.random_share <= 1
+            ],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedJudgesConfig:
+    """A panel of known character at the real server; needs the support task, whose taste is known."""
+
+    type: Literal["simulated"] = "simulated"
+    """Tells the kinds of judges apart."""
+    wave: int = 120
+    """Judgments between two looks at the annotators, after which some may be paused."""
+
+    def __post_init__(self) -> None:
+        _check("judges", self, {"wave": 1})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleJudgesConfig:
+    """People at a server: the run waits, without a process, until they have judged."""
+
+    type: Literal["people"] = "people"
+    """Tells the kinds of judges apart."""
+    store: str = "accord-workspace/accord.db"
+    """Database of the server: a file, or a postgresql:// URL."""
+    guideline: str = ""
+    """Markdown shown beside each pair; a changed one is a new version."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelJudgesConfig:
+    """A language model behind an OpenAI-compatible endpoint, at the queue like anybody; never counted as
+    people."""
+
+    type: Literal["model"] = "model"
+    """Tells the kinds of judges apart."""
+    model: str
+    """Its name at the endpoint."""
+    url: str
+    """Address of the endpoint; its key is read from ACCORD_JUDGE_KEY."""
+
+
+JudgesConfig = SimulatedJudgesConfig | PeopleJudgesConfig | ModelJudgesConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgreeingConfig:
+    """How judgments become the preferences a reward model learns from."""
+
+    method: Literal["dawid_skene", "majority", "vote_share", "annotator_aware"] = "dawid_skene"
+    """How the votes on a pair become `p_chosen`."""
+    weighting: Literal["one", "information"] = "one"
+    """What a pair counts: alike, or by what its votes tell."""
+    half_life: float | None = 2.0
+    """Rounds after which a pair counts half; none lets old pairs count in full."""
+    has_removal: bool = True
+    """Leave out judgments of annotators whose labels are worth nothing; they stay in the store."""
+
+    def __post_init__(self) -> None:
+        if self.half_life is not None and not (self.half_life > 0 and math.isfinite(self.half_life)):
+            raise ConfigError("agreeing", [f"half_life is {self.half_life}; expected above 0, or none"])
+
+    def weight_of_age(self, age: int) -> float:
+        """2^(-age / half_life), age in rounds."""
+        return 1.0 if self.half_life is None else 2.0 ** (-age / self.half_life)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardConfig:
+    """A watch on the policy while it learns: held-out evidence against the reward that is optimized."""
+
+    every: int = 0
+    """Steps between two looks; 0 for no guard."""
+    evidence: Literal["annotators", "taste"] = "annotators"
+    """What the reward is held against: a second reward model that learns from annotators the first does not
+    hear, or the support task's known taste."""
+    annotators: float = 0.4
+    """Share of the annotators whose judgments are evidence and teach the policy's reward model nothing."""
+    prompts: int = 24
+    """Held-out prompts of each look."""
+    confidence: float = 0.9
+    """Of the one-sided bound under which evidence counts as fallen."""
+    patience: int = 1
+    """Looks in a row that must show the fall before the run stops and goes back to its best look."""
+
+    def __post_init__(self) -> None:
+        _check("guard", self, {"every": 0, "prompts": 2, "patience": 1})
+        if not 0.5 < self.confidence < 1:
+            raise ConfigError("guard", [f"confidence is {self.confidence}; expected between 0.5 and 1"])
+        if not 0 < self.annotators < 1:
+            raise ConfigError("guard", [f"annotators is {self.annotators}; expected between 0 and 1"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopConfig:
+    """When no further round begins."""
+
+    max_judgments: int | None = None
+    """Judgments of all rounds together."""
+    max_hours: float | None = None
+    """Time in stages, waiting for people not counted."""
+    max_kl: float | None = None
+    """KL of the newest policy from the fine-tuned start, nats an answer."""
+    on_fail: bool = True
+    """End when a blocking gate fails."""
+    patience: int | None = None
+    """Rounds in a row without a release."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} is {value}; expected above 0, or none"
+            for name in ("max_judgments", "max_hours", "max_kl", "patience")
+            if (value := getattr(self, name)) is not None and not value > 0
+        ]
+        if problems:
+            raise ConfigError("stop", problems)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """Rounds of policy, judgments, reward, policy."""
+
+    type: Literal["loop"] = "loop"
+    """Says that the file is of a loop and not of one pass."""
+    name: str = "loop"
+    """Names the project in the store."""
+    title: str = "Round after round, from judgments to a better model"
+    """Heading of the report."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    rounds: int = 2
+    """Rounds at most; `stop` may end the loop before."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that starts."""
+    task: TaskConfig = field(default_factory=SupportTaskConfig)
+    """Where prompts and demonstrations come from."""
+    judges: JudgesConfig = field(default_factory=SimulatedJudgesConfig)
+    """Who judges, chosen by `type`: simulated, people or model."""
+    asking: AskingConfig = field(default_factory=AskingConfig)
+    """What each round asks."""
+    agreeing: AgreeingConfig = field(default_factory=AgreeingConfig)
+    """How judgments become preferences."""
+    sft: SftConfig = field(default_factory=SftConfig)
+    """Fine-tuning before the first round; left out when the task has no demonstrations."""
+    reward: RewardTrainingConfig = field(default_factory=RewardTrainingConfig)
+    """Reward model training of each round."""
+    warm_start: bool = False
+    """Go on from the last round's reward model instead of the fine-tuned model."""
+    policy: OnlineConfig = field(default_factory=OnlineConfig)
+    """Policy optimization of each round."""
+    start_from: Literal["released", "newest", "tuned"] = "released"
+    """Which policy a round begins with: the last released, the last trained, or the fine-tuned model."""
+    guard: GuardConfig = field(default_factory=GuardConfig)
+    """Stops a policy that only the reward believes in."""
+    gates: str = "loop"
+    """Plan of gates: a file, `loop` for the one that comes with rounds, or `default`."""
+    stop: StopConfig = field(default_factory=StopConfig)
+    """When the loop ends before its last round."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.rounds < 1:
+            problems.append(f"rounds is {self.rounds}; expected 1 or more")
+        if isinstance(self.judges, SimulatedJudgesConfig) and not isinstance(self.task, SupportTaskConfig):
+            problems.append(
+                "judges are simulated, who know only the support task's taste; name people or a model"
+            )
+        if self.guard.evidence == "taste" and not isinstance(self.task, SupportTaskConfig):
+            problems.append("guard.evidence is taste, which only the support task has; take annotators")
+        if self.model.lora is not None:
+            problems.append(
+                "model.lora: rounds train weights; leave the adapter out and set trainable_layers"
+            )
+        if problems:
+            raise ConfigError("loop", problems)
+
+
+def _check(name: str, config: object, least: dict[str, int], *, extra: list[str] | None = None) -> None:
+    problems = [
+        f"{field_name} is {value}; expected at least {bound}"
+        for field_name, bound in least.items()
+        if (value := getattr(config, field_name)) < bound
+    ]
+    problems += extra or []
+    if problems:
+        raise ConfigError(name, problems)

@@ -1,0 +1,587 @@
+"""One round of a loop: every stage in order, each from named files to named files.
+
+What the stages do is in their own rooms; here stands what passes from one to the next.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accord.domain import Completion, Preference, Prompt
+from accord.domain.files import write_text_atomic
+from accord.domain.judgments import Judgment
+from accord.evaluation.comparison import Comparison, ScoreJudge
+from accord.models import RewardModel, frozen_copy
+from accord.pipeline.answering import completion_logprobs
+from accord.pipeline.comparing_models import as_measurement_file, score_both
+from accord.pipeline.material import KnownTaste, Material
+from accord.pipeline.rounds.agreeing import Agreement, agree
+from accord.pipeline.rounds.answers import AnswerGroup, read_groups, sample_groups, write_groups
+from accord.pipeline.rounds.bench import Judged
+from accord.pipeline.rounds.choosing import (
+    Question,
+    choose_questions,
+    domain_of,
+    pool_of,
+    read_questions,
+    write_questions,
+)
+from accord.pipeline.rounds.examining import Examined, examine, pair_questions, responses_of
+from accord.pipeline.rounds.guard import Guard, Scorer
+from accord.pipeline.rounds.plan import ModelJudgesConfig
+from accord.pipeline.rounds.releasing import RoundRecord, decide, gate_rows, number_rows, plan_of
+from accord.pipeline.rounds.snapshot import Snapshot
+from accord.pipeline.rounds.state import LoopState
+from accord.pipeline.stage_running import has_checkpoint
+from accord.rollouts import ModelReward
+from accord.training import train_reward_model, train_rloo
+from accord.training.reward import weights_hash
+
+STAGES = ("sample", "choose", "judge", "agree", "reward", "policy", "answer", "examine", "decide")
+"""Of every round, in order; a guarded one also has `evidence` after `reward`."""
+OTHERS = "others"
+"""Folder of the snapshot that the guard's evidence rests on."""
+
+
+@dataclass
+class Round:
+    """One round of a loop."""
+
+    loop: LoopState
+    number: int
+    before: Sequence[RoundRecord]
+
+    def run(self) -> RoundRecord:
+        """All stages in order; the round's record."""
+        loop = self.loop
+        self.streams = loop.streams.child("round", self.number)
+        self.first = "tune" if loop.material.demonstrations else ""
+        self.start = {"released": loop.incumbent, "newest": loop.newest, "tuned": loop.tuned}[
+            loop.config.start_from
+        ]
+        self._sample()
+        self._choose()
+        self._judge()
+        self._agree()
+        self._learn_reward()
+        self._gather_evidence()
+        self._optimize()
+        self._answer()
+        self._examine()
+        return self._decide()
+
+    def name(self, stage: str) -> str:
+        """The stage's name in the journal."""
+        return f"r{self.number}-{stage}"
+
+    def path(self, stage: str) -> Path:
+        """The stage's folder."""
+        return self.loop.runner.journal.path(self.name(stage))
+
+    def _stage(
+        self,
+        stage: str,
+        what: str,
+        work: Callable[[Path], Mapping[str, Any]],
+        *,
+        settings: Any = None,
+        after: tuple[str, ...],
+    ) -> bool:
+        needed = tuple(one for one in (self.first, *after) if one)
+        return self.loop.stage(self.name(stage), what, work, settings=settings, after=needed)
+
+    def _earlier(self, stage: str) -> tuple[str, ...]:
+        """That stage of the round before, where there is one."""
+        return (f"r{self.number - 1}-{stage}",) if self.number > 1 else ()
+
+    def _sample(self) -> None:
+        """Fresh answers of the newest policy to this round's prompts."""
+        loop, asking = self.loop, self.loop.config.asking
+        prompts = prompts_of_round(loop.material, self.number, asking.prompts)
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            groups = sample_groups(
+                loop.newest,
+                prompts,
+                asking.answers_per_prompt,
+                asking.sampling,
+                streams=self.streams.child("sample"),
+                report_progress=lambda done, total: loop.narrator.progress("sample", done, total),
+            )
+            write_groups(folder / "answers.jsonl", groups)
+            distinct = sum(len(group.pairs) for group in groups)
+            return {"answers": sum(len(group.answers) for group in groups), "pairs": distinct}
+
+        what = f"the policy answers {len(prompts)} prompts {asking.answers_per_prompt} times"
+        self._stage("sample", what, work, settings=asdict(asking), after=self._earlier("decide"))
+        self.groups = read_groups(self.path("sample") / "answers.jsonl")
+
+    def _choose(self) -> None:
+        loop, asking = self.loop, self.loop.config.asking
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            asked: dict[str, int] = {}
+            for questions in loop.asked.values():
+                for one in questions:
+                    asked[domain_of(one.prompt)] = asked.get(domain_of(one.prompt), 0) + 1
+            pool = pool_of(
+                self.groups,
+                scores=None if loop.reward_model is None else member_scores(loop.reward_model),
+                asked=asked,
+            )
+            chosen = choose_questions(
+                pool,
+                asking,
+                generator=np.random.default_rng(self.streams.child("choose").value),
+                facts={"round": self.number, "policy": loop.newest.version},
+            )
+            write_questions(folder / "questions.jsonl", chosen)
+            at_random = sum(one.is_random for one in chosen)
+            said = f"{len(chosen)} of {len(pool.pairs)} pairs, {at_random} of them by the random stream"
+            return {"questions": len(chosen), "pool": len(pool.pairs), "lines": [said]}
+
+        what = f"which pairs to ask about ({asking.strategy})"
+        self._stage("choose", what, work, settings=asdict(asking), after=(self.name("sample"),))
+        loop.asked[self.number] = read_questions(self.path("choose") / "questions.jsonl")
+
+    def _judge(self) -> None:
+        """The chosen pairs through the queue; in the end everything judged so far is in the store."""
+        asking = self.loop.config.asking
+        questions = self.loop.asked[self.number]
+        cut = cut_answers(self.groups)
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            judged = self._ask(
+                questions, "judge", overlap=asking.judgments_per_pair, folder=folder, lot=0, cut=cut
+            )
+            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": _said(judged)}
+
+        what = f"{self._who()} judge {len(questions)} pairs, {asking.judgments_per_pair} each"
+        self._stage("judge", what, work, after=(self.name("choose"), *self._earlier("examine")))
+
+    def _ask(
+        self,
+        questions: Sequence[Question],
+        stage: str,
+        *,
+        overlap: int,
+        folder: Path,
+        lot: int,
+        cut: frozenset[tuple[str, str]],
+    ) -> Judged:
+        config = self.loop.config
+        total = overlap * len(questions)
+        is_model = isinstance(config.judges, ModelJudgesConfig)
+        return self.loop.bench.ask(
+            questions,
+            project=self.project(stage),
+            batch=self.name(stage),
+            lot=1 + 2 * self.number + lot,
+            overlap=1 if is_model else overlap,
+            folder=folder,
+            cut=cut,
+            paused=self._paused(),
+            advance=lambda done: self.loop.narrator.progress(stage, done, total),
+        )
+
+    def project(self, stage: str) -> str:
+        """Examinations are a project of their own: what is judged there is never trained on."""
+        name = self.loop.config.name
+        return name if stage == "judge" else f"{name} (held out)"
+
+    def _paused(self) -> dict[str, str]:
+        """Who was paused by any stage so far."""
+        paused: dict[str, str] = {}
+        for number in range(1, self.number + 1):
+            for stage in ("judge", "examine"):
+                record = self.loop.runner.journal.record(f"r{number}-{stage}")
+                paused |= {} if record is None else record.facts.get("paused", {})
+        return paused
+
+    def _who(self) -> str:
+        kind = self.loop.config.judges.type
+        return {"simulated": "SIMULATED annotators", "people": "people", "model": "a language model"}[kind]
+
+    def _agree(self) -> None:
+        loop = self.loop
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            judgments = loop.bench.judgments(self.project("judge"))
+            guard = loop.config.guard
+            others = frozenset[str]()
+            if guard.every and guard.evidence == "annotators":
+                others = other_annotators(judgments, guard.annotators)
+                self._agreed(judgments, those=others).snapshot.write(folder / OTHERS)
+            found = self._agreed(judgments, without=others)
+            found.snapshot.write(folder)
+            facts = found.snapshot.facts
+            lines = [
+                f"{len(found.snapshot.preferences)} pairs from {facts['judgments']} judgments of "
+                f"{facts['annotators']} annotators, snapshot {found.snapshot.hash[:12]}"
+            ]
+            lines += [f"left out: {name} ({why})" for name, why in found.snapshot.left_out.items()]
+            return {
+                "snapshot": found.snapshot.hash,
+                "judgments": facts["judgments"] + facts["judgments_left_out"],
+                "words": [word.row for word in found.words],
+                "annotators": [asdict(one) for one in found.annotators],
+                "lines": lines,
+            }
+
+        what = "judgments become preferences, with a word on everybody"
+        settings = {**asdict(loop.config.agreeing), "guard": asdict(loop.config.guard)}
+        self._stage("agree", what, work, settings=settings, after=(self.name("judge"),))
+        self.snapshot = Snapshot.read(self.path("agree"))
+
+    def _agreed(
+        self,
+        judgments: Sequence[Judgment],
+        *,
+        those: frozenset[str] | None = None,
+        without: frozenset[str] = frozenset(),
+    ) -> Agreement:
+        """The agreement of everybody, or of `those` annotators alone, or of all `without` some."""
+        config = self.loop.config
+        return agree(
+            judgments,
+            self.loop.asked,
+            config.agreeing,
+            round_number=self.number,
+            project=config.name,
+            those=those,
+            without=without,
+            seed=config.seed,
+        )
+
+    def _learn_reward(self) -> None:
+        loop = self.loop
+        begin = loop.reward_model if loop.config.warm_start else None
+        pairs = self.snapshot.preferences
+        loop.reward_model = self._train_reward("reward", pairs, begin)
+
+    def _gather_evidence(self) -> None:
+        """What the guard holds against the reward: the known taste, or a reward model of other annotators."""
+        loop = self.loop
+        self.evidence: Scorer | None = None
+        if not loop.config.guard.every:
+            return
+        if loop.config.guard.evidence == "taste":
+            assert loop.material.taste is not None
+            self.evidence = taste_scores(loop.material.taste)
+            return
+        others = Snapshot.read(self.path("agree") / OTHERS)
+        reward = ModelReward(self._train_reward("evidence", others.preferences, None))
+        self.evidence = lambda prompts, answers: reward.score(prompts, answers).values
+
+    def _train_reward(
+        self, stage: str, pairs: Sequence[Preference], begin: RewardModel | None
+    ) -> RewardModel:
+        """A reward model of these pairs, as a stage."""
+        loop = self.loop
+        trained: list[RewardModel] = []
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            result = train_reward_model(
+                loop.new_reward_model(self.name(stage)) if begin is None else begin,
+                pairs,
+                loop.config.reward,
+                normalization_demonstrations=list(loop.material.demonstrations),
+                run_dir=folder,
+                observers=loop.narrator.observers(),
+                resume=has_checkpoint(folder),
+                streams=self.streams.child(stage),
+            )
+            trained.append(result.reward_model)
+            accuracy = result.metrics.get("reward/eval_accuracy")
+            held = "" if accuracy is None else f", {accuracy:.0%} right on held-out prompts"
+            loss = result.metrics["reward/loss"]
+            return {
+                "pairs": len(pairs),
+                "steps": result.steps,
+                "metrics": dict(result.metrics),
+                "version": weights_hash(result.reward_model),
+                "lines": [f"loss {loss:.3f} after {result.steps} steps{held}", *result.warnings],
+            }
+
+        who = "what is preferred" if stage == "reward" else "what the other annotators prefer"
+        settings = {**asdict(loop.config.reward), "warm_start": begin is not None}
+        after = (self.name("agree"), *(self._earlier(stage) if begin is not None else ()))
+        self._stage(stage, f"learn {who} from {len(pairs)} pairs", work, settings=settings, after=after)
+        return trained[0] if trained else loop.read_reward_model(self.path(stage) / "model")
+
+    def _optimize(self) -> None:
+        loop = self.loop
+        assert loop.reward_model is not None
+        reward = ModelReward(loop.reward_model)
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            loop.set_model(self.start)
+            guard = self._guard(folder)
+            observers = [*loop.narrator.observers(), *([] if guard is None else [guard])]
+            result = train_rloo(
+                loop.model,
+                list(loop.material.policy_prompts),
+                reward,
+                loop.config.policy,
+                run_dir=folder,
+                observers=observers,
+                resume=has_checkpoint(folder),
+                streams=self.streams.child("policy"),
+            )
+            metrics = result.metrics
+            said = (
+                f"reward {metrics['reward/mean']:.2f}, KL {metrics['kl/k1']:.2f} nats, "
+                f"{metrics['length/mean']:.0f} tokens an answer after {result.steps} steps"
+            )
+            stopped = "" if guard is None else guard.verdict
+            return {
+                "steps": result.steps,
+                "metrics": dict(metrics),
+                "guard": stopped,
+                "version": loop.model.version,
+                "lines": [said, *([f"guard: {stopped}"] if stopped else [])],
+            }
+
+        what = f"RLOO on {len(loop.material.policy_prompts)} prompts against the reward model"
+        settings = {
+            "policy": asdict(loop.config.policy),
+            "guard": asdict(loop.config.guard),
+            "start": self.start.version,
+        }
+        if self._stage("policy", what, work, settings=settings, after=(self.name("reward"),)):
+            loop.read_model(self.path("policy") / "model")
+        loop.newest = frozen_copy(loop.model)
+
+    def _guard(self, folder: Path) -> Guard | None:
+        config, material = self.loop.config, self.loop.material
+        if not config.guard.every:
+            return None
+        assert self.loop.reward_model is not None
+        assert self.evidence is not None
+        reward = ModelReward(self.loop.reward_model)
+        return Guard(
+            policy=self.loop.model,
+            prompts=list(material.heldout[: config.guard.prompts]),
+            proxy=lambda prompts, answers: reward.score(prompts, answers).values,
+            evidence=self.evidence,
+            config=config.guard,
+            sampling=config.policy.sampling,
+            streams=self.streams.child("guard"),
+            folder=folder / "guard",
+        )
+
+    def _answer(self) -> None:
+        """Candidate and incumbent answer the held-out prompts, with the same draws."""
+        loop, asking = self.loop, self.loop.config.asking
+        prompts = loop.material.heldout[: asking.examined_prompts]
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            for place, (name, model) in enumerate(
+                (("candidate", loop.newest), ("incumbent", loop.incumbent))
+            ):
+                loop.narrator.progress("answer", place, 2)
+                streams = loop.streams.child("answer", self.number)
+                groups = sample_groups(model, prompts, 1, asking.sampling, streams=streams)
+                write_groups(folder / f"{name}.jsonl", groups)
+            return {"prompts": len(prompts)}
+
+        what = f"candidate and incumbent answer {len(prompts)} held-out prompts"
+        settings = {"asking": asdict(asking), "incumbent": loop.incumbent.version}
+        self._stage("answer", what, work, settings=settings, after=(self.name("policy"),))
+        self.candidate = read_groups(self.path("answer") / "candidate.jsonl")
+        self.other = read_groups(self.path("answer") / "incumbent.jsonl")
+
+    def _examine(self) -> None:
+        """The same judges compare them; nothing of it is trained on."""
+        asking = self.loop.config.asking
+        questions = pair_questions(self.candidate, self.other, {"round": self.number})
+        cut = cut_answers([*self.candidate, *self.other])
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            judged = self._ask(
+                questions, "examine", overlap=asking.judgments_per_examined, folder=folder, lot=1, cut=cut
+            )
+            write_questions(folder / "questions.jsonl", questions)
+            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": _said(judged)}
+
+        what = f"{self._who()} compare candidate and incumbent on {len(questions)} prompts"
+        self._stage("examine", what, work, after=(self.name("answer"), self.name("judge")))
+
+    def _decide(self) -> RoundRecord:
+        loop = self.loop
+        plan = plan_of(loop.config.gates)
+        kept: list[RoundRecord] = []
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            comparison = self._measure()
+            release = decide(plan, comparison.measurements, today=loop.clock.now().date())
+            _write_json(folder / "measurements.json", as_measurement_file(comparison))
+            is_released = release.exit_code == 0
+            numbers = number_rows(comparison.measurements)
+            record = self._record(release.verdict.value, is_released, plan.hash, gate_rows(release), numbers)
+            kept.append(record)
+            _write_json(folder / "record.json", asdict(record))
+            return {
+                "released": is_released,
+                "verdict": release.verdict.value,
+                "lines": _verdict_lines(record),
+            }
+
+        settings = {"gates": plan.hash, "removal": loop.config.agreeing.has_removal}
+        self._stage("decide", "gates: release or not", work, settings=settings, after=(self.name("examine"),))
+        record = kept[0] if kept else _read_record(self.path("decide") / "record.json")
+        if record.is_released:
+            loop.incumbent = loop.newest
+        return record
+
+    def _measure(self) -> Comparison:
+        loop = self.loop
+        assert loop.reward_model is not None
+        reward = ModelReward(loop.reward_model)
+        facts = {"round": self.number}
+        mine, its = ({**facts, "model": one.version} for one in (loop.newest, loop.incumbent))
+        candidate = responses_of(f"round {self.number}", self.candidate, mine)
+        incumbent = responses_of("incumbent", self.other, its)
+        sampling = loop.config.asking.sampling
+        taste = loop.material.taste
+        return examine(
+            Examined(
+                candidate=candidate,
+                incumbent=incumbent,
+                votes=self._votes(),
+                candidate_rewards=reward.score(candidate.prompts, candidate.completions).values,
+                incumbent_rewards=reward.score(incumbent.prompts, incumbent.completions).values,
+                logprobs=score_both(loop.newest, loop.incumbent, candidate, sampling),
+                tuned_logprobs=completion_logprobs(
+                    loop.tuned,
+                    candidate.prompts,
+                    candidate.completions,
+                    temperature=sampling.scoring_temperature,
+                ),
+                gold=None if taste is None else ScoreJudge(taste_scores(taste), "the task's known taste"),
+            ),
+            seed=loop.config.seed,
+        )
+
+    def _votes(self) -> list[Judgment]:
+        """Of this examination, by those who were not left out of the snapshot."""
+        asked = {one.key for one in read_questions(self.path("examine") / "questions.jsonl")}
+        found = self.loop.bench.judgments(self.project("examine"))
+        return [
+            one
+            for one in found
+            if one.annotator_id not in self.snapshot.left_out
+            and (one.comparison.prompt.id, *sorted((one.comparison.left, one.comparison.right))) in asked
+        ]
+
+    def _record(
+        self,
+        verdict: str,
+        is_released: bool,
+        plan_hash: str,
+        gates: tuple[Mapping[str, Any], ...],
+        numbers: Mapping[str, Mapping[str, Any]],
+    ) -> RoundRecord:
+        loop, journal = self.loop, self.loop.runner.journal
+        records = {stage: journal.record(self.name(stage)) for stage in STAGES[:-1]}
+        facts = {stage: dict(one.facts) for stage, one in records.items() if one is not None}
+        seconds = sum(one.seconds for one in records.values() if one is not None)
+        judgments = sum(int(facts[stage]["judgments"]) for stage in ("judge", "examine"))
+        earlier = self.before[-1] if self.before else None
+        return RoundRecord(
+            number=self.number,
+            model=str((self.path("policy") / "model").relative_to(loop.folder)),
+            version=loop.newest.version,
+            began_from=self.start.version,
+            incumbent=loop.incumbent.version,
+            snapshot=self.snapshot.hash,
+            reward_model=str((self.path("reward") / "model").relative_to(loop.folder)),
+            reward_version=str(facts["reward"]["version"]),
+            verdict=verdict,
+            is_released=is_released,
+            plan_hash=plan_hash,
+            gates=gates,
+            numbers=numbers,
+            judgments=judgments + (earlier.judgments if earlier else 0),
+            seconds=seconds + (earlier.seconds if earlier else 0.0),
+            facts={
+                "words": facts["agree"]["words"],
+                "annotators": facts["agree"]["annotators"],
+                "paused": self._paused(),
+                "left_out": dict(self.snapshot.left_out),
+                "questions": facts["choose"]["questions"],
+                "pairs": len(self.snapshot.preferences),
+                "guard": facts["policy"]["guard"],
+                "stages": {stage: one.seconds for stage, one in records.items() if one is not None},
+            },
+        )
+
+
+def prompts_of_round(material: Material, number: int, count: int) -> list[Prompt]:
+    """`count` training prompts at even distances, other ones each round until all were used."""
+    prompts = list(material.policy_prompts)
+    lots = max(1, len(prompts) // count)
+    mine = prompts[(number - 1) % lots :: lots]
+    return mine[:count]
+
+
+def cut_answers(groups: Sequence[AnswerGroup]) -> frozenset[tuple[str, str]]:
+    """Prompt id and text of answers that ran out of tokens."""
+    return frozenset(
+        (group.prompt.id, answer.text)
+        for group in groups
+        for answer in group.answers
+        if not answer.finish_reason.is_complete
+    )
+
+
+def taste_scores(taste: KnownTaste) -> Scorer:
+    """The known taste as a scorer."""
+    return lambda prompts, completions: taste.score(prompts, completions).values
+
+
+def other_annotators(judgments: Sequence[Judgment], share: float) -> frozenset[str]:
+    """About a share of the annotators, evenly spread over their sorted names: those the evidence rests on."""
+    names = sorted({one.annotator_id for one in judgments})
+    return frozenset(name for i, name in enumerate(names) if int((i + 1) * share) > int(i * share))
+
+
+def member_scores(model: RewardModel) -> Callable[[Sequence[Prompt], Sequence[Completion]], np.ndarray]:
+    """[member, answer] rewards of a reward model; a plain one is its only member."""
+    reward = ModelReward(model)
+    return lambda prompts, answers: np.array([reward.score(prompts, answers).values])
+
+
+def _said(judged: Judged) -> list[str]:
+    lines = [f"{judged.n_new} judgments"]
+    return lines + [f"paused: {name} ({why})" for name, why in judged.paused.items()]
+
+
+def _verdict_lines(record: RoundRecord) -> list[str]:
+    lines = [f"{row['id']}: {row['verdict']} ({row['reason']})" for row in record.gates]
+    ended = "released" if record.is_released else f"not released: {record.verdict}"
+    return [*lines, f"round {record.number} {ended}"]
+
+
+def _write_json(path: Path, body: Any) -> None:
+    write_text_atomic(path, json.dumps(body, indent=1, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    """Records as JSON; a number that is none is null."""
+    if not is_dataclass(value) or isinstance(value, type):
+        return str(value)
+    return {
+        name: None if isinstance(one, float) and not math.isfinite(one) else one
+        for name, one in asdict(value).items()
+    }
+
+
+def _read_record(path: Path) -> RoundRecord:
+    row = json.loads(path.read_text(encoding="utf-8"))
+    return RoundRecord(**{**row, "gates": tuple(row["gates"])})

@@ -1,0 +1,105 @@
+"""A word on everybody who judged so far, and who may go on: comparisons through the quality engine.
+
+Each decided comparison is a label of its pair, which of the two answers in canonical order; ties say
+nothing of skill. Leaves out how a pause is carried out.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from accord.domain import Choice, Judgment, LabelColumns
+from accord.quality import assess_annotators, fit_dawid_skene, tabulate_judgments, tabulate_labels
+from accord.quality.people.assessment import AssessmentConfig, LabelEvidence, Verdict
+
+SIDES = {Choice.LEFT: 0, Choice.RIGHT: 1}
+MIN_JUDGMENTS = 40
+"""Decided comparisons in all below which nobody is judged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """What is said of one annotator."""
+
+    annotator_id: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    judgments: int
+    """Decided comparisons it rests on."""
+    accuracy: float
+    low: float
+    high: float
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "annotator": self.annotator_id,
+            "verdict": self.verdict.value,
+            "reasons": list(self.reasons),
+            "judgments": self.judgments,
+            "accuracy": self.accuracy,
+            "low": self.low,
+            "high": self.high,
+        }
+
+
+def assess_staff(judgments: Sequence[Judgment], *, seed: int = 0) -> list[Word]:
+    """One word an annotator, by name; none while there are too few decided comparisons.
+
+    Whoever tied everything gets no word. The order of the judgments is their order in time.
+    """
+    decided = [one for one in judgments if one.choice.is_decided]
+    people = {one.annotator_id for one in decided}
+    if len(decided) < MIN_JUDGMENTS or len(people) < 3:
+        return []
+    columns = _columns(decided)
+    table = tabulate_labels(columns, repeats="first", classes=(0, 1))
+    pairs = tabulate_judgments(decided, repeats="first")
+    p_first = fit_dawid_skene(pairs).p_first
+    by_item = {
+        _item(pair.prompt.id, pair.first, pair.second): p
+        for pair, p in zip(pairs.pairs, p_first, strict=True)
+    }
+    share = np.array([by_item[str(item)] for item in table.items])
+    sides = np.array([SIDES[one.choice] for one in decided], dtype=np.int64)[table.rows]
+    assessment = assess_annotators(
+        table,
+        np.stack([share, 1 - share], axis=1),
+        evidence=LabelEvidence(sides=sides),
+        config=AssessmentConfig(),
+        seed=seed,
+    )
+    return [
+        Word(
+            annotator_id=str(row.annotator),
+            verdict=row.verdict,
+            reasons=row.reasons,
+            judgments=row.n_labels,
+            accuracy=_number(row.agreement.value),
+            low=_number(row.agreement.low),
+            high=_number(row.agreement.high),
+        )
+        for row in assessment.rows
+    ]
+
+
+def _columns(decided: Sequence[Judgment]) -> LabelColumns:
+    items, values = [], []
+    for one in decided:
+        first, second = sorted((one.comparison.left, one.comparison.right))
+        chosen = one.comparison.left if one.choice is Choice.LEFT else one.comparison.right
+        items.append(_item(one.comparison.prompt.id, first, second))
+        values.append(0 if chosen == first else 1)
+    return LabelColumns(items=items, annotators=[one.annotator_id for one in decided], values=values)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _item(prompt_id: str, first: str, second: str) -> str:
+    return "\x1f".join((prompt_id, first, second))
