@@ -10,7 +10,7 @@ from accord.domain import Interrupted, WorkspaceError
 from accord.evaluation import report_from_json
 from accord.pipeline.narration import SilentNarrator
 from accord.pipeline.plan import FilesTaskConfig, ModelConfig
-from accord.pipeline.quickstart import quickstart_config
+from accord.pipeline.quickstart import single_pass_config
 from accord.pipeline.running import resume_run, start_run
 from accord.pipeline.runs import RunStatus
 from accord.pipeline.workspace import Workspace
@@ -47,7 +47,7 @@ class StopsAt(SilentNarrator):
 
 
 def fast_config(**changes):
-    return replace(quickstart_config(is_fast=True), **changes)
+    return replace(single_pass_config(is_fast=True), **changes)
 
 
 def measured(run):

@@ -97,6 +97,21 @@ COMMANDS = (
         module="accord.cli.store",
     ),
     LazyCommand(
+        name="trace",
+        summary="Show what a model was made of, down to each judgment; or what a judgment touched.",
+        module="accord.cli.trace",
+        attribute="trace",
+    ),
+    LazyCommand(
+        name="recall",
+        summary=(
+            "Call judgments back: they stay in the store and count for nothing, "
+            "and all that rests on them is listed."
+        ),
+        module="accord.cli.trace",
+        attribute="recall",
+    ),
+    LazyCommand(
         name="runs",
         summary="List the runs of the workspace, the latest first.",
         module="accord.cli.runs",

@@ -10,7 +10,9 @@ from accord.training import Observer, ProgressBar
 class TerminalNarrator:
     """Writes to stderr, so that results on stdout can be piped."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: int | None = 5) -> None:
+        """`total` is the number of stages; None where it is not known beforehand."""
+        self._total = total
         self._stage = 0
         self._last_share = -1
 
@@ -18,7 +20,8 @@ class TerminalNarrator:
         """A numbered line with what the stage will do."""
         self._stage += 1
         self._last_share = -1
-        progress_note(f"\n[{self._stage}/5] {name}: {what}")
+        place = self._stage if self._total is None else f"{self._stage}/{self._total}"
+        progress_note(f"\n[{place}] {name}: {what}")
 
     def stage_ends(self, name: str, seconds: float, lines: Sequence[str], *, was_done: bool) -> None:
         """What the stage bought and how long it took."""

@@ -91,8 +91,10 @@ def file_roots() -> dict[str, type]:
     """Each command that reads a config file, and the class of the whole file."""
     from accord.pipeline.jobs import KINDS
     from accord.pipeline.plan import SpineConfig
+    from accord.pipeline.rounds.plan import LoopConfig
 
-    return {"accord run": SpineConfig, **{f"accord train {name}": kind for name, kind in KINDS.items()}}
+    roots: dict[str, type] = {"accord run": SpineConfig, "accord run (rounds)": LoopConfig}
+    return {**roots, **{f"accord train {name}": kind for name, kind in KINDS.items()}}
 
 
 def _config_section(kind: type, places: list[str]) -> list[str]:

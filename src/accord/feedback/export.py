@@ -13,17 +13,20 @@ from sqlalchemy import select
 from accord.feedback.questions import Comparison, Ranking, Text
 from accord.feedback.schema import TaskSchema
 from accord.feedback.work import PAGE, Work
+from accord.store.database.recall import voided
 from accord.store.database.states import Purpose
 from accord.store.database.tables import content, item
 
 Row = dict[str, Any]
 
 
-def export_lines(work: Work, project_id: str, kind: str, *, after: int = 0) -> Iterator[str]:
+def export_lines(
+    work: Work, project_id: str, kind: str, *, after: int = 0, has_voided: bool = False
+) -> Iterator[str]:
     """JSON lines in the order in which judgments came in, read page by page; `kind` is one of `FORMATS`.
 
-    `raw` holds every revision. All others hold the last revision of each, and known items are left out, so
-    that none of them is trained on:
+    `raw` holds every revision. All others hold the last revision of each; known items are left out, so
+    that none of them is trained on, and, without `has_voided`, judgments that were called back:
 
     - `comparisons`: `prompt`, `left` and `right` as they stood on screen, `choice`, and the `strength`;
     - `preference`: `prompt`, `chosen`, `rejected`, of comparisons that took a side and of corrections, where
@@ -39,8 +42,10 @@ def export_lines(work: Work, project_id: str, kind: str, *, after: int = 0) -> I
     last: dict[str, int] = {}
     for row in _rows(work, project_id, after):
         last[row["assignment"]] = row["revision"]
+    gone = {} if has_voided else voided(work.database)
     for row in _rows(work, project_id, after):
-        if last[row["assignment"]] == row["revision"] and row["purpose"] != Purpose.GOLD:
+        is_last = last[row["assignment"]] == row["revision"] and row["id"] not in gone
+        if is_last and row["purpose"] != Purpose.GOLD:
             schema = work.schema(row["schema"])
             known = {"annotator_id": row["annotator"], "source": row["source"], "judgment_id": row["id"]}
             for made in SHAPES[kind](schema, row, _content(work, row["item"])):

@@ -1,8 +1,9 @@
-"""The config of `accord quickstart`: the whole loop on a laptop, with a simulated panel of known taste."""
+"""The configs of `accord quickstart`: rounds on a laptop with a simulated panel, or one pass."""
 
 from dataclasses import replace
 
 from accord.pipeline.plan import EvaluationConfig, ModelConfig, PanelConfig, SpineConfig, SupportTaskConfig
+from accord.pipeline.rounds.plan import AgreeingConfig, AskingConfig, LoopConfig, StopConfig
 from accord.rollouts import SamplingConfig
 from accord.training import OnlineConfig, OptimizationConfig, RewardTrainingConfig, SftConfig
 
@@ -14,8 +15,57 @@ TOP_LAYERS = 10
 """Of SmolLM2's 30: the lower 20 are shared by policy, reference and reward model."""
 
 
-def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> SpineConfig:
-    """Minutes on two cores; `is_fast` is the same loop on the tiny model, in seconds, and shows no gain."""
+def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> LoopConfig:
+    """Two rounds, minutes on two cores; `is_fast` is the same on the tiny model, and shows no gain."""
+    once = single_pass_config(seed=seed, is_fast=is_fast)
+    asking = AskingConfig(
+        prompts=64,
+        answers_per_prompt=3,
+        comparisons=160,
+        judgments_per_pair=3,
+        examined_prompts=64,
+        judgments_per_examined=3,
+        sampling=once.evaluation.sampling,
+    )
+    steps = replace(once.policy.optimization, steps=10, checkpoint_every=5)
+    config = LoopConfig(
+        name="quickstart",
+        title="A support co-pilot, round after round",
+        seed=seed,
+        rounds=2,
+        model=once.model,
+        task=SupportTaskConfig(compared_prompts=160, heldout_prompts=64),
+        asking=asking,
+        agreeing=AgreeingConfig(half_life=2.0),
+        sft=once.sft,
+        reward=once.reward,
+        policy=replace(once.policy, optimization=steps),
+        start_from="newest",
+        stop=StopConfig(on_fail=False),
+    )
+    return _fast_loop(config, once) if is_fast else config
+
+
+def _fast_loop(config: LoopConfig, once: SpineConfig) -> LoopConfig:
+    """Every stage, a few questions and steps each, on the tiny model."""
+    return replace(
+        config,
+        title=f"{config.title} (tiny model: every stage runs, nothing is learned)",
+        task=SupportTaskConfig(compared_prompts=16, heldout_prompts=16),
+        asking=replace(
+            config.asking,
+            prompts=12,
+            answers_per_prompt=2,
+            comparisons=16,
+            examined_prompts=16,
+            judgments_per_examined=2,
+        ),
+        policy=once.policy,
+    )
+
+
+def single_pass_config(*, seed: int = 0, is_fast: bool = False) -> SpineConfig:
+    """One pass with more labels and steps instead of rounds; `is_fast` is on the tiny model."""
     config = SpineConfig(
         name="quickstart",
         title=TITLE,

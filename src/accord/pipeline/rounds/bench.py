@@ -35,6 +35,7 @@ from accord.pipeline.simulating import token_of
 from accord.store.database.accounts import Accounts
 from accord.store.database.engine import Database, open_database
 from accord.store.database.projects import Projects
+from accord.store.database.recall import voided
 
 MODEL_HANDLE = "model-judge"
 """Account of a language model that judges."""
@@ -116,6 +117,11 @@ class Bench:
         """Those of a project that exists; none where it does not."""
         with self.opened() as database:
             return Desk.open(database, project, Projects.of(database)).judgments()
+
+    def voided(self) -> frozenset[str]:
+        """Judgments that were called back."""
+        with self.opened() as database:
+            return frozenset(voided(database))
 
     @contextmanager
     def opened(self) -> Iterator[Database]:

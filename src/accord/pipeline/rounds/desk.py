@@ -85,7 +85,8 @@ class Desk:
             )
 
     def judgments(self) -> list[Judgment]:
-        """Every judgment that counts, in the order in which they came in: last revisions, no known items.
+        """Every judgment, in the order in which they came in: last revisions, no known items, recalled ones
+        too.
 
         `meta` holds the store's id of each as `judgment_id`.
         """
@@ -108,7 +109,7 @@ class Desk:
 def read_comparisons(database: Database, project_id: str) -> list[Judgment]:
     """The comparisons of a project as records; see `Desk.judgments`."""
     work = Work(database, WorkQueue.of(database))
-    rows = (json.loads(line) for line in export_lines(work, project_id, "comparisons"))
+    rows = (json.loads(line) for line in export_lines(work, project_id, "comparisons", has_voided=True))
     prompts: dict[str, Prompt] = {}
     return [_judgment(row, prompts) for row in rows]
 

@@ -253,6 +253,7 @@ class Round:
             config.agreeing,
             round_number=self.number,
             project=config.name,
+            voided=self.loop.bench.voided(),
             those=those,
             without=without,
             seed=config.seed,
@@ -472,10 +473,12 @@ class Round:
         """Of this examination, by those who were not left out of the snapshot."""
         asked = {one.key for one in read_questions(self.path("examine") / "questions.jsonl")}
         found = self.loop.bench.judgments(self.project("examine"))
+        gone = self.loop.bench.voided()
         return [
             one
             for one in found
             if one.annotator_id not in self.snapshot.left_out
+            and one.meta["judgment_id"] not in gone
             and (one.comparison.prompt.id, *sorted((one.comparison.left, one.comparison.right))) in asked
         ]
 

@@ -1,0 +1,44 @@
+"""What a loop will do, before it does anything: stages with amounts, and the hours of people they ask for.
+
+Leaves out seconds of computing, which depend on the machine: the board and the report tell them after each
+round.
+"""
+
+from typing import Any
+
+from accord.pipeline.rounds.plan import LoopConfig, ModelJudgesConfig
+
+SECONDS_A_JUDGMENT = 40.0
+"""Of a person over one pair, a guess to plan by; a project's own median is on its dashboard."""
+
+
+def plan_rows(config: LoopConfig) -> list[dict[str, Any]]:
+    """One row a stage: name, what it does, how much of it, hours of people."""
+    asking = config.asking
+    each = 1 if isinstance(config.judges, ModelJudgesConfig) else asking.judgments_per_pair
+    examined = 1 if isinstance(config.judges, ModelJudgesConfig) else asking.judgments_per_examined
+    rows = [_row("tune", "fine-tune on demonstrations", "once")]
+    for number in range(1, config.rounds + 1):
+        steps = config.policy.optimization.steps
+        tokens = (steps or 0) * config.policy.prompts_per_step * config.policy.group_size
+        rows += [
+            _row(f"r{number}-sample", "answers of the newest policy",
+                 f"up to {asking.prompts} prompts x {asking.answers_per_prompt}"),
+            _row(f"r{number}-choose", f"pairs by {asking.strategy}, {asking.random_share:.0%} at random",
+                 f"up to {asking.comparisons} pairs"),
+            _row(f"r{number}-judge", f"{config.judges.type} judges",
+                 f"up to {asking.comparisons * each} judgments", asking.comparisons * each),
+            _row(f"r{number}-agree", config.agreeing.method, "every judgment so far"),
+            _row(f"r{number}-reward", "reward model", f"{config.reward.epochs:g} passes"),
+            _row(f"r{number}-policy", "policy optimization", f"{steps} steps, {tokens} answers"),
+            _row(f"r{number}-answer", "candidate and incumbent", f"{asking.examined_prompts} prompts each"),
+            _row(f"r{number}-examine", f"{config.judges.type} judges",
+                 f"up to {asking.examined_prompts * examined} judgments", asking.examined_prompts * examined),
+            _row(f"r{number}-decide", f"gates of {config.gates}", "pass, fail or undecided"),
+        ]  # fmt: skip
+    return rows
+
+
+def _row(stage: str, what: str, amount: str, judgments: int = 0) -> dict[str, Any]:
+    hours = judgments * SECONDS_A_JUDGMENT / 3600
+    return {"stage": stage, "what": what, "amount": amount, "hours": round(hours, 1) if hours else None}

@@ -1,0 +1,145 @@
+"""Starting a loop in a workspace, or going on with one that stopped or waits; writes its report."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from accord.domain import WorkspaceError
+from accord.domain.files import write_text_atomic
+from accord.evaluation.report.contents import Answer, Lineage, Sample
+from accord.pipeline.configuration import dump_config, load_config
+from accord.pipeline.memory import peak_memory_mb
+from accord.pipeline.narration import Narrator
+from accord.pipeline.plan import FilesTaskConfig
+from accord.pipeline.provenance import RunProvenance, collect_provenance
+from accord.pipeline.rounds.answers import read_groups
+from accord.pipeline.rounds.loop import run_loop
+from accord.pipeline.rounds.page import loop_to_html
+from accord.pipeline.rounds.plan import LoopConfig, SimulatedJudgesConfig
+from accord.pipeline.rounds.releasing import RoundRecord, read_ledger
+from accord.pipeline.runs import Headline, Run
+from accord.pipeline.workspace import Workspace
+
+KIND = "loop"
+SAMPLES = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopOutcome:
+    """A loop that ended."""
+
+    run: Run
+    rounds: tuple[RoundRecord, ...]
+    reason: str
+    """Why it ended."""
+
+
+def start_loop(
+    workspace: Workspace,
+    config: LoopConfig,
+    *,
+    kind: str = KIND,
+    name: str = "",
+    command: Sequence[str] | None = None,
+    narrator: Narrator | None = None,
+    until: str = "",
+) -> LoopOutcome:
+    """Make a run of the loop and carry it as far as it goes; `until` names a stage after which to stop."""
+    provenance = collect_provenance(seed=config.seed, inputs=_inputs(config))
+    run = workspace.create_run(kind, config=config, provenance=provenance, name=name, command=command)
+    return _carry_out(run, config, provenance, narrator, until)
+
+
+def resume_loop(
+    workspace: Workspace, key: str, *, narrator: Narrator | None = None, until: str = ""
+) -> LoopOutcome:
+    """Go on with a loop that was stopped, failed, or waited for people, under the config it began with."""
+    run = workspace.run(key)
+    if not run.record.status.is_resumable:
+        raise WorkspaceError(f"run '{run.id}' is {run.record.status}; only a stopped run can be resumed.")
+    config = load_config(LoopConfig, run.config_path)
+    run.reopen()
+    return _carry_out(run, config, run.record.provenance, narrator, until)
+
+
+def is_loop(run: Run) -> bool:
+    """Whether a run is one of a loop, whatever command made it."""
+    return 'type = "loop"' in run.config_path.read_text(encoding="utf-8").splitlines()
+
+
+def write_loop_report(run: Run, config: LoopConfig, provenance: RunProvenance) -> None:
+    """`report.html` of a run, from its ledger and its last answers."""
+    rounds, state = read_ledger(run.folder)
+    lineage = Lineage(
+        command=shlex.join(run.record.command),
+        seed=config.seed,
+        code_version=str(provenance.code),
+        config=dump_config(config),
+        data=dict(provenance.data),
+        models={f"round {one.number}": one.version for one in rounds},
+        packages=dict(provenance.packages),
+        machine=str(provenance.machine),
+        seconds=rounds[-1].seconds if rounds else None,
+        peak_memory_mb=peak_memory_mb(),
+    )
+    page = loop_to_html(
+        rounds,
+        state,
+        samples=round_samples(run.folder, len(rounds)),
+        lineage=lineage,
+        is_simulated=isinstance(config.judges, SimulatedJudgesConfig),
+    )
+    write_text_atomic(run.report_path, page)
+
+
+def round_samples(folder: Path, number: int) -> list[Sample]:
+    """What incumbent and candidate of a round answered, the first two dozen prompts."""
+    place = folder / "stages" / f"r{number}-answer"
+    if not (place / "candidate.jsonl").exists():
+        return []
+    candidate, incumbent = (read_groups(place / f"{name}.jsonl") for name in ("candidate", "incumbent"))
+    return [
+        Sample(
+            prompt=mine.prompt.text,
+            answers=tuple(
+                Answer(
+                    model=name,
+                    text=group.answers[0].text,
+                    n_tokens=len(group.answers[0].token_ids),
+                    is_cut_off=not group.answers[0].finish_reason.is_complete,
+                )
+                for name, group in (("incumbent", other), (f"round {number}", mine))
+            ),
+            domain=str(mine.prompt.meta.get("domain", "")),
+        )
+        for mine, other in list(zip(candidate, incumbent, strict=True))[:SAMPLES]
+    ]
+
+
+def _carry_out(
+    run: Run, config: LoopConfig, provenance: RunProvenance, narrator: Narrator | None, until: str
+) -> LoopOutcome:
+    with run:
+        try:
+            rounds = run_loop(config, run.folder, narrator=narrator, until=until)
+        finally:
+            write_loop_report(run, config, provenance)
+            run.add_artifact("report", run.report_path)
+        if run.model_folder.exists():
+            run.add_artifact("model", run.model_folder)
+        last = rounds[-1].numbers.get("win_rate")
+        value = None if last is None else last["value"]
+        headline = None
+        if last is not None and value is not None:
+            headline = Headline(name="win rate", value=value, low=last["low"], high=last["high"])
+        run.finish(headline)
+    reason = str(read_ledger(run.folder)[1].get("reason", ""))
+    return LoopOutcome(run=run, rounds=tuple(rounds), reason=reason)
+
+
+def _inputs(config: LoopConfig) -> list[Path]:
+    if not isinstance(config.task, FilesTaskConfig):
+        return []
+    task = config.task
+    return [task.root / path for path in (*task.preferences, *task.demonstrations, *task.prompts)]
