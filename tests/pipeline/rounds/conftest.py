@@ -53,9 +53,20 @@ def tiny_loop_fixture():
 
 
 @pytest.fixture(scope="session")
-def finished_loop(tmp_path_factory):
-    """A loop that was run to its end: folder and records."""
-    from accord.pipeline.rounds.loop import run_loop
+def loop_space(tmp_path_factory):
+    """A workspace with one loop that was run to its end."""
+    from accord.pipeline.rounds.running import start_loop
+    from accord.pipeline.workspace import Workspace
 
-    folder = tmp_path_factory.mktemp("loop")
-    return folder, run_loop(tiny_loop(), folder)
+    space = Workspace(tmp_path_factory.mktemp("space"))
+    start_loop(space, tiny_loop(), name="first", command=["accord", "run", "tiny.toml"])
+    return space
+
+
+@pytest.fixture(scope="session")
+def finished_loop(loop_space):
+    """The loop that was run to its end: folder and records."""
+    from accord.pipeline.rounds.releasing import read_ledger
+
+    folder = loop_space.run("first").folder
+    return folder, read_ledger(folder)[0]
