@@ -10,12 +10,12 @@ from accord.quality.people import Assessment, assess_annotators, gather_evidence
 
 def assess_labels(labels: LabelSet, *, seed: int = 0) -> tuple[Assessment, str]:
     """The assessment, and the method of the consensus it rests on."""
-    consensus = fit_consensus(labels.table, seed=seed).consensus
+    fit = fit_consensus(labels.table, seed=seed)
     evidence = gather_evidence(labels.table, labels.columns)
     assessment = assess_annotators(
-        labels.table, consensus.probabilities, gold=labels.gold, evidence=evidence, seed=seed
+        labels.table, fit.posterior, gold=labels.gold, evidence=evidence, seed=seed
     )
-    return assessment, consensus.method
+    return assessment, fit.consensus.method
 
 
 def annotators_json(labels: LabelSet, assessment: Assessment, method: str) -> dict[str, Any]:

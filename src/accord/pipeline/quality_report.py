@@ -70,7 +70,7 @@ def build_quality_report(
     table = labels.table
     evidence = gather_evidence(table, labels.columns)
     assessment = assess_annotators(
-        table, outcome.fit.consensus.probabilities, gold=labels.gold, evidence=evidence, seed=seed
+        table, outcome.fit.posterior, gold=labels.gold, evidence=evidence, seed=seed
     )
     notes = [*outcome.alarms, *assessment.warnings]
     agreement = agreement_of(labels, seed=seed)
@@ -151,7 +151,9 @@ def _confusions(labels: LabelSet, outcome: ConsensusOutcome, notes: list[str]) -
     if labels.table.n_classes > MOST_CLASSES:
         notes.append(f"{labels.table.n_classes} classes are too many for confusion matrices.")
         return ()
-    people = annotator_confusions(labels.table, outcome.consensus.probabilities)
+    is_calibrated = outcome.stack is not None
+    posterior = outcome.consensus.probabilities if is_calibrated else outcome.fit.posterior
+    people = annotator_confusions(labels.table, posterior)
     weights = np.array([one.n_labels for one in people], dtype=float)
     joint = np.einsum("w,wjk->jk", weights / weights.sum(), np.stack([one.rates for one in people]))
     shown = sorted(people, key=lambda one: (-one.n_labels, str(one.annotator)))[:SHOWN_CONFUSIONS]
@@ -192,7 +194,7 @@ def _drift(
         notes.append("The labels have no times: drift and fatigue were not looked for.")
         return ()
     table = labels.table
-    correct = probabilities_without_own(table, outcome.fit.consensus.probabilities)
+    correct = probabilities_without_own(table, outcome.fit.posterior)
     right = correct[np.arange(table.n_labels), table.class_index]
     when = np.array([np.nan if times[i] is None else float(times[i]) for i in table.rows.tolist()])
     number = {name: k for k, name in enumerate(table.annotators.tolist())}

@@ -51,12 +51,15 @@ def test_a_small_difference_of_many_is_even():
     assert second.verdict is ExclusionVerdict.EVEN
 
 
-def test_exact_interval_by_hand():
-    # none of 10: upper bound 1 - .025^(1 / 10); all of 10: lower bound .025^(1 / 10)
+def test_interval_by_hand():
+    # none of 10: 0, and the .975 quantile of Beta(.5, 10.5); all of 10: the mirror image
     first, second = compare_exclusion(*people(a=(0, 10), b=(10, 0)))
-    assert (first.low, first.high) == (0.0, pytest.approx(1 - 0.025**0.1))
-    assert (second.low, second.high) == (pytest.approx(0.025**0.1), 1.0)
+    assert (first.low, first.high) == (0.0, pytest.approx(0.2171963))
+    assert (second.low, second.high) == (pytest.approx(0.7828037), 1.0)
     assert second.kept_ratio == 0.0
+    # 1 of 2: symmetric around one half, Beta(1.5, 1.5)
+    (half,) = compare_exclusion(*people(a=(1, 1)))
+    assert half.low + half.high == pytest.approx(1.0)
 
 
 def test_nobody_kept_and_single_group_have_no_ratio_to_fear():

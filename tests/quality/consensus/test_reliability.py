@@ -5,6 +5,7 @@ import pytest
 
 from accord.domain import ConfigError, DataError
 from accord.quality.agreement.resampling import BootstrapConfig
+from accord.quality.consensus.calibration_error import measure_calibration_error
 from accord.quality.consensus.evidence import UNKNOWN
 from accord.quality.consensus.reliability import bin_numbers, measure_reliability
 
@@ -62,6 +63,39 @@ def test_interval_holds_the_truth_of_calibrated_probabilities():
         expected = -(grid * np.log(grid) + (1 - grid) * np.log(1 - grid)).mean()
         hits += found.log_loss.low <= expected <= found.log_loss.high
     assert hits / rounds > 0.95 - 3 * np.sqrt(0.05 * 0.95 / rounds)
+
+
+def test_debiased_error_by_hand():
+    # one bin of 4: sure of .75, right in 2 of 4, so that the gap is .25. Its variance: the squares around the
+    # gap sum to 1, two imagined items add .375, over 4 + 2 - 1 and over 4 items
+    confidence, right = np.full(4, 0.75), np.array([1.0, 1.0, 0.0, 0.0])
+    found = measure_calibration_error(confidence, right, np.zeros(4, dtype=np.int64))
+    assert found.value == pytest.approx(max(0.25**2 - 1.375 / 5 / 4, 0.0) ** 0.5)
+    # the gap is one standard error: 0 is not rejected
+    assert found.low == 0.0
+    assert found.value < found.high < 1.0
+
+
+def test_no_doubt_and_no_mistake_is_no_error():
+    found = measure_calibration_error(np.ones(5), np.ones(5), np.zeros(5, dtype=np.int64))
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+    wrong = measure_calibration_error(np.ones(5), np.zeros(5), np.zeros(5, dtype=np.int64))
+    assert (wrong.value, wrong.low, wrong.high) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(("steep", "truth"), [(1.0, 0.0), (0.5, 0.1121)])
+def test_calibration_error_is_covered_at_its_bound_and_away_from_it(steep, truth):
+    # truth: the value of ten bins on a million items
+    n_worlds, held = 250, []
+    for seed in range(n_worlds):
+        generator = np.random.default_rng(seed)
+        log_odds = generator.normal(0, 2, 300)
+        confidence = 1 / (1 + np.exp(-np.abs(log_odds)))
+        right = (generator.random(300) < 1 / (1 + np.exp(-np.abs(log_odds) * steep))).astype(float)
+        found = measure_calibration_error(confidence, right, bin_numbers(confidence, 10))
+        held.append(found.low <= truth <= found.high)
+    error = np.sqrt(0.05 * 0.95 / n_worlds)
+    assert 0.95 - 3 * error <= np.mean(held) <= 0.95 + 3 * error
 
 
 def test_equal_confidences_share_a_bin():

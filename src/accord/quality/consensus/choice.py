@@ -2,10 +2,15 @@
 
 `auto` holds labels back, fits every model on the rest and asks how probable each made the labels it did
 not see. Of the models that are not materially worse than the best it takes the simplest. All of them count
-the labels of an item as independent, which they are not, and are too sure; how much too sure is seen from
-held-out labels as well: the log posterior is multiplied by the `discount` under which they are most
-probable. With more than two classes the smoothed vote joins the product as one more opinion, since a
-confusion matrix then rests on few labels a cell.
+the labels of an item as independent, which they are not, and are too sure. Part of that is seen from
+held-out labels: the log posterior is multiplied by the `discount` under which they are most probable. With
+more than two classes the smoothed vote joins the product as one more opinion, since a confusion matrix then
+rests on few labels a cell. Annotators are described by what comes out, the `posterior`.
+
+An error that all share makes labels easier to foretell, not harder, so no label can show it. Therefore the
+consensus that is published is humbler: its discount is at most `MOST`, which is what known answers have
+asked for on crowds that had them, and its probabilities are smoothed like votes,
+`(n p_k + 1/2) / (n + K/2)` for an item of n labels, so that it is never surer than a vote without dissent.
 
 Known answers (`gold`) are clamped in every fit. They make the fit better, and its probabilities no more
 calibrated: for that see `calibration.py`.
@@ -22,10 +27,11 @@ from scipy.special import log_softmax
 
 from accord.domain import DataError, Streams, Value
 from accord.quality.consensus.annotators import AnnotatorConfusion, annotator_confusions
+from accord.quality.consensus.calibration import CalibratorConfig
 from accord.quality.consensus.evidence import UNKNOWN, GoldIndex, gather_evidence
 from accord.quality.consensus.models import ModelConfig, ModelFit, clamped, fit_model
 from accord.quality.consensus.result import Consensus
-from accord.quality.consensus.vote import vote_share
+from accord.quality.consensus.vote import SMOOTHING, vote_share
 from accord.quality.labels import LabelTable
 
 Method = Literal[
@@ -46,8 +52,10 @@ CANDIDATES = ("vote_share", "one_coin", "dawid_skene", "mace", "hierarchical", "
 SLOW_ABOVE = 50_000
 """Labels above which `auto` leaves out the models without a closed-form step."""
 SLOW = ("glad", "kinds")
-DISCOUNTS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+DISCOUNTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 """What the log posterior may be multiplied by."""
+MOST = CalibratorConfig().posterior_weight
+"""Largest discount of a published consensus: where calibration starts before it has seen an answer."""
 HELD_SHARE = 0.1
 """Share of the labels that is held back each time."""
 N_FOLDS = 3
@@ -78,12 +86,14 @@ class ConsensusFit:
 
     consensus: Consensus
     annotators: tuple[AnnotatorConfusion, ...]
-    """In the order of the table."""
+    """In the order of the table, by `posterior`."""
     raw: Consensus
     """The model's own posterior, before any discount: what a calibrator is fitted to."""
     model: ModelFit
+    posterior: NDArray[np.float64]
+    """[item, class] As sure as held-out labels allow, were no error shared: annotators are measured by it."""
     discount: float = 1.0
-    """What `auto` multiplied the log posterior by; 1 for a named method."""
+    """What `auto` multiplied the log posterior of the consensus by; 1 for a named method."""
     candidates: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """Mean natural log of the probability of a held-out label, by model; empty for a named method."""
     alarms: tuple[str, ...] = ()
@@ -139,7 +149,7 @@ class _HeldOut:
     """What one model makes of the labels it did not see."""
 
     log_probabilities: NDArray[np.float64]
-    """[discount, held-out label]; the last discount is 1."""
+    """[discount, held-out label] The last discount is 1."""
     groups: NDArray[np.int64]
     """[held-out label] Its item: labels of one item are not independent."""
 
@@ -149,26 +159,40 @@ class _HeldOut:
 
 
 def _choose(table: LabelTable, gold: GoldIndex | None, seed: int) -> ConsensusFit:
-    names = [name for name in (*CANDIDATES, "kinds") if table.n_labels <= SLOW_ABOVE or name not in SLOW]
+    is_large = table.n_labels > SLOW_ABOVE
+    names = [name for name in (*CANDIDATES, "kinds") if not (is_large and name in SLOW)]
     held = _hold_out(table, names, gold, seed)
     if held is None:
         model = fit_model(table, "dawid_skene", gold=gold, seed=seed)
         reason = "too few labels to hold any back: Dawid-Skene, the default"
-        return _finish(table, "dawid_skene", model, reason=reason)
+        return _finish(table, "dawid_skene", model, reason=reason, discount=1.0, gold=gold)
     means = {name: float(found.plain.mean()) for name, found in held.items()}
     candidates = [name for name in names if name != "kinds"]
     best = max(candidates, key=lambda name: means[name])
-    if "kinds" in held and _is_alarming(held["kinds"], held[best]):
+    gain = _shared_error(_part_of(table, gold, best, seed) if is_large else held, best)
+    if gain is not None:
         model = fit_model(table, "vote_share", gold=gold, seed=seed)
-        alarm = SHARED_ERROR.format(gain=means["kinds"] - means[best])
+        alarm = SHARED_ERROR.format(gain=gain)
         fit = _finish(table, "vote_share", model, reason="annotators share an error, see the alarm")
         return replace(fit, candidates=MappingProxyType(means), alarms=(alarm,))
     chosen = next(name for name in candidates if means[name] >= means[best] - MATERIAL)
     place = int(held[chosen].log_probabilities.mean(axis=1).argmax())
-    discount = 1.0 if chosen == "vote_share" else DISCOUNTS[place]
     model = fit_model(table, chosen, gold=gold, seed=seed)
-    fit = _finish(table, chosen, model, reason=_why(chosen, best, means), discount=discount, gold=gold)
+    reason = _why(chosen, best, means)
+    fit = _finish(table, chosen, model, reason=reason, discount=DISCOUNTS[place], gold=gold)
     return replace(fit, candidates=MappingProxyType(means))
+
+
+def _part_of(table: LabelTable, gold: GoldIndex | None, best: str, seed: int) -> dict[str, _HeldOut] | None:
+    """Held-out labels of items drawn until they have `SLOW_ABOVE` labels, under kinds and the best model."""
+    generator = np.random.default_rng(Streams(seed).child("consensus", "part").value)
+    order = generator.permutation(table.n_items)
+    is_in = np.zeros(table.n_items, dtype=bool)
+    is_in[order[np.cumsum(table.labels_per_item[order]) <= SLOW_ABOVE]] = True
+    part = table.select(is_in[table.item_index])
+    if not part.n_labels:
+        return None
+    return _hold_out(part, ["kinds", best], None if gold is None else gold[is_in], seed)
 
 
 def _why(chosen: str, best: str, means: Mapping[str, float]) -> str:
@@ -178,11 +202,15 @@ def _why(chosen: str, best: str, means: Mapping[str, float]) -> str:
     return f"{found}; {best} is best with {-means[best]:.4f}, too little to give up the simpler model"
 
 
-def _is_alarming(kinds: _HeldOut, best: _HeldOut) -> bool:
-    gains = kinds.plain - best.plain
+def _shared_error(held: Mapping[str, _HeldOut] | None, best: str) -> float | None:
+    """Nats a held-out label that kinds of items gain over the best model, where it is alarming; else None."""
+    if held is None:
+        return None
+    kinds = held["kinds"]
+    gains = kinds.plain - held[best].plain
     mean = float(gains.mean())
     error = float(np.sqrt((np.bincount(kinds.groups, gains - mean) ** 2).sum())) / len(gains)
-    return mean > ALARMING and mean > SURE * error
+    return mean if mean > ALARMING and mean > SURE * error else None
 
 
 def _hold_out(
@@ -245,6 +273,12 @@ def discounted(
     return clamped(np.exp(log_softmax(logs, axis=1)), gold)
 
 
+def smoothed(table: LabelTable, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[item, class] (n p + 1/2) / (n + K/2): n labels that fell as `probabilities` say, smoothed as votes."""
+    n = table.labels_per_item[:, None]
+    return np.asarray((n * probabilities + SMOOTHING) / (n + SMOOTHING * table.n_classes))
+
+
 def _finish(
     table: LabelTable,
     method: str,
@@ -254,6 +288,7 @@ def _finish(
     discount: float | None = None,
     gold: GoldIndex | None = None,
 ) -> ConsensusFit:
+    """`discount` is the one that held-out labels chose; None publishes the model as it is."""
     raw = Consensus(
         method=method,
         items=table.items,
@@ -262,14 +297,16 @@ def _finish(
         n_labels=table.labels_per_item,
         reason=reason,
     )
-    final = raw
+    final, posterior = raw, model.posterior
     if discount is not None and method != "vote_share":
-        final = replace(raw, probabilities=discounted(table, model.posterior, discount, gold))
-    people = annotator_confusions(table, final.probabilities)
+        posterior = discounted(table, model.posterior, discount, gold)
+        humble = discounted(table, model.posterior, min(discount, MOST), gold)
+        final = replace(raw, probabilities=clamped(smoothed(table, humble), gold))
     return ConsensusFit(
         consensus=final,
-        annotators=people,
+        annotators=annotator_confusions(table, posterior),
         raw=raw,
         model=model,
-        discount=1.0 if discount is None else discount,
+        posterior=posterior,
+        discount=1.0 if final is raw or discount is None else min(discount, MOST),
     )

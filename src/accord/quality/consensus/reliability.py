@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from accord.domain import ConfigError, DataError
 from accord.quality.agreement.resampling import DEFAULT_BOOTSTRAP, BootstrapConfig, Units, bootstrap
+from accord.quality.consensus.calibration_error import measure_calibration_error
 from accord.quality.consensus.evidence import UNKNOWN, GoldIndex
 
 SMALLEST = 1e-12
@@ -21,7 +22,7 @@ BIASED = "no interval: the error is above 0 even for perfect probabilities; see 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """A figure with its bootstrap interval over items; None where it does not exist, with the reason."""
+    """A figure with its interval over items, by bootstrap; None where it does not exist, with the reason."""
 
     value: float | None
     low: float | None
@@ -54,8 +55,7 @@ class Reliability:
     for perfect probabilities, by about sqrt(bins / items) / 2, so it has no interval."""
     calibration_error_debiased: Measure
     """Root of the mean over items of (confidence - accuracy)^2 of their bin, less the variance of the latter
-    (Kumar et al. 2019); 0 where nothing is left. A resample carries the noise of the sample and its own,
-    so twice the variance is taken away there."""
+    (Kumar et al. 2019); 0 where nothing is left. Its interval is by tests, not by resampling."""
     bins: tuple[ReliabilityBin, ...]
     """By rising confidence, as many items in each; equal confidences stay together."""
 
@@ -94,30 +94,21 @@ def measure_reliability(
     is_top = chances == confidence[:, None]
     right = is_top[np.arange(len(known)), truth] / is_top.sum(axis=1)
     loss = -np.log(np.maximum(right_chance, SMALLEST))
-    member = np.eye(n_bins)[bin_numbers(confidence, n_bins)]
+    numbers = bin_numbers(confidence, n_bins)
+    member = np.eye(n_bins)[numbers]
     gap = confidence - right
-    columns = np.concatenate(
-        [np.stack([right, loss], axis=1), member * gap[:, None], member * gap[:, None] ** 2, member], axis=1
-    )
+    columns = np.stack([right, loss], axis=1)
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        total = weights.sum(axis=1, keepdims=True)
-        sums = weights @ columns
-        gaps, squares, sizes = np.split(sums[:, 2:], 3, axis=1)
-        size = np.maximum(sizes, 1.0)
-        variance = np.maximum(squares / size - (gaps / size) ** 2, 0.0)
-        variance /= np.where(sizes > 1, sizes - 1, np.inf)
-        noise = np.where((weights == 1.0).all(axis=1), 1.0, 2.0)[:, None]
-        excess = (sizes * ((gaps / size) ** 2 - noise * variance)).sum(axis=1, keepdims=True) / total
-        debiased = np.sqrt(np.maximum(excess, 0.0))
-        return np.concatenate([sums[:, :2] / total, debiased], axis=1)
+        return np.asarray(weights @ columns / weights.sum(axis=1, keepdims=True))
 
     units = Units(np.ones(len(known), dtype=np.int64))
     found = bootstrap(statistic, units, config=config, undefined=NO_GOLD)
-    accuracy, log_loss, debiased = (
+    accuracy, log_loss = (
         Measure(value=value, low=low, high=high, reason=reason)
         for value, low, high, reason in zip(found.values, found.lows, found.highs, found.reasons, strict=True)
     )
+    debiased = _debiased(confidence, right, numbers, config)
     plain = float(np.abs(gap @ member).sum() / len(known))
     error = Measure(value=plain, low=None, high=None, reason=BIASED)
     return Reliability(
@@ -128,6 +119,21 @@ def measure_reliability(
         calibration_error_debiased=debiased,
         bins=_bins(member, confidence, right),
     )
+
+
+def _debiased(
+    confidence: NDArray[np.float64],
+    right: NDArray[np.float64],
+    numbers: NDArray[np.int64],
+    config: BootstrapConfig,
+) -> Measure:
+    found = measure_calibration_error(confidence, right, numbers, level=config.confidence)
+    reason = None if config.replicates else "no interval was asked for (0 replicates)"
+    if len(right) < 2:
+        reason = f"no interval: {len(right)} of the items that are drawn, needs 2"
+    if reason is not None:
+        return Measure(value=found.value, low=None, high=None, reason=reason)
+    return Measure(value=found.value, low=found.low, high=found.high, reason=None)
 
 
 def bin_numbers(confidence: NDArray[np.float64], n_bins: int) -> NDArray[np.int64]:

@@ -14,8 +14,8 @@ positions, thresholds and covariates explain the annotators and are left out of 
 Departs from the log-linear gain exp(g_w) of Rasch-type models in that gains are linear with prior
 N(m, spread^2): they may be 0 or negative, and the mode cannot run away to huge gains on tiny scores.
 The scale is fixed by a mean gain of 1 over judgments, the origin by scores of sum 0. Intervals are those of
-the Laplace approximation with the expected information; those of annotators count to first order what
-is not known of their spreads and of the mean gain (Kass and Steffey 1989), those of scores do not.
+the Laplace approximation with the expected information; those of annotators and scores count to first order
+what is not known of their spreads and of the mean gain (Kass and Steffey 1989).
 """
 
 from dataclasses import dataclass, field, replace
@@ -369,7 +369,8 @@ def _describe(
     half = None
     if latent.shared_covariance is not None:
         place = by_name["score"].place
-        half = Z95 * np.sqrt(variances_around_mean(latent.shared_covariance[place, place]))
+        variances = variances_around_mean(latent.shared_covariance[place, place])
+        half = Z95 * np.sqrt(variances + _doubt_of_score_spread(by_name["score"], scores, variances))
     spreads = {block.name: block.spread for block in blocks}
     locals_ = zip(("gain", "left_habit", "tie_habit"), (problem.local_precision**-0.5).tolist(), strict=True)
     log_threshold = _estimate_sum(latent, [by_name["log_threshold"].start])
@@ -453,6 +454,17 @@ def _doubt_of_priors(
             told = max((1 - of_prior).sum(), SMALLEST_SHARE)
             doubt[:, k] += of_prior**2 * spread**2 / told
     return doubt
+
+
+def _doubt_of_score_spread(
+    block: Block, scores: NDArray[np.float64], variances: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Variance [item] that the estimated spread of the scores adds to them, as for the annotators' habits."""
+    if not block.is_estimated:
+        return np.zeros_like(scores)
+    of_prior = np.minimum(variances / block.spread**2, 1.0)
+    told = max(float(((1 - of_prior) ** 2).sum()), 1.0)
+    return np.asarray((2 * of_prior * scores) ** 2 / (2 * told))
 
 
 def _habits(

@@ -15,13 +15,16 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import cg
-from scipy.special import expit, log_expit
+from scipy.special import expit, log_expit, ndtri, stdtrit
 
 from accord.domain import ConfigError, DataError
+from accord.quality.agreement.resampling import quantile_levels
 from accord.quality.preferences.scored_pairs import ScoredPairs
 
 IntervalMethod = Literal["sandwich", "information", "bootstrap", "none"]
 INTERVAL_METHODS: tuple[IntervalMethod, ...] = ("sandwich", "information", "bootstrap", "none")
+DRAWN = ("sandwich", "bootstrap")
+"""Intervals that speak of rows or annotators drawn anew."""
 Z95 = 1.959963984540054
 DENSE_LIMIT = 1200
 """Items up to which steps are solved by a Cholesky factor; beyond, by conjugate gradients."""
@@ -29,6 +32,8 @@ CG_TOLERANCE = 1e-4
 """Relative residual of such a step; Newton's method mends the rest."""
 MAX_STEP = 4.0
 """No score moves farther in one step: a longer one leaves the region where the model is quadratic."""
+UNIT_BLOCK = 1 << 12
+"""Rows or annotators whose influence on all items is held at a time."""
 SHOWN_ITEMS = 5
 """Items named in a reason."""
 
@@ -40,11 +45,11 @@ class BradleyTerryConfig:
     ridge: float = 0.0
     """Precision of a normal prior around 0 on every score; 0 is maximum likelihood."""
     intervals: IntervalMethod = "sandwich"
-    """From the spread of the rows' scores (holds where the model does not), from the curvature, by
-    bootstrap, or none. The first two need O(items^3)."""
+    """From the spread of the rows' scores (holds where the model does not; Student's t), from the curvature,
+    by bootstrap (BCa), or none. The first two need O(items^3)."""
     cluster_by_annotator: bool = False
     """Whether annotators, not rows, are what would be drawn anew: for sandwich and bootstrap."""
-    replicates: int = 400
+    replicates: int = 1000
     """Bootstrap samples."""
     seed: int = 0
     """Of the bootstrap."""
@@ -164,13 +169,16 @@ def fit_bradley_terry(pairs: ScoredPairs, config: BradleyTerryConfig | None = No
     scores, objectives, is_converged = _maximize(counts, group, config, np.zeros(counts.n_items))
     half: NDArray[np.float64] | None = None
     low, high, failed = None, None, 0
-    if config.intervals == "bootstrap":
+    is_alone = config.cluster_by_annotator and config.intervals in DRAWN and _n_units(pairs, config) < 2
+    if config.intervals == "bootstrap" and not is_alone:
         low, high, failed = _bootstrap(pairs, group, config, scores)
-    elif config.intervals != "none":
-        half = Z95 * np.sqrt(np.diag(_covariance(pairs, counts, group, config, scores)))
+    elif config.intervals != "none" and not is_alone:
+        half = _reach(pairs, config) * np.sqrt(np.diag(_covariance(pairs, counts, group, config, scores)))
         low, high = scores - half, scores + half
     if config.intervals == "none":
         reason = "intervals were not asked for"
+    elif is_alone:
+        reason = "no interval: one annotator says nothing about others"
     elif low is None:
         reason = f"{failed} of {config.replicates} bootstrap samples have no maximum likelihood; set a ridge"
     return BradleyTerryFit(
@@ -315,21 +323,69 @@ def _covariance(
     inverse -= _group_mean(group) @ inverse
     if config.intervals == "information":
         return np.asarray(inverse)
+    of_units = _unit_scores(pairs, counts.n_items, config, scores)
+    spread = np.asarray((of_units.T @ of_units).toarray())
+    n_units = of_units.shape[0]
+    if n_units > 1:
+        spread *= n_units / (n_units - 1)
+    return np.asarray(inverse @ spread @ inverse.T)
+
+
+def _units(pairs: ScoredPairs, config: BradleyTerryConfig) -> NDArray[np.intp]:
+    """[row] What would be drawn anew, numbered without gaps: the annotator or the row."""
+    if not config.cluster_by_annotator:
+        return np.arange(len(pairs))
+    return np.unique(pairs.annotator, return_inverse=True)[1]
+
+
+def _n_units(pairs: ScoredPairs, config: BradleyTerryConfig) -> int:
+    return int(_units(pairs, config).max()) + 1
+
+
+def _reach(pairs: ScoredPairs, config: BradleyTerryConfig) -> float:
+    """Standard errors on either side of a 95 % interval; for the sandwich Student's t of its units."""
+    n_units = _n_units(pairs, config)
+    if config.intervals == "information" or n_units < 2:
+        return Z95
+    return float(stdtrit(n_units - 1, 0.975))
+
+
+def _unit_scores(
+    pairs: ScoredPairs, n_items: int, config: BradleyTerryConfig, scores: NDArray[np.float64]
+) -> csr_array:
+    """[unit, item] Derivative of each unit's log-likelihood."""
     surprise = pairs.left_share - expit(scores[pairs.left] - scores[pairs.right])
-    row = np.arange(len(pairs))
-    unit = pairs.annotator if config.cluster_by_annotator else row
-    of_units = csr_array(
+    unit = _units(pairs, config)
+    return csr_array(
         (
             np.concatenate([surprise, -surprise]),
             (np.tile(unit, 2), np.concatenate([pairs.left, pairs.right])),
         ),
-        shape=(int(unit.max()) + 1, counts.n_items),
+        shape=(int(unit.max()) + 1, n_items),
     )
-    spread = np.asarray((of_units.T @ of_units).toarray())
-    n_units = len(np.unique(unit))
-    if n_units > 1:
-        spread *= n_units / (n_units - 1)
-    return np.asarray(inverse @ spread @ inverse.T)
+
+
+def _accelerations(
+    pairs: ScoredPairs,
+    counts: WinCounts,
+    group: NDArray[np.intp],
+    config: BradleyTerryConfig,
+    scores: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """[item] sum u^3 / (6 (sum u^2)^1.5), u the influence of a unit (Efron 1987); 0 beyond `DENSE_LIMIT`."""
+    if counts.n_items > DENSE_LIMIT:
+        return np.zeros(counts.n_items)
+    p_first = expit(scores[counts.first] - scores[counts.second])
+    hessian = _curvature(counts, counts.games * p_first * (1 - p_first), group, config.ridge)
+    inverse = cho_solve(cho_factor(hessian), np.eye(counts.n_items))
+    inverse -= _group_mean(group) @ inverse
+    of_units = _unit_scores(pairs, counts.n_items, config, scores)
+    squares, cubes = np.zeros(counts.n_items), np.zeros(counts.n_items)
+    for start in range(0, of_units.shape[0], UNIT_BLOCK):
+        influence = of_units[start : start + UNIT_BLOCK] @ inverse.T
+        squares += (influence**2).sum(axis=0)
+        cubes += (influence**3).sum(axis=0)
+    return np.divide(cubes, 6 * squares**1.5, out=np.zeros_like(cubes), where=squares > 0)
 
 
 def _group_mean(group: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -341,10 +397,13 @@ def _group_mean(group: NDArray[np.intp]) -> NDArray[np.float64]:
 def _bootstrap(
     pairs: ScoredPairs, group: NDArray[np.intp], config: BradleyTerryConfig, scores: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None, int]:
-    """Percentiles over samples of rows or annotators, and how many samples have no maximum."""
+    """BCa over samples of rows or annotators (Efron 1987), and how many samples have no maximum.
+
+    Scores of a sample are as much too far from 0 as those of the data are, and plain percentiles would count
+    that twice.
+    """
     generator = np.random.default_rng(config.seed)
-    unit = pairs.annotator if config.cluster_by_annotator else np.arange(len(pairs))
-    _, unit = np.unique(unit, return_inverse=True)
+    unit = _units(pairs, config)
     n_units = int(unit.max()) + 1
     drawn, failed = [], 0
     meetings = _Meetings(pairs)
@@ -355,7 +414,16 @@ def _bootstrap(
             failed += 1
             continue
         drawn.append(_maximize(counts, group, config, scores)[0])
-    if failed > config.replicates / 20:
+    if failed > config.replicates / 20 or n_units < 2:
         return None, None, failed
-    low, high = np.quantile(np.array(drawn), [0.025, 0.975], axis=0)
+    replicates = np.array(drawn)
+    below = ((replicates < scores).sum(axis=0) + 0.5 * (replicates == scores).sum(axis=0)) / len(drawn)
+    edge = 1 / (len(drawn) + 1)
+    bias = ndtri(np.clip(below, edge, 1 - edge))
+    bends = _accelerations(pairs, meetings.count(None), group, config, scores)
+    ends = [
+        np.quantile(column, quantile_levels(n_units, 0.95, bias=float(shift), acceleration=float(bend)))
+        for column, shift, bend in zip(replicates.T, bias, bends, strict=True)
+    ]
+    low, high = np.array(ends).T
     return low, high, failed
