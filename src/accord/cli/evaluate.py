@@ -10,6 +10,7 @@ from accord.cli.evaluate_judged import judged
 from accord.cli.evaluate_leaderboard import leaderboard
 from accord.cli.evaluate_paired import paired
 from accord.cli.evaluate_power import power
+from accord.cli.evaluate_reward import reward
 from accord.cli.evaluate_suite import suite
 from accord.cli.evaluate_winrate import lc_winrate
 
@@ -20,5 +21,5 @@ app = typer.Typer(
 )
 app.command("lc-winrate")(lc_winrate)
 app.command("import")(import_command)
-for command in (compare, paired, judged, judge, leaderboard, ifeval, suite, power):
+for command in (compare, reward, paired, judged, judge, leaderboard, ifeval, suite, power):
     app.command()(command)

@@ -5,6 +5,8 @@ from accord.evaluation.report.comparison.contents import ComparisonReport, Evide
 from accord.evaluation.report.comparison.files import (
     comparison_from_json,
     comparison_to_json,
+    evidence_of,
+    join_evidence,
     read_evidence,
     write_comparison,
 )
@@ -16,6 +18,8 @@ __all__ = [
     "comparison_from_json",
     "comparison_to_html",
     "comparison_to_json",
+    "evidence_of",
+    "join_evidence",
     "read_evidence",
     "report_comparison",
     "report_release",

@@ -50,6 +50,7 @@ def report_release(
     subtitle: str = "",
     lineage: Lineage | None = None,
     evidence: Evidence | None = None,
+    not_measured: Mapping[str, str] | None = None,
 ) -> ComparisonReport:
     """A report from measurements and verdicts alone, whoever measured them."""
     found: Found = {(one.metric, one.slice, str(one.versus)): one for one in measurements}
@@ -73,6 +74,7 @@ def report_release(
         deltas=tuple(_deltas(found, results)),
         length=_length(found),
         evidence=shown,
+        not_measured=dict(not_measured or {}),
     )
 
 
