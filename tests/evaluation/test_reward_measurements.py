@@ -49,7 +49,8 @@ def test_share_of_the_ceiling_is_one_for_a_model_that_always_sides_with_agreed_v
     assert find(found, "reward_accuracy_of_ceiling").estimate.value == pytest.approx(1.0, abs=2e-3)
     split = [replace(row, votes=(3, 2), p_chosen=0.6) for row in pairs(60)]
     low = measure_reward_model(ScoredPairs(labeled=tuple(split)))
-    # .6 of the votes are right; at the bound Beta(1000, 1000) nobody beats 1/2 + sqrt(2 / pi) / (2 sqrt(2001)).
+    # .6 of the votes are right; at the bound Beta(1000, 1000) nobody beats
+    # 1/2 + sqrt(2 / pi) / (2 sqrt(2001)).
     ceiling = 0.5 + math.sqrt(2 / math.pi) / (2 * math.sqrt(2001))
     share = find(low, "reward_accuracy_of_ceiling").estimate.value
     assert share == pytest.approx(0.6 / ceiling, abs=1e-3)
