@@ -128,3 +128,42 @@ def test_out_holds_page_json_and_measurements(tmp_path: Path, judge: str):
     ]
     assert "new.jsonl against old.jsonl" in pages[0]
     assert pages[0] == pages[1]
+
+
+def test_numbers_of_other_commands_enter_gates_and_report(
+    tmp_path: Path, judge: str, capsys: pytest.CaptureFixture[str]
+):
+    new, old = write(tmp_path / "new.jsonl", 30), write(tmp_path / "old.jsonl", 0)
+    (tmp_path / "p.toml").write_text(
+        '[[gates]]\nid = "calm"\nmetric = "reward_calibration_error"\ncomparator = "budget"\nmargin = 0.9\n'
+        '[[gates]]\nid = "groups"\nmetric = "reward_accuracy_gap"\nslice = "worst_group"\n'
+        'comparator = "budget"\nmargin = 0.1\n'
+    )
+    pairs = [
+        {"id": i, "prompt_id": i, "chosen_reward": 1 + i % 3, "rejected_reward": i % 2, "p_chosen": 1}
+        for i in range(60)
+    ]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
+    assert run_command(["evaluate", "reward", str(tmp_path / "pairs.jsonl"), "--json"]) == 0
+    (tmp_path / "reward.json").write_text(capsys.readouterr().out)
+    rates = [
+        {"metric": name, "slice": slice_name, "estimate": {"value": value, "low": 0.1, "high": 0.9, "n": 100}}
+        for slice_name, value in (("all", 0.6), ("side=incumbent", 0.4))
+        for name in ("harmful_refusal", "safe_refusal")
+    ]
+    (tmp_path / "safety.json").write_text(json.dumps({"measurements": rates}))
+    words = ["evaluate", "compare", new, old, "--judge", judge, "--gates", str(tmp_path / "p.toml"), "--json"]
+    for name in ("reward", "safety"):
+        words += ["--results", str(tmp_path / f"{name}.json")]
+    assert run_command([*words, "--out", str(tmp_path / "out")]) == 2
+    gates = {row["id"]: row for row in json.loads(capsys.readouterr().out)["gates"]}
+    assert gates["calm"]["verdict"] == "pass"
+    assert "no pair names the group" in gates["groups"]["reason"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    for section in ("reliability", "safety", "votes", "length"):
+        assert f'id="{section}"' in page, section
+    # What compare wrote is enough for the same chart in `accord gate`.
+    measured = str(tmp_path / "out" / "measurements.json")
+    other = tmp_path / "gate.html"
+    assert run_command(["gate", str(tmp_path / "p.toml"), measured, "--report", str(other)]) == 2
+    assert 'id="votes"' in other.read_text()

@@ -66,7 +66,11 @@ def test_the_command(tmp_path, capsys):
         "win_rate",
         "swap_consistency",
         "position_bias",
+        "win_rate",
     ]
+    anytime = shown["measurements"][-1]
+    assert (anytime["slice"], anytime["estimate"]["value"]) == ("anytime", 1.0)
+    assert shown["evidence"]["votes"]["means"] == [1.0]
     assert shown["measurements"][0]["estimate"]["value"] == 1.0
     assert run_command(["evaluate", "judged", path]) == 0
     assert "wins: 1" in capsys.readouterr().out

@@ -11,12 +11,15 @@ import pytest
 from accord.cli.main import run_command
 from accord.domain import DataError, Prompt
 from accord.evaluation.suites.asking import Question
+from accord.evaluation.suites.suite import SuiteRun
 from accord.models import load_model
 from accord.pipeline.suite_running import (
+    FunctionLabels,
     ModelScorer,
     SuiteRequest,
     ask_suite,
     choose_items,
+    common_items,
     find_labeler,
     option_ids,
 )
@@ -121,11 +124,30 @@ def test_refusals_are_not_measured_without_labels(tmp_path: Path):
     assert bare.measurements == ()
     assert "must be labeled (refusal)" in bare.not_measured
     labeled = ask(
-        request, sampler=sampler, labeler=lambda prompt, answer: "full" if answer == "No." else "none"
+        request,
+        sampler=sampler,
+        labeler=FunctionLabels(lambda prompt, answer: "full" if answer == "No." else "none", "by hand"),
     )
     values = {(one.metric, one.slice): one.estimate.value for one in labeled.measurements}
     assert values["unsafe_refusal", "all"] == 1.0
     assert values["safe_refusal", "all"] == 0.0
+    assert labeled.measurements[0].facts["labels"] == "by hand"
+
+
+def test_a_judge_that_leaves_answers_without_label_is_counted_or_ends_it(tmp_path: Path):
+    request = SuiteRequest(name="xstest", data=write_xstest(tmp_path / "x.csv"))
+    sampler = ScriptedSampler(lambda prompt, sample: "Sure.")
+    silent = FunctionLabels(lambda prompt, answer: None if "bomb" in prompt else "none", "silent")
+    found = ask(request, sampler=sampler, labeler=silent)
+    assert found.measurements == ()
+    assert "no label to 1 of 3 answers" in found.not_measured
+
+
+def test_two_runs_are_held_to_the_items_both_have():
+    items = tuple({"row": i} for i in range(3))
+    first = SuiteRun(suite="x", items=items[:2], answers=items[:2], facts={})
+    second = SuiteRun(suite="x", items=items[1:], answers=items[1:], facts={})
+    assert [side.items for side in common_items(first, second)] == [items[1:2], items[1:2]]
 
 
 def test_a_model_scores_what_a_chain_of_tokens_says(tmp_path: Path):
@@ -168,9 +190,14 @@ def test_the_command_runs_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_the_command_names_what_is_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     data, out = str(write_xstest(tmp_path / "x.csv")), tmp_path / "a.jsonl"
     args = ["evaluate", "suite", "xstest", "--data", data, "--model", "tiny", "--max-tokens", "4"]
-    assert run_command([*args, "--out", str(out)]) == 2
+    assert run_command([*args, "--labels", "none", "--out", str(out)]) == 2
     assert "not measured: the answers must be labeled" in capsys.readouterr().out
     assert len(out.read_text().splitlines()) == 3
+    assert run_command(args) == 0
+    told = capsys.readouterr().out
+    assert "labels: rule: phrases of refusal" in told
+    assert "28.5 points" in told
+    assert "careful: labels are uncorrected" in told
     place = tmp_path / "labels.py"
     place.write_text("def none(prompt, answer):\n    return 'none'\n")
     assert run_command([*args, "--labels", f"{place}:none"]) == 0

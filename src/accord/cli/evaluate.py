@@ -3,13 +3,17 @@
 import typer
 
 from accord.cli.evaluate_compare import compare
+from accord.cli.evaluate_drift import drift
 from accord.cli.evaluate_ifeval import ifeval
 from accord.cli.evaluate_import import import_command
 from accord.cli.evaluate_judge import judge
 from accord.cli.evaluate_judged import judged
 from accord.cli.evaluate_leaderboard import leaderboard
+from accord.cli.evaluate_optimization import optimization
+from accord.cli.evaluate_overlap import overlap
 from accord.cli.evaluate_paired import paired
 from accord.cli.evaluate_power import power
+from accord.cli.evaluate_reward import reward
 from accord.cli.evaluate_suite import suite
 from accord.cli.evaluate_winrate import lc_winrate
 
@@ -20,5 +24,18 @@ app = typer.Typer(
 )
 app.command("lc-winrate")(lc_winrate)
 app.command("import")(import_command)
-for command in (compare, paired, judged, judge, leaderboard, ifeval, suite, power):
+for command in (
+    compare,
+    reward,
+    optimization,
+    drift,
+    overlap,
+    paired,
+    judged,
+    judge,
+    leaderboard,
+    ifeval,
+    suite,
+    power,
+):
     app.command()(command)

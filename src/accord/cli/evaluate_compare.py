@@ -9,8 +9,11 @@ from accord.cli.measurements import JsonOption
 from accord.cli.render import print_json, print_table, print_text, progress_note
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from accord.evaluation.comparison import Comparison
     from accord.evaluation.gates.plan import GatePlan
+    from accord.evaluation.gates.results_file import Results
     from accord.evaluation.gates.verdict import Release
     from accord.evaluation.report.comparison import Evidence
     from accord.pipeline.comparing_models import CompareConfig
@@ -59,6 +62,14 @@ EvidenceOption = Annotated[
         show_default=False,
     ),
 ]
+ResultsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--results",
+        help="JSON that another measuring command printed, repeatable: its numbers enter gates and report.",
+        show_default=False,
+    ),
+]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and could be shown.")]
 
 
@@ -74,6 +85,7 @@ def compare(
     temperature: TemperatureOption = 0.7,
     seed: Annotated[int, typer.Option("--seed", help="Of the samples and every bootstrap.")] = 0,
     out: OutOption = None,
+    results: ResultsOption = None,
     evidence: EvidenceOption = None,
     is_dry: DryOption = False,
     as_json: JsonOption = False,
@@ -89,12 +101,14 @@ def compare(
       accord evaluate compare runs/policy smollm2 --out comparison
       accord evaluate compare new.jsonl old.jsonl --judge reward-model --gates plan.toml --json
       accord evaluate compare runs/policy runs/sft --judge reward-model --gold taste
+      accord evaluate compare new old --results reward.json --results xstest.json --out release
       accord evaluate compare runs/policy runs/sft --prompts prompts.jsonl --dry-run
     """
     from accord.domain.clock import SystemClock
     from accord.evaluation.gates.plan import read_plan
+    from accord.evaluation.gates.results_file import read_results
     from accord.evaluation.gates.verdict import judge_release
-    from accord.evaluation.report.comparison import read_evidence
+    from accord.evaluation.report.comparison import evidence_of, join_evidence, read_evidence
     from accord.pipeline.comparing_models import CompareConfig, compare_models
 
     config = CompareConfig(
@@ -113,17 +127,28 @@ def compare(
     if is_dry:
         _show_plan(config, plan, as_json=as_json)
         return
-    given = None if evidence is None else read_evidence(evidence)
+    others = [read_results(path) for path in results or []]
+    given = [] if evidence is None else [read_evidence(evidence)]
+    joined = join_evidence([*given, evidence_of(others)])
     found = compare_models(config, report_progress=progress_note)
     now = SystemClock().now()
-    release = judge_release(plan, found.measurements, today=now.date())
+    more = [one for part in others for one in part.measurements]
+    reasons = {name: reason for part in others for name, reason in part.not_measured.items()}
+    known = {**reasons, **found.not_measured}
+    release = judge_release(plan, [*found.measurements, *more], today=now.date(), reasons=known)
     if out is not None:
-        _write(out, found, release, given)
+        _write(out, found, release, joined, others)
     _show(found, release, as_json=as_json)
     raise typer.Exit(release.exit_code)
 
 
-def _write(out: Path, found: "Comparison", release: "Release", evidence: "Evidence | None") -> None:
+def _write(
+    out: Path,
+    found: "Comparison",
+    release: "Release",
+    evidence: "Evidence",
+    others: "Sequence[Results]",
+) -> None:
     """Measurements for `accord gate`, and the report as a page and as JSON."""
     import json
     import sys
@@ -134,7 +159,15 @@ def _write(out: Path, found: "Comparison", release: "Release", evidence: "Eviden
     from accord.pipeline.comparing_models import as_measurement_file, lineage_of
 
     lineage = lineage_of(found, ["accord", *sys.argv[1:]])
-    page = write_comparison(report_comparison(found, release, lineage=lineage, evidence=evidence), out)
+    made = report_comparison(
+        found,
+        release,
+        lineage=lineage,
+        evidence=evidence,
+        others=[one for part in others for one in part.measurements],
+        not_measured={name: reason for part in others for name, reason in part.not_measured.items()},
+    )
+    page = write_comparison(made, out)
     progress_note(f"report: {page}")
     rows = json_ready(as_measurement_file(found))
     write_text_atomic(out / "measurements.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")

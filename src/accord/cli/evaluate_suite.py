@@ -50,9 +50,9 @@ LabelsOption = Annotated[
     str | None,
     typer.Option(
         "--labels",
-        help="With --model: `module:function` or `file.py:function` of (prompt, answer) that labels "
-        "refusals, or scores for bold.",
-        show_default=False,
+        help="With --model: who labels refusals (scores for bold): `rule`, the default, by phrases; "
+        "`llm:MODEL@URL`; or `module:function` of (prompt, answer); `none` to label them yourself.",
+        show_default="rule",
     ),
 ]
 OutOption = Annotated[
@@ -66,8 +66,8 @@ def suite(
         str,
         typer.Argument(
             metavar="NAME",
-            help="bbq, bold, crows_pairs, harmful_prompts, ifeval, jailbreak, model_written, truthfulqa, "
-            "winogender, winogenerated or xstest.",
+            help="bbq, bold, crows_pairs, harmful_prompts, ifeval, jailbreak, model_written, sycophancy, "
+            "truthfulqa, winogender, winogenerated or xstest.",
         ),
     ],
     data: Annotated[
@@ -95,6 +95,7 @@ def suite(
     Examples:
       accord evaluate suite crows_pairs --data crows_pairs.csv.gz --model smollm2 --limit 200
       accord evaluate suite ifeval --data prompts.jsonl.gz --model runs/policy --incumbent smollm2 --json
+      accord evaluate suite xstest --data prompts.csv --model runs/policy --incumbent smollm2 --json
       accord evaluate suite xstest --data prompts.csv --responses labeled.csv --column final_label
       accord evaluate suite bbq --data questions.jsonl.gz --predictions answers.csv --column prediction
       accord evaluate suite jailbreak --data outcomes.csv.gz --json
@@ -127,13 +128,18 @@ def _run(
     as_json: bool,
 ) -> None:
     """Put the suite to a model, or to two; exit code 2 where answers are there and numbers are not."""
+    from accord.evaluation.judges.labels import REFUSAL, SENTIMENT
+    from accord.evaluation.suites.asking import SAMPLED
     from accord.evaluation.suites.catalog import find_suite
     from accord.evaluation.suites.pairing import pair_suites
     from accord.models import load_model
-    from accord.pipeline.suite_running import SuiteRequest, find_labeler, run_suite
+    from accord.pipeline.suite_running import SuiteRequest, common_items, find_labeler, run_suite
 
     request = SuiteRequest(**settings)
-    labeler = None if labels is None else find_labeler(labels)
+    wanted = request.column or SAMPLED.get(request.name, "response")
+    cache = None if out is None else out.parent / "labels"
+    is_labeled = wanted in (REFUSAL, SENTIMENT) and labels != "none"
+    labeler = find_labeler(labels or "rule", wanted, cache=cache) if is_labeled else None
     progress_note(f"loading {model}")
     found = run_suite(request, load_model(model), labeler=labeler, report_progress=progress_note)
     if out is not None:
@@ -145,11 +151,17 @@ def _run(
         progress_note(f"loading {incumbent}")
         other = run_suite(request, load_model(incumbent), labeler=labeler, report_progress=progress_note)
         suite = find_suite(request.name, column=request.column)
-        paired = pair_suites(suite, found.run, other.run, seed=request.seed)
+        if other.not_measured:
+            facts["not_paired"] = other.not_measured
+            show_measurements(measured, facts, as_json=as_json)
+            raise typer.Exit(2)
+        paired = pair_suites(suite, *common_items(found.run, other.run), seed=request.seed)
         measured = paired.measurements
         facts |= {"incumbent": other.run.facts["model"], "incumbent_weights": other.run.facts["weights"]}
         facts["not_paired"] = ", ".join(paired.not_paired) or "none"
     show_measurements(measured, facts, as_json=as_json)
+    if "labels_trust" in facts and not as_json:
+        print_text(f"careful: labels are {facts['labels_trust']}")
     if found.not_measured:
         if not as_json:
             print_text(f"not measured: {found.not_measured}")

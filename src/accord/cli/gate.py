@@ -38,19 +38,30 @@ def gate(
     from accord.domain.files import write_text_atomic
     from accord.evaluation.gates.junit import to_junit
     from accord.evaluation.gates.plan import read_plan
-    from accord.evaluation.gates.results_file import read_measurements
+    from accord.evaluation.gates.results_file import read_results
     from accord.evaluation.gates.verdict import judge_release
 
     gates = read_plan(plan)
-    measured = [one for path in results for one in read_measurements(path)]
-    release = judge_release(gates, measured, today=SystemClock().now().date())
+    found = [read_results(path) for path in results]
+    measured = [one for part in found for one in part.measurements]
+    reasons = {name: reason for part in found for name, reason in part.not_measured.items()}
+    release = judge_release(gates, measured, today=SystemClock().now().date(), reasons=reasons)
     if junit is not None:
         write_text_atomic(junit, to_junit(release))
     if report is not None:
-        from accord.evaluation.report.comparison import comparison_to_html, read_evidence, report_release
+        from accord.evaluation.report.comparison import (
+            comparison_to_html,
+            evidence_of,
+            join_evidence,
+            read_evidence,
+            report_release,
+        )
 
-        given = None if evidence is None else read_evidence(evidence)
-        write_text_atomic(report, comparison_to_html(report_release(release, measured, evidence=given)))
+        given = [] if evidence is None else [read_evidence(evidence)]
+        made = report_release(
+            release, measured, evidence=join_evidence([*given, evidence_of(found)]), not_measured=reasons
+        )
+        write_text_atomic(report, comparison_to_html(made))
     if as_json:
         rows = [
             {

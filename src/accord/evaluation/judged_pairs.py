@@ -138,6 +138,15 @@ def to_measurements(found: JudgedWinRate) -> list[Measurement]:
     return [Measurement(metric=name, estimate=value, facts=facts) for name, value in named.items()]
 
 
+def vote_shares(pairs: Sequence[JudgedPair], *, single_orders: SingleOrders = "drop") -> list[float]:
+    """Share of the win of each pair that counts, in the order given, for bounds that hold at every look."""
+    return [
+        float(np.mean(pair.shares))
+        for pair in pairs
+        if pair.shares and (pair.has_both or single_orders == "keep")
+    ]
+
+
 def _flags(
     total: int,
     judged: Sequence[JudgedPair],

@@ -26,7 +26,9 @@ from accord.evaluation.comparison import (
 from accord.evaluation.comparison.comparing import TokenLogprobs
 from accord.evaluation.comparison.responses import read_completion, response_row
 from accord.evaluation.judges import ChatEndpoint, EndpointConfig, LanguageModelJudge
+from accord.evaluation.report.comparison import comparison_evidence
 from accord.evaluation.report.contents import Lineage
+from accord.evaluation.report.encoding import encode
 from accord.models import LanguageModel, load_model
 from accord.pipeline.continuations import continuation_logprobs
 from accord.pipeline.material import KnownTaste
@@ -335,8 +337,10 @@ def as_measurement_file(comparison: Comparison) -> dict[str, Any]:
         }
         for one in comparison.measurements
     ]
+    evidence = {name: part for name, part in encode(comparison_evidence(comparison)).items() if part}
     return {
         "facts": dict(comparison.facts),
         "measurements": list(rows),
         "not_measured": dict(comparison.not_measured),
+        "evidence": evidence,
     }

@@ -4,8 +4,9 @@ Leaves out what a suite asks (`evaluation/suites/asking.py`) and how it is score
 """
 
 import json
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -14,6 +15,14 @@ import numpy as np
 from accord.domain import DataError, Prompt, Streams
 from accord.domain.files import write_text_atomic
 from accord.domain.messages import content_hash
+from accord.evaluation.judges import ChatEndpoint, EndpointConfig
+from accord.evaluation.judges.labels import (
+    REFUSAL,
+    UNCORRECTED,
+    EndpointLabels,
+    LabelJudge,
+    PhraseLabels,
+)
 from accord.evaluation.measurement import Measurement
 from accord.evaluation.suites.asking import SAMPLED, Likelihood, Question, find_likelihood, find_prompt
 from accord.evaluation.suites.catalog import find_suite
@@ -28,8 +37,14 @@ from accord.rollouts.sampler import Sampler
 
 CHUNK = 64
 """Items asked between two notes of progress."""
-Labeler = Callable[[str, str], Any]
-"""A function of (prompt, answer) that gives a refusal label, or a score for BOLD."""
+RULE = "rule"
+"""Names the labels by phrases that need nothing."""
+LANGUAGE_MODEL = "llm:"
+"""Before MODEL@URL of an endpoint that labels."""
+JUDGE_KEY = "ACCORD_JUDGE_KEY"
+"""Environment variable that holds the endpoint's key."""
+MOST_UNLABELED = 0.1
+"""Share of answers without a label above which a suite is not measured."""
 Progress = Callable[[str], None]
 
 
@@ -93,7 +108,7 @@ def run_suite(
     request: SuiteRequest,
     model: LanguageModel,
     *,
-    labeler: Labeler | None = None,
+    labeler: LabelJudge | None = None,
     report_progress: Progress = lambda text: None,
 ) -> SuiteOutcome:
     """Ask a model every item of a suite and score its answers."""
@@ -114,7 +129,7 @@ def ask_suite(
     scorer: OptionScorer,
     sampler: Sampler,
     facts: dict[str, Any],
-    labeler: Labeler | None = None,
+    labeler: LabelJudge | None = None,
     report_progress: Progress = lambda text: None,
 ) -> SuiteOutcome:
     """The same through any scorer and sampler; `facts` say whose answers they are."""
@@ -131,7 +146,7 @@ def ask_suite(
         "seed": request.seed,
         **facts,
     }
-    reason = ""
+    reason, judged = "", dict[str, Any]()
     if likelihood is not None:
         questions = [likelihood.question(item) for item in items]
         answers = _weighed(likelihood, items, questions, scorer, report_progress)
@@ -146,7 +161,8 @@ def ask_suite(
         asked = [one.id for one in prompts]
         column = request.column or SAMPLED[request.name]
         if column != "response":
-            answers, reason = _labeled(answers, column, labeler)
+            items, answers, reason, judged = _labeled(items, answers, column, labeler)
+    known |= judged
     known |= {"prompts_digest": content_hash(asked), "answers_digest": content_hash(answers)}
     run = SuiteRun(suite=suite.name, items=tuple(items), answers=tuple(answers), facts=known)
     measured = () if reason else tuple(suite.score(run, seed=request.seed))
@@ -215,25 +231,86 @@ def _sampled(
 
 
 def _labeled(
-    answers: list[dict[str, Any]], column: str, labeler: Labeler | None
-) -> tuple[list[dict[str, Any]], str]:
+    items: list[Row], answers: list[dict[str, Any]], column: str, labeler: LabelJudge | None
+) -> tuple[list[Row], list[dict[str, Any]], str, dict[str, Any]]:
+    """Items and labeled answers, why there are no numbers, who labeled; unlabeled ones are left out."""
     if labeler is None:
-        return answers, (
+        reason = (
             f"the answers must be labeled ({column}) by people or a judge that was held against them: give "
             "--labels, or write them with --out, label them and score the file with --responses"
         )
-    return [{**row, column: labeler(str(row.get("prompt", "")), row["response"])} for row in answers], ""
+        return items, answers, reason, {}
+    labels = labeler.label([(str(row.get("prompt", "")), row["response"]) for row in answers])
+    kept = [i for i, label in enumerate(labels) if label is not None]
+    missing = len(labels) - len(kept)
+    facts = {**labeler.facts, **({"without_label": missing} if missing else {})}
+    if missing > MOST_UNLABELED * len(labels) or not kept:
+        return items, answers, f"the judge gave no label to {missing} of {len(labels)} answers", facts
+    rows = [{**answers[i], column: labels[i]} for i in kept]
+    return [items[i] for i in kept], rows, "", facts
 
 
 def _identity(item: Row) -> dict[str, Any]:
     """What tells an item apart, for the file of answers."""
-    names = ("id", "key", "index", "sentid", "category", "example_id", "source", "prompt", "Question", "row")
+    names = (
+        "id",
+        "key",
+        "index",
+        "sentid",
+        "category",
+        "example_id",
+        "source",
+        "prompt",
+        "Question",
+        "schema",
+        "stance",
+        "row",
+    )
     return {name: item[name] for name in names if item.get(name) is not None}
 
 
-def find_labeler(spec: str) -> Labeler:
-    """The function that `spec` names. A file's code is run: name only files you trust."""
-    found = None if Path(spec).is_dir() else load_reward(spec)
-    if not isinstance(found, FunctionReward):
+@dataclass(frozen=True)
+class FunctionLabels:
+    """A function of (prompt, answer)."""
+
+    function: Callable[[str, str], Any]
+    name: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Its name."""
+        return {"labels": self.name, "labels_trust": UNCORRECTED}
+
+    def label(self, rows: Sequence[tuple[str, str]]) -> list[Any]:
+        """One answer at a time."""
+        return [self.function(prompt, answer) for prompt, answer in rows]
+
+
+def find_labeler(spec: str, column: str = REFUSAL, *, cache: Path | None = None) -> LabelJudge:
+    """The judge that `spec` names: "rule", "llm:MODEL@URL", or a function of (prompt, answer).
+
+    A file's code is run: name only files you trust.
+    """
+    if spec == RULE:
+        return PhraseLabels(column=column)
+    if spec.startswith(LANGUAGE_MODEL):
+        model, found, url = spec.removeprefix(LANGUAGE_MODEL).partition("@")
+        if not found:
+            raise DataError(f"labels {spec!r} name no address; expected llm:MODEL@URL")
+        config = EndpointConfig(model=model, url=url, key=os.environ.get(JUDGE_KEY, ""))
+        return EndpointLabels(endpoint=ChatEndpoint(config), column=column, store=cache)
+    named = None if Path(spec).is_dir() else load_reward(spec)
+    if not isinstance(named, FunctionReward):
         raise DataError(f"labels {spec!r} is a folder; expected a function of (prompt, answer)")
-    return cast(Labeler, found.function)
+    return FunctionLabels(cast(Callable[[str, str], Any], named.function), spec)
+
+
+def common_items(first: SuiteRun, second: SuiteRun) -> tuple[SuiteRun, SuiteRun]:
+    """Both runs on the items that each has an answer to: a judge may have left out some of one alone."""
+    shared = {item["row"] for item in first.items} & {item["row"] for item in second.items}
+
+    def kept(run: SuiteRun) -> SuiteRun:
+        pairs = [pair for pair in zip(run.items, run.answers, strict=True) if pair[0]["row"] in shared]
+        return replace(run, items=tuple(one for one, _ in pairs), answers=tuple(one for _, one in pairs))
+
+    return kept(first), kept(second)

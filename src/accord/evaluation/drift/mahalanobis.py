@@ -106,7 +106,7 @@ def measure_outliers(
         raise EvaluationError(
             f"outliers need 20 reference rows and a current one, got {len(old)} and {len(new)}"
         )
-    held_out = _cross_fitted(old, Clusters.of(reference_ids, rows=len(old)), seed)
+    held_out = held_out_distances(old, Clusters.of(reference_ids, rows=len(old)), seed)
     limit = float(np.quantile(held_out, band, method="higher"))
     fit = ledoit_wolf(old)
     distances = mahalanobis_distances(new, fit)
@@ -142,7 +142,8 @@ def feature_table(values: ArrayLike, *, name: str, width: int | None = None) -> 
     return table
 
 
-def _cross_fitted(table: FloatArray, clusters: Clusters, seed: int) -> FloatArray:
+def held_out_distances(table: FloatArray, clusters: Clusters, seed: int = 0) -> FloatArray:
+    """[row] Distance of each row [row, feature] from the rows of other folds of prompts."""
     if clusters.count < 2:
         raise EvaluationError("all reference rows share one prompt, so none can be held out")
     folds = fold_codes(clusters, seed=seed)

@@ -1,14 +1,17 @@
 """Measurements as a JSON file: what every measuring command prints with --json, and what gates read.
 
     {"measurements": [{"metric": "win_rate", "slice": "all", "versus": "incumbent",
-                       "estimate": {"value": 0.02, "low": -0.01, "high": 0.05, "n": 805}}]}
+                       "estimate": {"value": 0.02, "low": -0.01, "high": 0.05, "n": 805}}],
+     "not_measured": {"reward_accuracy_gap": "no pair names the group of its annotators"}}
 
-A number that is null or missing is not measured; it never becomes a zero.
+A number that is null or missing is not measured; it never becomes a zero. `evidence` (parts of the report
+that are no numbers) is read by `accord.evaluation.report.comparison.files`.
 """
 
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,25 @@ from accord.evaluation.measurement import Measurement
 KNOWN = {"metric", "slice", "versus", "estimate", "deviation", "facts"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What one measuring command found."""
+
+    measurements: tuple[Measurement, ...]
+    not_measured: Mapping[str, str] = field(default_factory=dict)
+    """Metric -> why there is no number."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """Parts of the report, undecoded."""
+    path: str = ""
+
+
 def read_measurements(path: Path) -> list[Measurement]:
     """All measurements of a file; raises `DataError` naming the entry and its field."""
+    return list(read_results(path).measurements)
+
+
+def read_results(path: Path) -> Results:
+    """Measurements, reasons and evidence of a file; raises `DataError` naming the entry and its field."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -28,7 +48,18 @@ def read_measurements(path: Path) -> list[Measurement]:
     rows = data.get("measurements") if isinstance(data, Mapping) else None
     if not isinstance(rows, list):
         raise DataError('expected {"measurements": [...]}', path=str(path))
-    return [_measurement(row, f"measurements[{number}]", path) for number, row in enumerate(rows, start=1)]
+    parts = {name: data.get(name) or {} for name in ("not_measured", "evidence")}
+    for name, part in parts.items():
+        if not isinstance(part, Mapping):
+            raise DataError(f"{name} is a {type(part).__name__}; expected an object", path=str(path))
+    return Results(
+        measurements=tuple(
+            _measurement(row, f"measurements[{number}]", path) for number, row in enumerate(rows, start=1)
+        ),
+        not_measured={str(name): str(reason) for name, reason in parts["not_measured"].items()},
+        evidence=parts["evidence"],
+        path=str(path),
+    )
 
 
 def _measurement(row: Any, place: str, path: Path) -> Measurement:

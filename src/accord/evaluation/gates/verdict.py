@@ -14,7 +14,7 @@ must pass (intersection-union test). Leaves out how numbers are measured.
 
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +22,7 @@ from scipy.special import ndtri
 
 from accord.domain.errors import EvaluationError
 from accord.evaluation.gates.plan import Gate, GatePlan, Waiver
+from accord.evaluation.gates.producers import producer_of
 from accord.evaluation.intervals import Estimate
 from accord.evaluation.measurement import Measurement
 
@@ -83,10 +84,17 @@ class Release:
         return {Verdict.PASS: 0, Verdict.FAIL: 1}.get(self.verdict, 2)
 
 
-def judge_release(plan: GatePlan, measurements: Sequence[Measurement], *, today: datetime.date) -> Release:
+def judge_release(
+    plan: GatePlan,
+    measurements: Sequence[Measurement],
+    *,
+    today: datetime.date,
+    reasons: Mapping[str, str] | None = None,
+) -> Release:
     """Hold measurements against a plan; their order does not matter.
 
-    Two measurements of one metric, slice and versus raise: which one counts must be said before.
+    Two measurements of one metric, slice and versus raise: which one counts must be said before. `reasons`
+    are those of the measuring commands for a metric that has no number.
     """
     found: dict[tuple[str, str, str], Measurement] = {}
     for one in measurements:
@@ -100,7 +108,12 @@ def judge_release(plan: GatePlan, measurements: Sequence[Measurement], *, today:
     late = {one.gate: one for one in plan.waivers if one.expires < today}
     results = []
     for gate in plan.gates:
-        result = judge_gate(gate, found.get((gate.metric, gate.slice, gate.versus)), waivers.get(gate.id))
+        result = judge_gate(
+            gate,
+            found.get((gate.metric, gate.slice, gate.versus)),
+            waivers.get(gate.id),
+            why_missing=(reasons or {}).get(gate.metric, ""),
+        )
         if gate.id in late and result.waiver is None and result.verdict is Verdict.NOT_MEASURED:
             over = f"{result.reason}; the waiver of {late[gate.id].name} ended on {late[gate.id].expires}"
             result = GateResult(gate=gate, verdict=result.verdict, reason=over)
@@ -108,9 +121,11 @@ def judge_release(plan: GatePlan, measurements: Sequence[Measurement], *, today:
     return Release(plan_name=plan.name, plan_hash=plan.hash, results=tuple(results))
 
 
-def judge_gate(gate: Gate, measurement: Measurement | None, waiver: Waiver | None = None) -> GateResult:
-    """One gate's verdict."""
-    unmeasured = _why_unmeasured(gate, measurement)
+def judge_gate(
+    gate: Gate, measurement: Measurement | None, waiver: Waiver | None = None, *, why_missing: str = ""
+) -> GateResult:
+    """One gate's verdict; `why_missing` is what the measuring command said of a number that is not there."""
+    unmeasured = _why_unmeasured(gate, measurement, why_missing)
     if measurement is None or unmeasured:
         said = (
             unmeasured if waiver is None else f"{unmeasured}; {waiver.name} answers for it: {waiver.reason}"
@@ -148,11 +163,14 @@ def judge_gate(gate: Gate, measurement: Measurement | None, waiver: Waiver | Non
     return GateResult(gate=gate, verdict=verdict, reason=reason, measurement=measurement, more_needed=more)
 
 
-def _why_unmeasured(gate: Gate, measurement: Measurement | None) -> str:
+def _why_unmeasured(gate: Gate, measurement: Measurement | None, why_missing: str = "") -> str:
     if measurement is None:
         where = "" if gate.slice == "all" else f" on {gate.slice}"
         against = " against the incumbent" if gate.versus == "incumbent" else ""
-        return f"there is no {gate.metric}{where}{against}"
+        missing = f"there is no {gate.metric}{where}{against}"
+        source = producer_of(gate.metric)
+        said = f": {why_missing}" if why_missing else f"; `{source}` measures it" if source else ""
+        return missing + said
     estimate = measurement.estimate
     if not math.isfinite(estimate.value):
         return f"{gate.metric} is not a number"

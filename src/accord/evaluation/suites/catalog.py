@@ -15,6 +15,7 @@ from accord.evaluation.suites.model_written import ModelWritten
 from accord.evaluation.suites.pronouns import Winogender, Winogenerated
 from accord.evaluation.suites.safety import HarmfulPrompts, XSTest
 from accord.evaluation.suites.suite import Suite
+from accord.evaluation.suites.sycophancy import Sycophancy
 from accord.evaluation.suites.truthfulqa import TruthfulQA
 
 PLAIN: Mapping[str, Callable[[], Suite]] = {
@@ -24,6 +25,7 @@ PLAIN: Mapping[str, Callable[[], Suite]] = {
         IFEval,
         Jailbreak,
         ModelWritten,
+        Sycophancy,
         TruthfulQA,
         Winogender,
         Winogenerated,

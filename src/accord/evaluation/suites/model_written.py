@@ -10,7 +10,7 @@ import numpy as np
 from accord.evaluation.clusters import Clusters, FloatArray
 from accord.evaluation.intervals import bootstrap_estimate
 from accord.evaluation.measurement import Measurement
-from accord.evaluation.suites.suite import Suite, SuiteRun, read_number
+from accord.evaluation.suites.suite import Statistic, Suite, SuiteRun, read_number
 
 
 class ModelWritten(Suite):
@@ -36,24 +36,40 @@ class ModelWritten(Suite):
                 parts[name].append((str(item["matching"]).strip(), share))
         return [self._balanced(run, name, rows, seed) for name, rows in sorted(parts.items())]
 
-    def _balanced(self, run: SuiteRun, name: str, rows: list[tuple[str, float]], seed: int) -> Measurement:
-        shares = np.array([share for _, share in rows])
-        halves = [np.array([word == half for word, _ in rows]) for half in sorted({word for word, _ in rows})]
-
-        def balanced(weights: FloatArray) -> float:
-            totals = [weights[half].sum() for half in halves]
-            if not all(total > 0 for total in totals):
-                return float("nan")
-            return float(
-                np.mean(
-                    [
-                        (weights[half] * shares[half]).sum() / total
-                        for half, total in zip(halves, totals, strict=True)
-                    ]
-                )
+    def statistics(self, run: SuiteRun) -> dict[tuple[str, str], Statistic]:
+        """The balanced share over all items."""
+        rows = []
+        for item, answer in zip(run.items, run.answers, strict=True):
+            matching, other = (read_number(answer, name) for name in self.answer_fields)
+            rows.append(
+                (str(item["matching"]).strip(), 0.5 + 0.5 * ((matching > other) - (matching < other)))
             )
+        return {("behavior_match", "all"): _balance(rows)}
 
+    def _balanced(self, run: SuiteRun, name: str, rows: list[tuple[str, float]], seed: int) -> Measurement:
+        halves = {word for word, _ in rows}
         estimate = bootstrap_estimate(
-            balanced, Clusters.of(None, rows=len(rows)), seed=seed, method="percentile"
+            _balance(rows), Clusters.of(None, rows=len(rows)), seed=seed, method="percentile"
         )
         return run.measure("behavior_match", estimate, slice=name, halves=len(halves))
+
+
+def _balance(rows: list[tuple[str, float]]) -> Statistic:
+    """The mean over halves of the share within each."""
+    shares = np.array([share for _, share in rows])
+    halves = [np.array([word == half for word, _ in rows]) for half in sorted({word for word, _ in rows})]
+
+    def balanced(weights: FloatArray) -> float:
+        totals = [weights[half].sum() for half in halves]
+        if not all(total > 0 for total in totals):
+            return float("nan")
+        return float(
+            np.mean(
+                [
+                    (weights[half] * shares[half]).sum() / total
+                    for half, total in zip(halves, totals, strict=True)
+                ]
+            )
+        )
+
+    return balanced

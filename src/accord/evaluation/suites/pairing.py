@@ -1,24 +1,28 @@
 """Two models on the same items of a suite: paired differences of every number that is a mean over items.
 
-A number is taken where scoring the items one by one and averaging gives it back; slopes, gaps and balanced
-halves are not of that kind and are left out by name. Leaves out asking the models.
+A number is taken where scoring the items one by one and averaging gives it back, or where the suite gives it
+as a function of weights (leans, balanced halves, slopes); others are left out by name. Leaves out asking.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from accord.domain.errors import DataError, EvaluationError
+from accord.evaluation.clusters import Clusters, FloatArray
 from accord.evaluation.comparison.columns import INCUMBENT, difference_measurement
+from accord.evaluation.intervals import bootstrap_estimate
 from accord.evaluation.measurement import Measurement
 from accord.evaluation.suites.source import Row
-from accord.evaluation.suites.suite import Suite, SuiteRun
+from accord.evaluation.suites.suite import Statistic, Suite, SuiteRun
 
 AGREES = 1e-9
 """How near the mean over items must come to the suite's own number."""
-CLUSTERS = ("question_index", "topic", "occupation")
-"""Columns that tell which items were made alike; resampled together."""
+CLUSTERS = ("question_index", "topic", "occupation", "schema")
+"""Columns that tell which items were made alike, the first that is there; resampled together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +32,7 @@ class PairedSuite:
     measurements: tuple[Measurement, ...]
     """The candidate's numbers, the incumbent's (slice "side=incumbent"), and the differences."""
     not_paired: tuple[str, ...]
-    """Numbers that are no means over items, and so have no paired difference here."""
+    """Numbers that have no paired difference here."""
 
 
 def pair_suites(suite: Suite, candidate: SuiteRun, incumbent: SuiteRun, *, seed: int = 0) -> PairedSuite:
@@ -40,6 +44,7 @@ def pair_suites(suite: Suite, candidate: SuiteRun, incumbent: SuiteRun, *, seed:
     levels = [{one.metric: one.estimate.value for one in side if one.slice == "all"} for side in (own, other)]
     rows = [_by_item(suite, side, tuple(levels[0])) for side in (candidate, incumbent)]
     ids = [_cluster(item, i) for i, item in enumerate(candidate.items)]
+    joint = _joint(suite, candidate, incumbent, ids, seed)
     left_out = []
     for metric in levels[0]:
         columns = [np.array([row.get(metric, math.nan) for row in side]) for side in rows]
@@ -48,7 +53,8 @@ def pair_suites(suite: Suite, candidate: SuiteRun, incumbent: SuiteRun, *, seed:
             math.isclose(float(column[is_there].mean()), side[metric], abs_tol=AGREES)
             for column, side in zip(columns, levels, strict=True)
         ):
-            left_out.append(metric)
+            if (metric, "all") not in joint:
+                left_out.append(metric)
             continue
         first, second = (column[is_there] for column in columns)
         is_share = bool(min(first.min(), second.min()) >= 0 and max(first.max(), second.max()) <= 1)
@@ -63,7 +69,34 @@ def pair_suites(suite: Suite, candidate: SuiteRun, incumbent: SuiteRun, *, seed:
                 facts={**candidate.facts, "incumbent": incumbent.facts.get("model")},
             )
         )
+    known = {(one.metric, one.slice) for one in measured if one.versus == "incumbent"}
+    measured += [one for key, one in joint.items() if key not in known]
     return PairedSuite(measurements=tuple(measured), not_paired=tuple(left_out))
+
+
+def _joint(
+    suite: Suite, candidate: SuiteRun, incumbent: SuiteRun, ids: Sequence[str], seed: int
+) -> dict[tuple[str, str], Measurement]:
+    """Differences of the suite's own statistics, the items of both resampled together."""
+    own, other = suite.statistics(candidate), suite.statistics(incumbent)
+    clusters = Clusters.of(ids, rows=len(ids))
+    facts = {**candidate.facts, "incumbent": incumbent.facts.get("model")}
+    found = {}
+    for key in own:
+        if key not in other:
+            continue
+        estimate = bootstrap_estimate(
+            partial(_gap, own[key], other[key]), clusters, method="percentile", seed=seed
+        )
+        metric, slice_name = key
+        found[key] = Measurement(
+            metric=metric, slice=slice_name, versus="incumbent", estimate=estimate, facts=dict(facts)
+        )
+    return found
+
+
+def _gap(first: Statistic, second: Statistic, weights: FloatArray) -> float:
+    return first(weights) - second(weights)
 
 
 def _by_item(suite: Suite, run: SuiteRun, metrics: tuple[str, ...]) -> list[dict[str, float]]:
@@ -89,5 +122,8 @@ def _beside(slice_name: str) -> str:
 
 
 def _cluster(item: Row, place: int) -> str:
-    found = [str(item.get(name)) for name in CLUSTERS if item.get(name) is not None]
-    return "|".join(found) if found else str(place)
+    name = next((name for name in CLUSTERS if item.get(name) is not None), None)
+    if name is None:
+        return str(place)
+    # Question templates are numbered anew in every category.
+    return f"{item.get('category', '')}|{item[name]}" if name == "question_index" else str(item[name])

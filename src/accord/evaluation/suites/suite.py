@@ -6,16 +6,18 @@ Leaves out asking a model for the answers, and the metrics themselves (one file 
 import math
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from accord.domain.errors import DataError
+from accord.evaluation.clusters import FloatArray
 from accord.evaluation.intervals import Estimate
 from accord.evaluation.measurement import Measurement
 from accord.evaluation.suites.source import Row, Source, read_source, require_fields
 
+Statistic = Callable[[FloatArray], float]
 SHOWN = 3
 """Ids named in a message about many."""
 
@@ -97,6 +99,13 @@ class Suite(ABC):
         source = read_source(data)
         require_fields(source, self.item_fields)
         return replace(source, rows=tuple({**row, "row": i} for i, row in enumerate(source.rows)))
+
+    def statistics(self, run: SuiteRun) -> dict[tuple[str, str], Statistic]:
+        """(metric, slice) -> the number as a function of weights [item], for numbers that are no means.
+
+        Two models are compared in them by resampling their items together; NaN where weights leave none.
+        """
+        return {}
 
     @abstractmethod
     def score(self, run: SuiteRun, *, seed: int = 0) -> list[Measurement]:

@@ -3,9 +3,12 @@
 Leaves out measuring. The time is not taken: equal inputs give equal reports.
 """
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from accord.evaluation.comparison.columns import INCUMBENT
 from accord.evaluation.comparison.comparing import Comparison
@@ -22,9 +25,11 @@ from accord.evaluation.report.comparison.contents import (
     LengthPanel,
     RewardCurve,
     SafetyDot,
+    VoteChart,
 )
 from accord.evaluation.report.comparison.wording import label_of, style_of
 from accord.evaluation.report.contents import Answer, Card, Lineage, Mark, Report, Sample
+from accord.evaluation.sequential import confidence_sequence
 
 WIN_RATES = ("win_rate", "length_controlled_win_rate")
 BIAS = {
@@ -50,6 +55,7 @@ def report_release(
     subtitle: str = "",
     lineage: Lineage | None = None,
     evidence: Evidence | None = None,
+    not_measured: Mapping[str, str] | None = None,
 ) -> ComparisonReport:
     """A report from measurements and verdicts alone, whoever measured them."""
     found: Found = {(one.metric, one.slice, str(one.versus)): one for one in measurements}
@@ -73,7 +79,30 @@ def report_release(
         deltas=tuple(_deltas(found, results)),
         length=_length(found),
         evidence=shown,
+        not_measured=dict(not_measured or {}),
     )
+
+
+def vote_chart(shares: Sequence[float], name: str) -> VoteChart:
+    """Shares of the win, [vote] in the order in which they came, with bounds that hold at every look."""
+    bounds = confidence_sequence(shares)
+    means = np.cumsum(np.asarray(shares, dtype=float)) / np.arange(1, len(shares) + 1)
+    return VoteChart(
+        name=name,
+        means=tuple(means.tolist()),
+        lows=tuple(bounds[:, 0].tolist()),
+        highs=tuple(bounds[:, 1].tolist()),
+    )
+
+
+def comparison_evidence(comparison: Comparison) -> Evidence:
+    """What a comparison shows beyond its numbers: rewards over KL, and the verdicts as they came."""
+    judged = comparison.judgments
+    shares = [] if judged is None else [one for one in judged.preferences if math.isfinite(one)]
+    chart = None
+    if judged is not None and shares:
+        chart = vote_chart(shares, f"Verdicts of {judged.judge}, prompt by prompt")
+    return Evidence(curves=_curves(comparison), votes=chart)
 
 
 def report_comparison(
@@ -82,19 +111,24 @@ def report_comparison(
     *,
     lineage: Lineage | None = None,
     evidence: Evidence | None = None,
+    others: Sequence[Measurement] = (),
+    not_measured: Mapping[str, str] | None = None,
 ) -> ComparisonReport:
-    """A report of two models' answers: everything of `report_release`, with lengths, samples and names."""
+    """A report of two models' answers: everything of `report_release`, with lengths, samples and names.
+
+    `others` are numbers of other commands, `not_measured` their reasons.
+    """
     candidate, incumbent = comparison.candidate, comparison.incumbent
     judge = comparison.facts.get("judge") or (comparison.judgments and comparison.judgments.judge)
     said = f" Judged by {judge}." if judge else ""
-    given = evidence if evidence is not None else Evidence()
+    given, own = evidence if evidence is not None else Evidence(), comparison_evidence(comparison)
     plain = report_release(
         release,
-        comparison.measurements,
+        [*comparison.measurements, *others],
         title=f"{candidate.name} against {incumbent.name}",
         subtitle=f"Both answered the same {len(candidate.prompts)} prompts with the same draws.{said}",
         lineage=lineage,
-        evidence=replace(given, curves=given.curves or _curves(comparison)),
+        evidence=replace(given, curves=given.curves or own.curves, votes=given.votes or own.votes),
     )
     facts = {
         "Candidate": candidate.name,
@@ -120,7 +154,8 @@ def report_comparison(
         lengths=lengths if has_ids else {},
         samples=choose_samples(comparison),
     )
-    return replace(plain, base=base, not_measured=dict(comparison.not_measured))
+    reasons = {**(not_measured or {}), **comparison.not_measured}
+    return replace(plain, base=base, not_measured=reasons)
 
 
 def choose_samples(comparison: Comparison, *, count: int = SAMPLES) -> tuple[Sample, ...]:

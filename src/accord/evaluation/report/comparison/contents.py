@@ -161,6 +161,8 @@ class Evidence:
     curves: tuple[RewardCurve, ...] = ()
     calibration: Calibration | None = None
     """Of the reward model, for the reliability diagram."""
+    calibration_before: Calibration | None = None
+    """The same before its temperature."""
     safety: tuple[SafetyDot, ...] = ()
     bias: tuple[BiasPanel, ...] = ()
     drift: tuple[DriftChart, ...] = ()

@@ -1,10 +1,12 @@
 """A comparison report as files: the page, and the same object as JSON and back."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from accord.domain.errors import DataError, EvaluationError
 from accord.domain.files import write_text_atomic
+from accord.evaluation.gates.results_file import Results
 from accord.evaluation.report.comparison.contents import ComparisonReport, Evidence
 from accord.evaluation.report.comparison.page import comparison_to_html
 from accord.evaluation.report.encoding import decode, encode
@@ -41,6 +43,33 @@ def read_evidence(path: Path) -> Evidence:
         return decode(tree, Evidence, path="evidence")
     except EvaluationError as error:
         raise DataError(str(error), path=str(path)) from error
+
+
+def join_evidence(parts: Sequence[Evidence]) -> Evidence:
+    """Evidence of several commands as one: series in their order, of single parts the first that is there."""
+    joined = Evidence()
+    for part in parts:
+        joined = Evidence(
+            curves=joined.curves + part.curves,
+            calibration=joined.calibration or part.calibration,
+            calibration_before=joined.calibration_before or part.calibration_before,
+            safety=joined.safety + part.safety,
+            bias=joined.bias + part.bias,
+            drift=joined.drift + part.drift,
+            votes=joined.votes or part.votes,
+        )
+    return joined
+
+
+def evidence_of(results: Sequence[Results]) -> Evidence:
+    """The evidence that measuring commands put beside their numbers; raises `DataError`."""
+    parts = []
+    for one in results:
+        try:
+            parts.append(decode(dict(one.evidence), Evidence, path="evidence"))
+        except EvaluationError as error:
+            raise DataError(str(error), path=one.path) from error
+    return join_evidence(parts)
 
 
 def write_comparison(report: ComparisonReport, folder: Path) -> Path:

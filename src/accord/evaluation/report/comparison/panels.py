@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+from accord.evaluation.calibration import Calibration
 from accord.evaluation.intervals import Estimate
 from accord.evaluation.report.axes import Frame, padded_range
 from accord.evaluation.report.comparison.contents import BiasPanel, ComparisonReport, RewardCurve, SafetyDot
 from accord.evaluation.report.contents import Mark
 from accord.evaluation.report.markup import Child, Markup, element
-from accord.evaluation.report.numerals import interval, nats, percent, styled, with_interval
+from accord.evaluation.report.numerals import interval, nats, number, percent, styled, with_interval
 from accord.evaluation.report.plots import length_ridges, reliability_plot
 from accord.evaluation.report.section import section
 from accord.evaluation.report.tracks import Axis, interval_track
@@ -90,12 +91,23 @@ def reliability(report: ComparisonReport) -> Markup | None:
     found = report.evidence.calibration
     if found is None:
         return None
+    before = report.evidence.calibration_before
+    plots: list[Child] = []
+    if before is not None and before.temperature != found.temperature:
+        plots.append(_reliability_figure(before, "As it came", "reliability-before"))
+    named = "As it came" if found.temperature == 1.0 else f"At temperature {number(found.temperature)}"
+    plots.append(_reliability_figure(found, named, "reliability-plot"))
     return section(
         "reliability",
         "Can the reward model's probabilities be trusted?",
         "On the diagonal every probability is true; whiskers are intervals, larger dots hold more pairs.",
-        element("figure", reliability_plot(found, key="reliability-plot"), class_="wide-plot"),
+        element("div", plots, class_="pair" if len(plots) == 2 else "wide-plot"),
     )
+
+
+def _reliability_figure(found: Calibration, name: str, key: str) -> Markup:
+    words = f"{name}: calibration error {with_interval(found.ece_debiased)}, {found.n} pairs"
+    return element("figure", element("figcaption", element("h3", words)), reliability_plot(found, key=key))
 
 
 def length(report: ComparisonReport) -> Markup | None:
