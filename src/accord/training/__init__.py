@@ -8,7 +8,9 @@ from accord.training.observers import JsonlMetrics, ProgressBar, Recorder, Tenso
 from accord.training.online import OnlineResult, train_online
 from accord.training.online_config import OnlineConfig
 from accord.training.optimizer import OptimizationConfig
+from accord.training.ppo import PpoConfig, train_ppo
 from accord.training.precision import Precision, autocast, resolve_precision
+from accord.training.reinforce import ReinforceConfig, train_reinforce
 from accord.training.reports import EvalReport, Observer, RunStart, StepReport
 from accord.training.reward import RewardTrainingConfig, RewardTrainingResult, train_reward_model
 from accord.training.rloo import train_rloo
@@ -28,9 +30,11 @@ __all__ = [
     "OnlineResult",
     "OptimizationConfig",
     "OptimizationResult",
+    "PpoConfig",
     "Precision",
     "ProgressBar",
     "Recorder",
+    "ReinforceConfig",
     "RewardTrainingConfig",
     "RewardTrainingResult",
     "RunStart",
@@ -49,6 +53,8 @@ __all__ = [
     "train_dpo",
     "train_grpo",
     "train_online",
+    "train_ppo",
+    "train_reinforce",
     "train_reward_model",
     "train_rloo",
     "train_sft",
