@@ -182,6 +182,44 @@ def reinforce(
     _train("reinforce", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
 
 
+@app.command("online-dpo")
+def online_dpo(
+    config: ConfigArgument = None,
+    overrides: SetOption = None,
+    name: NameOption = "",
+    resume: ResumeOption = None,
+    is_dry: DryOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Optimize a policy by DPO on pairs of its own samples, ranked by a reward.
+
+    Example:
+
+      accord train online-dpo --set 'prompts=["prompts.jsonl"]' --set reward=reward-model
+    """
+    _train("online-dpo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+
+
+@app.command("best-of-n")
+def best_of_n(
+    config: ConfigArgument = None,
+    overrides: SetOption = None,
+    name: NameOption = "",
+    resume: ResumeOption = None,
+    is_dry: DryOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Imitate the best of the own samples: RAFT, rejection sampling, expert iteration.
+
+    Example:
+
+      accord train best-of-n --set 'prompts=["p.jsonl"]' --set reward=reward-model --set best_of_n.keep=top
+    """
+    _train("best-of-n", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+
+
 def _train(
     kind: str,
     config: Path | None,

@@ -24,16 +24,20 @@ from accord.store.reading import (
     read_verdicts,
 )
 from accord.training import (
+    BestOfNConfig,
     DpoConfig,
     GrpoConfig,
     Observer,
     OnlineConfig,
+    OnlineDpoConfig,
     PpoConfig,
     ReinforceConfig,
     RewardTrainingConfig,
     SftConfig,
+    train_best_of_n,
     train_dpo,
     train_grpo,
+    train_online_dpo,
     train_ppo,
     train_reinforce,
     train_reward_model,
@@ -189,7 +193,43 @@ class ReinforceJob:
     """How the policy is optimized."""
 
 
-OnlineJob = PolicyJob | GrpoJob | PpoJob | ReinforceJob
+@dataclass(frozen=True, kw_only=True)
+class OnlineDpoJob:
+    """Online DPO on files of prompts."""
+
+    prompts: tuple[Path, ...]
+    """Files of prompts."""
+    reward: str
+    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that starts."""
+    online_dpo: OnlineDpoConfig = field(default_factory=OnlineDpoConfig)
+    """The pair loss, and how the policy is optimized."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestOfNJob:
+    """Learning from the best of the policy's own samples on files of prompts."""
+
+    prompts: tuple[Path, ...]
+    """Files of prompts."""
+    reward: str
+    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that starts."""
+    best_of_n: BestOfNConfig = field(default_factory=BestOfNConfig)
+    """What is kept, and how the policy is optimized."""
+
+
+OnlineJob = PolicyJob | GrpoJob | PpoJob | ReinforceJob | OnlineDpoJob | BestOfNJob
 Job = SftJob | RewardJob | DpoJob | KtoJob | OnlineJob
 KINDS: Mapping[str, type[Job]] = {
     "sft": SftJob,
@@ -200,6 +240,8 @@ KINDS: Mapping[str, type[Job]] = {
     "grpo": GrpoJob,
     "ppo": PpoJob,
     "reinforce": ReinforceJob,
+    "online-dpo": OnlineDpoJob,
+    "best-of-n": BestOfNJob,
 }
 HEADLINES = {
     "sft": "sft/loss",
@@ -210,6 +252,8 @@ HEADLINES = {
     "grpo": "reward/mean",
     "ppo": "reward/mean",
     "reinforce": "reward/mean",
+    "online-dpo": "reward/mean",
+    "best-of-n": "reward/mean",
 }
 
 
@@ -320,6 +364,10 @@ def _train_online(model: LanguageModel, job: OnlineJob, common: dict[str, Any]) 
             return train_ppo(model, prompts, reward, job.ppo, **common).metrics
         case ReinforceJob():
             return train_reinforce(model, prompts, reward, job.reinforce, **common).metrics
+        case OnlineDpoJob():
+            return train_online_dpo(model, prompts, reward, job.online_dpo, **common).metrics
+        case BestOfNJob():
+            return train_best_of_n(model, prompts, reward, job.best_of_n, **common).metrics
 
 
 RECORD_READERS: Mapping[str, Callable[[Sequence[Path]], Sequence[Any]]] = {

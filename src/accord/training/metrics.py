@@ -368,9 +368,37 @@ CRITIC = (
     Metric("critic/return_mean", "reward", "what it learns to expect", "mean over the rollout's tokens"),
 )
 
+SAMPLES = (
+    Metric(
+        "online_dpo/accuracy",
+        "share",
+        "prompts whose better sample has the higher log ratio",
+        "mean over the update's prompts, before the step; equal rewards or ratios count half",
+    ),
+    Metric(
+        "online_dpo/margin",
+        "nats",
+        "log ratio of the better sample less that of the worse",
+        "mean over the update's prompts, before the step; 0 where rewards are equal",
+    ),
+    Metric("online_dpo/tied", "share", "prompts whose samples all earn the same", "mean over prompts"),
+    Metric("kept/share", "share", "samples that are learned from", "mean over the rollout's completions"),
+    Metric("kept/reward", "reward", "what the kept samples earned", "mean over them, after shaping"),
+)
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
-    for metric in (*OPTIMIZATION, *SFT, *REWARD_MODEL, *REWARD_RECORDS, *DIRECT, *UNPAIRED, *ONLINE, *CRITIC)
+    for metric in (
+        *OPTIMIZATION,
+        *SFT,
+        *REWARD_MODEL,
+        *REWARD_RECORDS,
+        *DIRECT,
+        *UNPAIRED,
+        *ONLINE,
+        *CRITIC,
+        *SAMPLES,
+    )
 }
 """The registry; a name that is not here must not be logged."""
 
@@ -400,6 +428,7 @@ def metrics_page() -> str:
         ("KTO", UNPAIRED),
         ("Policy optimization", ONLINE),
         ("The critic of PPO", CRITIC),
+        ("Online DPO and learning from the best samples", SAMPLES),
     )
     for title, metrics in titles:
         if not metrics:
