@@ -188,6 +188,18 @@ DIRECT = (
         "beta (log pi - log ref) of the chosen answers; falls where chosen answers are displaced as well",
         "mean by weight, before the step; without a reference beta times log pi a token",
     ),
+    Metric(
+        "dpo/displaced",
+        "share",
+        "chosen answers that are less likely than under the reference",
+        "mean by weight, before the step; above 0.5 for five updates a warning is given",
+    ),
+    Metric(
+        "dpo/displacement",
+        "nats",
+        "how much log-prob chosen answers lost against the reference",
+        "mean by weight of max(0, log ref - log pi), before the step",
+    ),
     Metric("dpo/rejected_reward", "implicit reward", "the same of the rejected answers", "mean by weight"),
     Metric("dpo/chosen_logprob", "nats", "log-prob of the chosen answers", "sum over tokens, mean by weight"),
     Metric("dpo/pairs", "pairs", "pairs of the update", "count"),
