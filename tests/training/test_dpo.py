@@ -6,7 +6,15 @@ import math
 import pytest
 import torch
 
-from accord.domain import ConfigError, DataError, Interrupted, Preference, Prompt, Streams
+from accord.domain import (
+    ConfigError,
+    DataError,
+    Interrupted,
+    Preference,
+    Prompt,
+    Streams,
+    TrainingError,
+)
 from accord.models.language_model import frozen_copy
 from accord.models.tiny import tiny_model
 from accord.training import DpoConfig, OptimizationConfig, Recorder, train_dpo
@@ -157,3 +165,91 @@ def test_bad_settings_are_named_together():
 def test_no_pairs_is_an_error(tiny):
     with pytest.raises(DataError, match="no pairs to learn from"):
         train_dpo(tiny, [], config())
+
+
+def test_trap_35_displacement_is_measured_and_an_alarm_is_raised_once(tiny, caplog):
+    # answers that differ in one token: what raises the margin lowers both
+    nearly = [
+        Preference(
+            prompt=Prompt.from_raw(f"q{i}"), chosen="abcdefgh" * 3 + "x", rejected="abcdefgh" * 3 + "y"
+        )
+        for i in range(8)
+    ]
+    reference = frozen_copy(tiny)
+    with torch.no_grad():
+        tiny.network.model.norm.weight.mul_(-2.0)  # a policy under which every chosen answer has lost
+    recorder = Recorder()
+    settings = config(learning_rate=0.0, steps=12, batch_size=8, is_shuffled=False)
+    result = train_dpo(tiny, nearly, settings, reference=reference, observers=[recorder])
+    with torch.no_grad():
+        lost = [
+            float(answer_logprob(reference, each.prompt, each.chosen))
+            - float(answer_logprob(tiny, each.prompt, each.chosen))
+            for each in nearly
+        ]
+    first = recorder.steps[0].metrics
+    assert first["dpo/displaced"] == pytest.approx(sum(value > 0 for value in lost) / 8)
+    assert first["dpo/displacement"] == pytest.approx(sum(max(0.0, value) for value in lost) / 8, rel=1e-4)
+    assert first["dpo/displaced"] == 1.0
+    (message,) = result.warnings
+    assert "100% of the chosen answers are less likely than at the start" in message
+    assert caplog.text.count("chosen answers") == 1
+
+
+def test_trap_35_no_alarm_where_chosen_answers_gain(tiny):
+    result = train_dpo(tiny, pairs(), config(steps=8, sft_weight=1.0))
+    assert result.warnings == ()
+
+
+def test_trap_36_kept_reference_log_probs_serve_the_next_run_and_refuse_another_model(tmp_path):
+    cache = tmp_path / "deep" / "reference.safetensors"
+    settings = config(steps=2, batch_size=2, reference_cache=cache)
+    first, second = tiny_model(seed=0), tiny_model(seed=0)
+    train_dpo(first, pairs(), settings)
+    assert cache.is_file()
+    task = DpoTask(second, pairs(), settings, streams=Streams(0))
+    assert len(task.cache) == 4
+    calls = []
+    task.reference.logprobs = lambda *args, **options: calls.append(1)
+    task.next_update(0)
+    assert not calls
+    train_dpo(second, pairs(), settings)
+    assert second.version == first.version
+    with pytest.raises(TrainingError, match=r"log-probs of another reference: reference was .*wrong model"):
+        train_dpo(tiny_model(seed=1), pairs(), settings)
+    bf16 = dataclasses.replace(
+        settings, optimization=dataclasses.replace(settings.optimization, precision="bf16")
+    )
+    with pytest.raises(TrainingError, match="precision was fp32, is bf16"):
+        train_dpo(tiny_model(seed=0), pairs(), bf16)
+
+
+def test_trap_36_other_ids_find_nothing_and_a_damaged_file_is_refused(tmp_path):
+    cache = tmp_path / "reference.safetensors"
+    train_dpo(tiny_model(seed=0), pairs(2), config(steps=1, reference_cache=cache))
+    task = DpoTask(tiny_model(seed=0), pairs(), config(reference_cache=cache), streams=Streams(0))
+    keys = [group.key for group in task.groups]
+    assert [task.cache.find([key]) is not None for key in keys] == [True, True, False, False]
+    cache.write_bytes(cache.read_bytes()[:-3])
+    with pytest.raises(TrainingError, match="is no readable cache"):
+        DpoTask(tiny_model(seed=0), pairs(), config(reference_cache=cache), streams=Streams(0))
+
+
+def test_trap_46_a_second_epoch_after_a_stop_has_the_same_reference_log_probs(tmp_path):
+    # groups meet other neighbors in the second pass: scored anew their last bits could differ
+    settings = config(batch_size=3, epochs=3.0, checkpoint_every=2)
+    whole, resumed = tiny_model(seed=0), tiny_model(seed=0)
+    train_dpo(whole, pairs(7), settings)
+
+    class Stop(Exception):
+        pass
+
+    class StopAtSix(Recorder):
+        def on_step(self, report):
+            if report.step == 6:
+                raise Stop
+
+    with pytest.raises(Stop):
+        train_dpo(tiny_model(seed=0), pairs(7), settings, run_dir=tmp_path, observers=[StopAtSix()])
+    train_dpo(resumed, pairs(7), settings, run_dir=tmp_path, resume=True)
+    assert resumed.version == whole.version

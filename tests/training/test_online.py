@@ -42,6 +42,7 @@ from accord.training.objectives import (
     token_policy_loss,
 )
 from accord.training.online import OnlineTask
+from accord.training.online_strategy import GroupPolicyGradient
 from accord.training.reference import score_completions
 
 PROMPTS = [Prompt.from_text(text) for text in ("tell me", "what now?", "a longer question than that", "go")]
@@ -70,18 +71,38 @@ def indifferent(prompts, completions):
     return [0.0] * len(completions)
 
 
-def task(model, settings, *, reward=share_of_e, prompts=PROMPTS, sampler=None, objective=None, **options):
+def task(
+    model,
+    settings,
+    *,
+    reward=share_of_e,
+    prompts=PROMPTS,
+    sampler=None,
+    objective=None,
+    is_by_token=False,
+    **options,
+):
     return OnlineTask(
         model,
         prompts,
         FunctionReward(reward),
         settings,
         sampler=sampler or NativeSampler(model, precision="fp32"),
-        advantage=rloo,
-        objective=objective or partial(sequence_policy_loss, clip=settings.clip),
+        strategy=GroupPolicyGradient(
+            advantage=rloo,
+            objective=objective or partial(sequence_policy_loss, clip=settings.clip),
+            aggregation=Aggregation.TOKEN_MEAN,
+            is_by_token=is_by_token,
+            whitens=settings.whiten_advantages,
+        ),
         streams=Streams(0),
         **options,
     )
+
+
+def own_logprobs(online, part):
+    with torch.no_grad():
+        return score_completions(online.model, part.packed, trunk=part.trunk).logprobs
 
 
 def losses_of(online, step=0):
@@ -204,7 +225,7 @@ def test_trap_13_under_lora_the_reference_is_the_base_and_stays_it(tiny):
     train_rloo(model, PROMPTS, share_of_e, config(steps=5, group_size=4))
     after = online.reference.logprobs(part.packed, trunk=None, temperature=1.0)
     assert torch.equal(after, expected)
-    assert not torch.equal(online._own_logprobs(part), expected)
+    assert not torch.equal(own_logprobs(online, part), expected)
     of_base = score_completions(base, part.packed).logprobs
     assert torch.equal(after, of_base)
 
@@ -236,7 +257,7 @@ def test_trap_16_any_split_into_micro_batches_gives_the_same_gradient(tiny, leve
     for budget in (10_000, 150, 1):
         settings = config(kl_coefficient=0.1, optimization={"micro_batch_tokens": budget})
         tiny.network.zero_grad()
-        update, parts = losses_of(task(tiny, settings, objective=objective))
+        update, parts = losses_of(task(tiny, settings, objective=objective, is_by_token=level == "token"))
         for part in parts:
             part.loss.backward()
         gradients.append([weight.grad.clone() for weight in tiny.network.parameters()])
@@ -303,7 +324,7 @@ def test_trap_32_measured_kl_agrees_with_the_exact_kl_over_the_vocabulary(tiny):
     online = task(tiny, settings, reward=indifferent, prompts=PROMPTS[:2], reference=reference)
     estimates, truths = [], []
     for part in online.next_update(0).micro_batches:
-        own = online._own_logprobs(part)
+        own = own_logprobs(online, part)
         index, count = part.packed.sequence_index, part.packed.n_completions
         estimates.append(torch.zeros(count).index_add(0, index, own - part.reference_logprobs))
         with torch.no_grad():
@@ -352,7 +373,7 @@ def test_whitened_advantages_have_mean_zero_and_variance_one_over_the_update(tin
     settings = config(whiten_advantages=True, kl_coefficient=0.1, optimization={"micro_batch_tokens": 100})
     online = task(tiny, settings, reward=lambda p, c: [float(len(each.text)) for each in c])
     parts = online.next_update(0).micro_batches
-    advantages = torch.cat([part.advantages for part in parts])
+    advantages = torch.cat([part.completions["advantages"] for part in parts])
     assert len(parts) > 1
     assert advantages.mean().item() == pytest.approx(0.0, abs=1e-6)
     assert advantages.std(unbiased=False).item() == pytest.approx(1.0, rel=1e-5)
@@ -471,15 +492,19 @@ def test_a_reward_model_can_be_the_reward(tiny):
     assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + spread
 
 
-def test_another_algorithm_is_two_arguments(tiny):
+def test_another_algorithm_is_another_strategy(tiny):
     recorder = Recorder()
     train_online(
         tiny,
         PROMPTS,
         share_of_e,
         config(steps=20, group_size=8),
-        advantage=group_normalized,
-        objective=partial(token_policy_loss, clip=0.2),
+        strategy=GroupPolicyGradient(
+            advantage=group_normalized,
+            objective=partial(token_policy_loss, clip=0.2),
+            aggregation=Aggregation.SEQUENCE_MEAN_TOKEN_MEAN,
+            is_by_token=True,
+        ),
         algorithm="grpo",
         observers=[recorder],
     )
@@ -498,7 +523,7 @@ def test_bf16_learns_too(tiny):
 def test_settings_that_cannot_work_are_all_named_at_once():
     with pytest.raises(ConfigError) as caught:
         OnlineConfig(
-            prompts_per_step=0, group_size=1, kl_coefficient=-1.0, clip=0.0, max_kl=0.0, reward_scale=0.0
+            prompts_per_step=0, group_size=0, kl_coefficient=-1.0, clip=0.0, max_kl=0.0, reward_scale=0.0
         )
     assert len(caught.value.problems) == 6
 

@@ -1,4 +1,4 @@
-"""`accord train sft|reward|dpo|kto|rloo|grpo|estimate`: one training from files, by `pipeline/jobs.py`."""
+"""`accord train sft|reward|dpo|rloo|ppo|...`: one training from files, by `pipeline/jobs.py`."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from accord.cli.runs import JsonOption, WorkspaceOption, open_workspace
 from accord.cli.train_estimate import estimate
 
 app = typer.Typer(
-    help="Train on files: supervised fine-tuning, a reward model, or a policy by DPO, KTO or RLOO.",
+    help="Train on files: supervised fine-tuning, a reward model, or a policy by DPO, KTO, RLOO, PPO, ...",
     no_args_is_help=True,
 )
 
@@ -142,6 +142,82 @@ def grpo(
       accord train grpo --set 'prompts=["prompts.jsonl"]' --set reward=my_rewards.py:brevity
     """
     _train("grpo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+
+
+@app.command("ppo")
+def ppo(
+    config: ConfigArgument = None,
+    overrides: SetOption = None,
+    name: NameOption = "",
+    resume: ResumeOption = None,
+    is_dry: DryOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Optimize a policy by PPO, with a critic on its trunk, apart, or begun from the reward model.
+
+    Example:
+
+      accord train ppo --set 'prompts=["prompts.jsonl"]' --set reward=reward-model --set ppo.critic=separate
+    """
+    _train("ppo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+
+
+@app.command("reinforce")
+def reinforce(
+    config: ConfigArgument = None,
+    overrides: SetOption = None,
+    name: NameOption = "",
+    resume: ResumeOption = None,
+    is_dry: DryOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Optimize a policy by REINFORCE++: no critic, KL by token, advantages whitened over the batch.
+
+    Example:
+
+      accord train reinforce --set 'prompts=["prompts.jsonl"]' --set reward=my_rewards.py:brevity
+    """
+    _train("reinforce", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+
+
+@app.command("online-dpo")
+def online_dpo(
+    config: ConfigArgument = None,
+    overrides: SetOption = None,
+    name: NameOption = "",
+    resume: ResumeOption = None,
+    is_dry: DryOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Optimize a policy by DPO on pairs of its own samples, ranked by a reward.
+
+    Example:
+
+      accord train online-dpo --set 'prompts=["prompts.jsonl"]' --set reward=reward-model
+    """
+    _train("online-dpo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+
+
+@app.command("best-of-n")
+def best_of_n(
+    config: ConfigArgument = None,
+    overrides: SetOption = None,
+    name: NameOption = "",
+    resume: ResumeOption = None,
+    is_dry: DryOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Imitate the best of the own samples: RAFT, rejection sampling, expert iteration.
+
+    Example:
+
+      accord train best-of-n --set 'prompts=["p.jsonl"]' --set reward=reward-model --set best_of_n.keep=top
+    """
+    _train("best-of-n", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
 
 
 def _train(

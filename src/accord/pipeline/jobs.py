@@ -24,14 +24,22 @@ from accord.store.reading import (
     read_verdicts,
 )
 from accord.training import (
+    BestOfNConfig,
     DpoConfig,
     GrpoConfig,
     Observer,
     OnlineConfig,
+    OnlineDpoConfig,
+    PpoConfig,
+    ReinforceConfig,
     RewardTrainingConfig,
     SftConfig,
+    train_best_of_n,
     train_dpo,
     train_grpo,
+    train_online_dpo,
+    train_ppo,
+    train_reinforce,
     train_reward_model,
     train_rloo,
     train_sft,
@@ -149,7 +157,80 @@ class GrpoJob:
     """Which member of the family, and how it is optimized."""
 
 
-Job = SftJob | RewardJob | DpoJob | KtoJob | PolicyJob | GrpoJob
+@dataclass(frozen=True, kw_only=True)
+class PpoJob:
+    """Policy optimization by PPO on files of prompts."""
+
+    prompts: tuple[Path, ...]
+    """Files of prompts."""
+    reward: str
+    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that starts."""
+    ppo: PpoConfig = field(default_factory=PpoConfig)
+    """The critic, and how the policy is optimized."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReinforceJob:
+    """Policy optimization by REINFORCE++ on files of prompts."""
+
+    prompts: tuple[Path, ...]
+    """Files of prompts."""
+    reward: str
+    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that starts."""
+    reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
+    """How the policy is optimized."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineDpoJob:
+    """Online DPO on files of prompts."""
+
+    prompts: tuple[Path, ...]
+    """Files of prompts."""
+    reward: str
+    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that starts."""
+    online_dpo: OnlineDpoConfig = field(default_factory=OnlineDpoConfig)
+    """The pair loss, and how the policy is optimized."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestOfNJob:
+    """Learning from the best of the policy's own samples on files of prompts."""
+
+    prompts: tuple[Path, ...]
+    """Files of prompts."""
+    reward: str
+    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that starts."""
+    best_of_n: BestOfNConfig = field(default_factory=BestOfNConfig)
+    """What is kept, and how the policy is optimized."""
+
+
+OnlineJob = PolicyJob | GrpoJob | PpoJob | ReinforceJob | OnlineDpoJob | BestOfNJob
+Job = SftJob | RewardJob | DpoJob | KtoJob | OnlineJob
 KINDS: Mapping[str, type[Job]] = {
     "sft": SftJob,
     "reward": RewardJob,
@@ -157,6 +238,10 @@ KINDS: Mapping[str, type[Job]] = {
     "kto": KtoJob,
     "rloo": PolicyJob,
     "grpo": GrpoJob,
+    "ppo": PpoJob,
+    "reinforce": ReinforceJob,
+    "online-dpo": OnlineDpoJob,
+    "best-of-n": BestOfNJob,
 }
 HEADLINES = {
     "sft": "sft/loss",
@@ -165,6 +250,10 @@ HEADLINES = {
     "kto": "kto/eval_accuracy",
     "rloo": "reward/mean",
     "grpo": "reward/mean",
+    "ppo": "reward/mean",
+    "reinforce": "reward/mean",
+    "online-dpo": "reward/mean",
+    "best-of-n": "reward/mean",
 }
 
 
@@ -260,14 +349,25 @@ def _train(job: Job, folder: Path, shared: dict[str, Any]) -> Mapping[str, float
             return train_kto(
                 model, read_verdicts(job.verdicts), job.kto, eval_answers=answers, **common
             ).metrics
+        case _:
+            return _train_online(model, job, common)
+
+
+def _train_online(model: LanguageModel, job: OnlineJob, common: dict[str, Any]) -> Mapping[str, float]:
+    prompts, reward = read_prompts(job.prompts), load_reward(job.reward)
+    match job:
         case PolicyJob():
-            return train_rloo(
-                model, read_prompts(job.prompts), load_reward(job.reward), job.policy, **common
-            ).metrics
+            return train_rloo(model, prompts, reward, job.policy, **common).metrics
         case GrpoJob():
-            return train_grpo(
-                model, read_prompts(job.prompts), load_reward(job.reward), job.grpo, **common
-            ).metrics
+            return train_grpo(model, prompts, reward, job.grpo, **common).metrics
+        case PpoJob():
+            return train_ppo(model, prompts, reward, job.ppo, **common).metrics
+        case ReinforceJob():
+            return train_reinforce(model, prompts, reward, job.reinforce, **common).metrics
+        case OnlineDpoJob():
+            return train_online_dpo(model, prompts, reward, job.online_dpo, **common).metrics
+        case BestOfNJob():
+            return train_best_of_n(model, prompts, reward, job.best_of_n, **common).metrics
 
 
 RECORD_READERS: Mapping[str, Callable[[Sequence[Path]], Sequence[Any]]] = {
@@ -303,5 +403,5 @@ def _inputs(job: Job) -> list[Path]:
             return [*job.preferences, *job.eval_preferences]
         case KtoJob():
             return [*job.verdicts, *job.eval_verdicts]
-        case PolicyJob() | GrpoJob():
+        case _:
             return list(job.prompts)

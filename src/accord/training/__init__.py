@@ -1,5 +1,6 @@
 """The tensor wing's learning: pure objectives, one loop, stages."""
 
+from accord.training.best_of_n import BestOfNConfig, train_best_of_n
 from accord.training.dpo import DpoConfig, train_dpo
 from accord.training.grpo import GrpoConfig, train_grpo
 from accord.training.loop import OptimizationResult, optimize
@@ -7,8 +8,11 @@ from accord.training.metrics import METRICS, Metric, metrics_page
 from accord.training.observers import JsonlMetrics, ProgressBar, Recorder, TensorBoard, WandB
 from accord.training.online import OnlineResult, train_online
 from accord.training.online_config import OnlineConfig
+from accord.training.online_dpo import OnlineDpoConfig, train_online_dpo
 from accord.training.optimizer import OptimizationConfig
+from accord.training.ppo import PpoConfig, train_ppo
 from accord.training.precision import Precision, autocast, resolve_precision
+from accord.training.reinforce import ReinforceConfig, train_reinforce
 from accord.training.reports import EvalReport, Observer, RunStart, StepReport
 from accord.training.reward import RewardTrainingConfig, RewardTrainingResult, train_reward_model
 from accord.training.rloo import train_rloo
@@ -17,6 +21,7 @@ from accord.training.task import LossPart, StopRun, Task, Update
 
 __all__ = [
     "METRICS",
+    "BestOfNConfig",
     "DpoConfig",
     "EvalReport",
     "GrpoConfig",
@@ -25,12 +30,15 @@ __all__ = [
     "Metric",
     "Observer",
     "OnlineConfig",
+    "OnlineDpoConfig",
     "OnlineResult",
     "OptimizationConfig",
     "OptimizationResult",
+    "PpoConfig",
     "Precision",
     "ProgressBar",
     "Recorder",
+    "ReinforceConfig",
     "RewardTrainingConfig",
     "RewardTrainingResult",
     "RunStart",
@@ -46,9 +54,13 @@ __all__ = [
     "metrics_page",
     "optimize",
     "resolve_precision",
+    "train_best_of_n",
     "train_dpo",
     "train_grpo",
     "train_online",
+    "train_online_dpo",
+    "train_ppo",
+    "train_reinforce",
     "train_reward_model",
     "train_rloo",
     "train_sft",

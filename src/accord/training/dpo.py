@@ -8,6 +8,7 @@ Leaves out unpaired labels (`kto`) and fresh samples (`online`).
 
 import dataclasses
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,16 +52,22 @@ from accord.training.pairs import (
     hold_out,
     tokenize_preferences,
 )
-from accord.training.precision import autocast
+from accord.training.parallel import Ranks
+from accord.training.precision import autocast, resolve_precision
 from accord.training.reference import Reference, score_completions
+from accord.training.reference_cache import ReferenceCache
 from accord.training.reports import Observer
 from accord.training.settings import check_settings
 from accord.training.sft import TrainingResult
 from accord.training.task import LossPart, Update
 
+LOGGER = logging.getLogger(__name__)
+
 LossName = Literal[
     "sigmoid", "sigmoid_per_token", "robust", "ipo", "hinge", "simpo", "orpo", "apo_zero", "apo_down"
 ]
+DISPLACED_SHARE, DISPLACED_STEPS = 0.5, 5
+"""More than this share of chosen answers less likely than at first, in so many updates on end: an alarm."""
 PER_TOKEN = ("sigmoid_per_token", "simpo", "orpo")
 WITHOUT_REFERENCE = ("simpo", "orpo")
 
@@ -89,6 +96,8 @@ class DpoConfig:
     """Longest prompt with one answer; longer ones are cut and counted. Never above the model's context."""
     eval_share: float = 0.1
     """Share of prompts held out when no evaluation pairs are given; 0 holds out nothing."""
+    reference_cache: Path | None = None
+    """File that the reference's log-probs are read from and kept in for later runs; bound to its weights."""
     is_shuffled: bool = True
     """A new order in each pass, from the run's streams; False keeps the order given."""
     optimization: OptimizationConfig = field(
@@ -166,8 +175,14 @@ def train_dpo(
         task, task.optimization, streams=streams, run_dir=run_dir, observers=observers, resume=resume
     )
     model.network.eval()
+    if Ranks.current().is_first:
+        task.cache.write()
     return TrainingResult(
-        model=model, metrics=result.metrics, steps=result.steps, truncated_rows=task.truncated_rows
+        model=model,
+        metrics=result.metrics,
+        steps=result.steps,
+        truncated_rows=task.truncated_rows,
+        warnings=tuple(task.warnings),
     )
 
 
@@ -226,7 +241,13 @@ class DpoTask:
         self.order = DataOrder(len(self.groups), groups_per_update, streams, config.is_shuffled)
         self.pair_loss = config.pair_loss()
         self.reference = Reference(model, reference) if config.has_reference else None
-        self._reference_sums: dict[str, Tensor] = {}
+        facts = {
+            "reference": self.reference.version if self.reference else "none",
+            "precision": resolve_precision(config.optimization.precision, model.device),
+        }
+        self.cache = ReferenceCache(facts, config.reference_cache if self.reference else None)
+        self.warnings: list[str] = []
+        self._displaced_steps = 0
 
     @classmethod
     def of_rows(
@@ -260,7 +281,7 @@ class DpoTask:
     def identity(self) -> dict[str, str]:
         """Hashes of policy, reference and pairs, and the settings."""
         settings = dataclasses.asdict(self.config)
-        del settings["optimization"]
+        del settings["optimization"], settings["reference_cache"]
         facts = [[row.key, row.p_chosen, row.weight] for row in (*self.rows, *self.eval_rows)]
         return {
             "model": self.model.version,
@@ -282,6 +303,7 @@ class DpoTask:
                 "dpo/truncated_rows": float(sum(row.is_cut for row in rows)),
                 "dpo/epoch": (step + 1) / self.order.steps_per_epoch,
             },
+            on_learned=self._watch,
         )
 
     def loss(self, micro_batch: DpoMicroBatch) -> LossPart:
@@ -305,6 +327,7 @@ class DpoTask:
                 "dpo/chosen_reward": (shares * chosen).sum(),
                 "dpo/rejected_reward": (shares * rejected).sum(),
                 "dpo/chosen_logprob": (shares * pairs.chosen.detach()).sum(),
+                **self._displacement(pairs, shares),
             },
         )
 
@@ -329,11 +352,18 @@ class DpoTask:
         return {name.replace("reward/", "dpo/"): value for name, value in held_out.metrics().items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: the order follows from the step, and reference log-probs are made again."""
-        return {}
+        """The reference's log-probs, whose last bits depend on their neighbors, and what was warned of."""
+        return {
+            **self.cache.state(),
+            "warnings": list(self.warnings),
+            "displaced_steps": self._displaced_steps,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Nothing to take up."""
+        """Take up where `state_dict` was called."""
+        self.cache.take_up(state, self.model.device)
+        self.warnings = list(state["warnings"])
+        self._displaced_steps = int(state["displaced_steps"])
 
     def save_model(self, folder: Path) -> None:
         """A plain Hugging Face folder."""
@@ -355,13 +385,13 @@ class DpoTask:
         keys = [group.key for group in part.groups]
         with autocast(self.config.optimization.precision, self.model.device):
             trunk = self.reference.trunk(packed)
-            if all(key in self._reference_sums for key in keys):
-                known = torch.cat([self._reference_sums[key] for key in keys])
-                return DpoMicroBatch(part, packed, trunk, known)
+            known = self.cache.find(keys)
+            if known is not None:
+                return DpoMicroBatch(part, packed, trunk, known.to(self.model.device))
             logprobs = self.reference.logprobs(packed, trunk=trunk, temperature=1.0)
         sums = sequence_sum(logprobs, packed.sequence_index, packed.n_completions)
         kept = sums.split([len(group.answers) for group in part.groups])
-        self._reference_sums.update(zip(keys, kept, strict=True))
+        self.cache.keep(keys, kept)
         return DpoMicroBatch(part, packed, trunk, sums)
 
     def _logprobs(self, micro_batch: DpoMicroBatch) -> PairLogprobs:
@@ -371,6 +401,30 @@ class DpoTask:
         lengths = torch.tensor(packed.completion_lengths, dtype=sums.dtype, device=sums.device)
         sides = [micro_batch.pairs.sides(values) for values in (sums, micro_batch.reference_sums, lengths)]
         return PairLogprobs(*sides[0], *sides[1], *sides[2])
+
+    def _displacement(self, pairs: PairLogprobs, shares: Tensor) -> dict[str, Tensor]:
+        """How far the reference's log-prob of chosen answers was lost, and how many lost some."""
+        if self.reference is None:
+            return {}
+        ratio = pairs.chosen_ratio.detach()
+        return {
+            "dpo/displaced": (shares * (ratio < 0)).sum(),
+            "dpo/displacement": -(shares * ratio.clamp_max(0.0)).sum(),
+        }
+
+    def _watch(self, metrics: Mapping[str, float]) -> None:
+        """Warn once when chosen answers have kept losing probability (Razin et al. 2024, 2410.08847)."""
+        share = metrics.get("dpo/displaced", 0.0)
+        self._displaced_steps = self._displaced_steps + 1 if share > DISPLACED_SHARE else 0
+        if self._displaced_steps == DISPLACED_STEPS and not self.warnings:
+            message = (
+                f"{share:.0%} of the chosen answers are less likely than at the start, and more than "
+                f"{DISPLACED_SHARE:.0%} in each of {DISPLACED_STEPS} updates (dpo/displacement "
+                f"{metrics['dpo/displacement']:.2f} nats): their probability goes to answers in no pair. "
+                f"Raise beta, add dpo.sft_weight, take loss apo_zero, or leave out pairs of nearly equal answers"
+            )
+            self.warnings.append(message)
+            LOGGER.warning(message)
 
     def _implicit_rewards(self, pairs: PairLogprobs) -> tuple[Tensor, Tensor]:
         """beta times the log ratio of each side, or without a reference log pi; per token as the loss is."""

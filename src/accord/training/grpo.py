@@ -8,10 +8,10 @@ One family of settings over `train_online`; each published name is a few of them
     GSPO      ratio="sequence"                                                   (2507.18071)
     CISPO     ratio="weight", clip_high=..., aggregation="token_mean"            (2506.13585)
 
-Departs from the papers in the KL penalty, which is in the reward by k1, whose gradient is the exact KL's
-(theirs is in the loss by k3, or absent: `online.kl_coefficient=0`), and in one update a batch: the ratio is
-1 unless `online.old_logprobs` is "sampler". Leaves out DAPO's resampling of groups without spread and its
-penalty of overlong answers.
+Departs from the papers in the KL penalty, which is in the reward by k1 unless `online.kl_in` is "loss"
+(theirs is in the loss by a k3 without its ratio, or absent: `online.kl_coefficient=0`), and in one update
+a rollout unless `online.epochs` or `online.minibatches` say otherwise. Leaves out DAPO's resampling of
+groups without spread and its penalty of overlong answers.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,9 @@ from accord.training.objectives.policy import (
     sequence_policy_loss,
     token_policy_loss,
 )
-from accord.training.online import OnlineResult, PolicyObjective, train_online
+from accord.training.online import OnlineResult, train_online
 from accord.training.online_config import OnlineConfig
+from accord.training.online_strategy import GroupPolicyGradient, PolicyObjective
 from accord.training.reports import Observer
 
 CISPO_CLIP = 4.0
@@ -56,7 +57,11 @@ class GrpoConfig:
     """Sampling, reward shaping, KL, optimizer and the rest."""
 
     def __post_init__(self) -> None:
+        self.online.require_groups("grpo")
         problems = []
+        corrects_tokens = self.online.importance != "none" and self.online.importance_level == "token"
+        if self.ratio == "sequence" and corrects_tokens:
+            problems.append("importance_level is 'token'; with ratio 'sequence' use 'sequence'")
         if self.ratio not in ("token", "sequence", "weight"):
             problems.append(f"ratio is {self.ratio!r}; expected token, sequence or weight")
         if self.clip_high is not None and not self.clip_high > 0:
@@ -94,15 +99,20 @@ def train_grpo(
 ) -> OnlineResult:
     """Optimize `model` in place against `reward`; the arguments are those of `train_online`."""
     settings = config if config is not None else GrpoConfig()
-    advantage = partial(group_normalized, divides_by_std=settings.divides_by_std)
+    strategy = GroupPolicyGradient(
+        advantage=partial(group_normalized, divides_by_std=settings.divides_by_std),
+        objective=settings.objective,
+        aggregation=settings.aggregation,
+        is_by_token=settings.ratio != "sequence",
+        whitens=settings.online.whiten_advantages,
+    )
     names = (settings.ratio, settings.aggregation, settings.divides_by_std, settings.clip_high)
     return train_online(
         model,
         prompts,
         reward,
         settings.online,
-        advantage=advantage,
-        objective=settings.objective,
+        strategy=strategy,
         algorithm="grpo " + " ".join(map(str, names)),
         sampler=sampler,
         reference=reference,

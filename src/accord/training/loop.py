@@ -189,6 +189,8 @@ class _Run:
         if not is_skipped:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if update.on_learned is not None:
+            update.on_learned(learned.metrics)
         seconds = time.perf_counter() - started
         self.progress.step += 1
         metrics = {

@@ -188,6 +188,18 @@ DIRECT = (
         "beta (log pi - log ref) of the chosen answers; falls where chosen answers are displaced as well",
         "mean by weight, before the step; without a reference beta times log pi a token",
     ),
+    Metric(
+        "dpo/displaced",
+        "share",
+        "chosen answers that are less likely than under the reference",
+        "mean by weight, before the step; above 0.5 for five updates a warning is given",
+    ),
+    Metric(
+        "dpo/displacement",
+        "nats",
+        "how much log-prob chosen answers lost against the reference",
+        "mean by weight of max(0, log ref - log pi), before the step",
+    ),
     Metric("dpo/rejected_reward", "implicit reward", "the same of the rejected answers", "mean by weight"),
     Metric("dpo/chosen_logprob", "nats", "log-prob of the chosen answers", "sum over tokens, mean by weight"),
     Metric("dpo/pairs", "pairs", "pairs of the update", "count"),
@@ -256,6 +268,13 @@ ONLINE = (
         "surrogate whose gradient is the policy gradient; its value says nothing about progress",
         "the algorithm's aggregation over the update",
     ),
+    Metric("policy/update", "updates", "number of the update among those from its rollout", "count"),
+    Metric(
+        "policy/update_kl",
+        "nats a token",
+        "how far the policy is from the one the ratio is taken against",
+        "k3 of old and new log-probs, mean over the update's tokens, before its step",
+    ),
     Metric("policy/epoch", "passes", "passes over the prompts finished", "updates over updates a pass"),
     Metric("reward/mean", "reward", "what the samples earned", "mean over completions, raw, before KL"),
     Metric("reward/std", "reward", "spread of what they earned", "over completions, dividing by n"),
@@ -285,6 +304,21 @@ ONLINE = (
         "nats a completion",
         "the same, never negative and less noisy",
         "k3: exp(-r) - 1 + r summed over tokens, mean over completions; unbiased",
+    ),
+    Metric(
+        "kl/coefficient", "reward a nat", "coefficient of the KL penalty", "fixed, or moved toward kl_target"
+    ),
+    Metric(
+        "constraint/multiplier/*",
+        "-",
+        "weight of a bound part of the reward, 1 for the reward itself",
+        "the multiplier the rollout's rewards were made with",
+    ),
+    Metric(
+        "constraint/violation/*",
+        "reward",
+        "how far the mean of a bound part is below its bound; negative where it is kept",
+        "bound less mean over the rollout's completions",
     ),
     Metric("kl/per_token", "nats a token", "divergence by length", "k1, mean over completion tokens"),
     Metric(
@@ -328,9 +362,55 @@ ONLINE = (
     Metric("policy/eval_eos", "share", "of the same samples, those the policy ended itself", "mean"),
 )
 
+CRITIC = (
+    Metric(
+        "critic/loss",
+        "reward^2",
+        "half the squared error of the values, the worse of plain and clipped",
+        "mean over the update's completion tokens, before its step",
+    ),
+    Metric("critic/clipped", "share", "values whose gradient the clip took away", "mean over tokens"),
+    Metric(
+        "critic/explained_variance",
+        "share",
+        "how much of the returns' spread the critic knew beforehand",
+        "1 - var(return - value) / var(return) over the rollout's tokens; 0 is a constant, below 0 worse",
+    ),
+    Metric("critic/value_mean", "reward", "what the critic expects", "mean over the rollout's tokens"),
+    Metric("critic/return_mean", "reward", "what it learns to expect", "mean over the rollout's tokens"),
+)
+
+SAMPLES = (
+    Metric(
+        "online_dpo/accuracy",
+        "share",
+        "prompts whose better sample has the higher log ratio",
+        "mean over the update's prompts, before the step; equal rewards or ratios count half",
+    ),
+    Metric(
+        "online_dpo/margin",
+        "nats",
+        "log ratio of the better sample less that of the worse",
+        "mean over the update's prompts, before the step; 0 where rewards are equal",
+    ),
+    Metric("online_dpo/tied", "share", "prompts whose samples all earn the same", "mean over prompts"),
+    Metric("kept/share", "share", "samples that are learned from", "mean over the rollout's completions"),
+    Metric("kept/reward", "reward", "what the kept samples earned", "mean over them, after shaping"),
+)
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
-    for metric in (*OPTIMIZATION, *SFT, *REWARD_MODEL, *REWARD_RECORDS, *DIRECT, *UNPAIRED, *ONLINE)
+    for metric in (
+        *OPTIMIZATION,
+        *SFT,
+        *REWARD_MODEL,
+        *REWARD_RECORDS,
+        *DIRECT,
+        *UNPAIRED,
+        *ONLINE,
+        *CRITIC,
+        *SAMPLES,
+    )
 }
 """The registry; a name that is not here must not be logged."""
 
@@ -359,6 +439,8 @@ def metrics_page() -> str:
         ("Direct preference optimization (`eval_` by implicit rewards)", DIRECT),
         ("KTO", UNPAIRED),
         ("Policy optimization", ONLINE),
+        ("The critic of PPO", CRITIC),
+        ("Online DPO and learning from the best samples", SAMPLES),
     )
     for title, metrics in titles:
         if not metrics:

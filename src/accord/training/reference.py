@@ -73,9 +73,28 @@ def score_completions(
     with_entropy: bool = False,
 ) -> TokenLogprobs:
     """Log-probs [n] of the completion tokens of a batch; policy and reference go through this same code."""
-    hidden = hidden_states(model, packed.ragged, from_states=trunk)
+    states = predicting_states(model, packed, trunk=trunk)
+    return score_states(model, packed, states, temperature=temperature, with_entropy=with_entropy)
+
+
+def predicting_states(
+    model: LanguageModel, packed: PackedCompletions, *, trunk: TrunkStates | None = None
+) -> Tensor:
+    """[n, D] the hidden states that predict each completion token."""
+    return hidden_states(model, packed.ragged, from_states=trunk)[packed.predictor_index]
+
+
+def score_states(
+    model: LanguageModel,
+    packed: PackedCompletions,
+    states: Tensor,
+    *,
+    temperature: float,
+    with_entropy: bool = False,
+) -> TokenLogprobs:
+    """Log-probs [n] from `predicting_states`."""
     return token_logprobs(
-        hidden[packed.predictor_index],
+        states,
         model.head_weight,
         packed.targets,
         temperature=temperature,

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from accord.domain import Prompt, Streams
+from accord.domain import ConfigError, Prompt, Streams
 from accord.models.language_model import LanguageModel
 from accord.rollouts.reward_loading import RewardLike
 from accord.rollouts.sampler import Sampler
 from accord.training.objectives.advantages import rloo
-from accord.training.objectives.policy import sequence_policy_loss
+from accord.training.objectives.policy import Aggregation, sequence_policy_loss
 from accord.training.online import OnlineResult, train_online
 from accord.training.online_config import OnlineConfig
+from accord.training.online_strategy import GroupPolicyGradient
 from accord.training.reports import Observer
 
 
@@ -36,13 +37,23 @@ def train_rloo(
 ) -> OnlineResult:
     """Optimize `model` in place against `reward` by RLOO; the arguments are those of `train_online`."""
     settings = config if config is not None else OnlineConfig()
+    settings.require_groups("rloo")
+    if settings.importance != "none" and settings.importance_level == "token":
+        raise ConfigError(
+            "rloo", ["importance_level is 'token'; the completion is one action: use 'sequence'"]
+        )
     return train_online(
         model,
         prompts,
         reward,
         settings,
-        advantage=rloo,
-        objective=partial(sequence_policy_loss, clip=settings.clip),
+        strategy=GroupPolicyGradient(
+            advantage=rloo,
+            objective=partial(sequence_policy_loss, clip=settings.clip),
+            aggregation=Aggregation.SEQUENCE_MEAN_TOKEN_SUM,
+            is_by_token=False,
+            whitens=settings.whiten_advantages,
+        ),
         algorithm="rloo",
         sampler=sampler,
         reference=reference,

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accord.domain import Completion, Prompt, Streams, TrainingError
-from accord.rollouts.rewards import MissingEosConfig, Reward
+from accord.domain import Completion, Prompt, RewardError, Streams, TrainingError
+from accord.rollouts.rewards import MissingEosConfig, Reward, RewardScores
 from accord.rollouts.sampler import Sampler, SamplingConfig
+from accord.training.parallel import Ranks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,7 @@ def roll_out(
     _check_groups(groups, len(prompts), group_size)
     owners = [prompt for prompt, group in zip(prompts, groups, strict=True) for _ in group]
     completions = [completion for group in groups for completion in group]
-    scores = reward.score(owners, completions)
+    scores = _scores(reward, owners, completions)
     shaped = shaping.apply(scores.values, completions)
     return Rollout(
         prompts=list(prompts),
@@ -105,6 +106,24 @@ def roll_out(
         sample_s=sampled - started,
         reward_s=time.perf_counter() - sampled,
     )
+
+
+def _scores(reward: Reward, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> RewardScores:
+    """What the reward gives. Among ranks the first asks and tells the others: services are asked once."""
+    ranks = Ranks.current()
+    scores, problem = None, ""
+    if ranks.is_first:
+        try:
+            scores = reward.score(prompts, completions)
+        except Exception as error:
+            problem = str(error) or type(error).__name__
+            ranks.from_first((scores, problem))
+            raise
+    scores, problem = ranks.from_first((scores, problem))
+    if problem:
+        raise RewardError(f"rank 0: {problem}")
+    assert scores is not None
+    return scores
 
 
 def _check_groups(groups: Sequence[Sequence[Completion]], n_prompts: int, group_size: int) -> None:

@@ -67,6 +67,8 @@ class TrainingResult:
     steps: int
     truncated_rows: int
     """Training rows that were cut to `max_tokens`."""
+    warnings: tuple[str, ...] = ()
+    """What was noticed on the way."""
 
 
 def train_sft(

@@ -1,6 +1,6 @@
 """What a training stage hands to the loop: updates, loss shares and a few facts; knows no optimizer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,8 @@ class Update:
     """Real tokens (no padding), a prompt counted once for each of its completions."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """What is already known about the update (rewards, lengths, truncated rows)."""
+    on_learned: Callable[[Mapping[str, float]], None] | None = None
+    """Called after the weights changed with the update's metrics, summed over micro-batches and ranks."""
 
 
 @dataclass(frozen=True)

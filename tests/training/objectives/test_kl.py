@@ -14,6 +14,7 @@ exact_kl = jaxtyped(typechecker=beartype)(kl.exact_kl)
 k1 = jaxtyped(typechecker=beartype)(kl.k1)
 k2 = jaxtyped(typechecker=beartype)(kl.k2)
 k3 = jaxtyped(typechecker=beartype)(kl.k3)
+kl_penalty = jaxtyped(typechecker=beartype)(kl.kl_penalty)
 sequence_kl = jaxtyped(typechecker=beartype)(kl.sequence_kl)
 
 LOGITS = tensor([0.3, -0.5, 1.1], dtype=torch.float64)
@@ -113,3 +114,70 @@ def test_k3_is_never_negative_and_accurate_for_tiny_ratios():
 def test_sequence_kl_sums_each_completion():
     ratio, index = tensor([1.0, 2.0, -0.5, 4.0]), tensor([0, 0, 2, 2])
     assert sequence_kl(ratio, index, 4).tolist() == [3.0, 0.0, 3.5, 0.0]
+
+
+def expected_penalty_gradient(estimator, old_logits):
+    """E over states drawn from `old` of the gradient of the loss term, state by state."""
+    logits = LOGITS.clone().requires_grad_()
+    old = old_logits.log_softmax(-1)
+    total = torch.zeros(3, dtype=torch.float64)
+    for state in range(3):
+        at = slice(state, state + 1)
+        term = kl_penalty(logits.log_softmax(-1)[at], REFERENCE[at], old[at], estimator=estimator)
+        (gradient,) = torch.autograd.grad(term.sum(), logits)
+        total += old[state].exp() * gradient
+    return total
+
+
+@pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
+@pytest.mark.parametrize("old_logits", [LOGITS, tensor([1.0, 0.2, -0.7], dtype=torch.float64)])
+def test_trap_29_the_penalty_in_the_loss_has_the_gradient_of_the_exact_kl(estimator, old_logits):
+    # on-policy and after updates away from the policy that drew
+    found = expected_penalty_gradient(estimator, old_logits)
+    torch.testing.assert_close(found, exact_gradient(forward_kl), rtol=1e-12, atol=1e-14)
+
+
+def test_in_the_loss_k2_and_k3_have_one_gradient_state_by_state_and_k1_adds_noise_of_mean_zero():
+    # rho r grad log pi for both; k1 adds rho grad log pi
+    old = tensor([1.0, 0.2, -0.7], dtype=torch.float64).log_softmax(-1)
+    found = {}
+    for estimator in ("k1", "k2", "k3"):
+        logprobs = LOGITS.log_softmax(-1).requires_grad_()
+        kl_penalty(logprobs, REFERENCE, old, estimator=estimator).sum().backward()
+        found[estimator] = logprobs.grad
+    torch.testing.assert_close(found["k2"], found["k3"], rtol=1e-12, atol=1e-14)
+    ratio = (LOGITS.log_softmax(-1) - old).exp()
+    torch.testing.assert_close(found["k1"], found["k3"] + ratio, rtol=1e-12, atol=1e-14)
+
+
+def test_trap_29_k2_and_k3_in_the_reward_have_another_gradient():
+    for estimator in (k2, k3):
+
+        def reinforce(log_ratio, estimator=estimator):
+            return estimator(log_ratio.detach()) * log_ratio
+
+        assert (expected_gradient(reinforce) - exact_gradient(forward_kl)).abs().max() > 0.01
+
+
+def two_step_kl(first, second):
+    """KL of two-token sequences over two letters: `first` [2] log-probs, `second` [2, 2] given the first."""
+    ref_first = tensor([0.6, 0.4], dtype=torch.float64).log()
+    ref_second = tensor([[0.9, 0.1], [0.5, 0.5]], dtype=torch.float64).log()
+    ratio = (first[:, None] + second) - (ref_first[:, None] + ref_second)
+    return ((first[:, None] + second).exp() * ratio).sum(), first - ref_first, second - ref_second
+
+
+def test_k1_in_the_reward_answers_for_the_kl_of_later_tokens_and_the_loss_term_does_not():
+    logits = tensor([[0.5, -0.5], [0.2, 0.1], [-1.0, 1.0]], dtype=torch.float64).requires_grad_()
+    logs = logits.log_softmax(-1)
+    exact, first_ratio, second_ratio = two_step_kl(logs[0], logs[1:])
+    (truth,) = torch.autograd.grad(exact, logits, retain_graph=True)
+    weights = (logs[0][:, None] + logs[1:]).exp().detach()
+    to_come = (first_ratio[:, None] + second_ratio).detach()
+    in_reward = (weights * (to_come * logs[0][:, None] + second_ratio.detach() * logs[1:])).sum()
+    (found,) = torch.autograd.grad(in_reward, logits, retain_graph=True)
+    torch.testing.assert_close(found, truth, rtol=1e-12, atol=1e-14)
+    in_loss = (weights * (first_ratio.square()[:, None] / 2 + second_ratio.square() / 2)).sum()
+    (other,) = torch.autograd.grad(in_loss, logits)
+    torch.testing.assert_close(other[1:], truth[1:], rtol=1e-12, atol=1e-14)
+    assert (other[0] - truth[0]).abs().max() > 0.02

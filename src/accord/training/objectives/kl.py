@@ -7,16 +7,23 @@ With r = log pi(x) - log ref(x) at tokens x drawn from pi:
     | k2 = r^2 / 2         | biased, >= 0           | that of KL(pi || ref), exactly          |
     | k3 = exp(-r) - 1 + r | unbiased, >= 0         | that of KL(ref || pi), another quantity |
 
-As a penalty in the reward (no gradient through it, REINFORCE does the rest) k1 is right.
+As a penalty in the reward (no gradient through it, REINFORCE does the rest) k1 is right and the others
+are not: k3's would add the gradient of -KL(ref || pi). As a loss term `kl_penalty` gives each of them the
+gradient of KL(pi || ref), by the probability ratio that the samples' distribution asks for.
 Estimators: Schulman, "Approximating KL divergence" (2020). Gradients: by enumeration in
 the tests. Nothing is clamped but the exponent of k3, far outside what training sees.
 """
+
+from typing import Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 K3_EXPONENT_LIMIT = 60.0
 """exp of more would let a sum over few tokens overflow fp32; below it k3 is exact."""
+
+RATIO_LIMIT = 20.0
+"""A log of pi / pi_old is clamped to +-20 before exp, as in the policy losses."""
 
 
 def k1(log_ratio: Float[Tensor, " token"]) -> Float[Tensor, " token"]:
@@ -35,6 +42,32 @@ def k3(log_ratio: Float[Tensor, " token"]) -> Float[Tensor, " token"]:
     Exact for r >= -60; below, the exponential stays at exp(60).
     """
     return (-log_ratio).clamp(max=K3_EXPONENT_LIMIT).expm1() + log_ratio
+
+
+def kl_penalty(
+    logprobs: Float[Tensor, " token"],
+    reference_logprobs: Float[Tensor, " token"],
+    old_logprobs: Float[Tensor, " token"],
+    *,
+    estimator: Literal["k1", "k2", "k3"],
+) -> Float[Tensor, " token"]:
+    """Terms whose mean over tokens drawn from `old` has the gradient of KL(pi || ref), to add to a loss.
+
+        k1: rho r       k3: rho (exp(-r) - 1 + r)       k2: sg(rho) r^2 / 2
+
+    r = log pi - log ref and rho = pi / pi_old, so that E_old[rho f] = E_pi[f]; where f is k1 or k3 the
+    gradient passes through rho too, which is the part that a plain k1 or k3 in the loss leaves out ("A
+    Comedy of Estimators", 2512.21852). k2 needs none: its own gradient r grad log pi is already right,
+    its value is not. State by state k2 and k3 then have one gradient, rho r grad log pi, and k1 has
+    rho grad log pi more, which is noise of mean 0. rho is 1 in the first update. The positions are
+    those of the old policy: what a token does to the KL of later ones is left out, which is the one thing
+    that k1 in the reward has beyond this.
+    """
+    log_ratio = logprobs - reference_logprobs
+    ratio = (logprobs - old_logprobs).clamp(-RATIO_LIMIT, RATIO_LIMIT).exp()
+    if estimator == "k2":
+        return ratio.detach() * k2(log_ratio)
+    return ratio * (k1(log_ratio) if estimator == "k1" else k3(log_ratio))
 
 
 def exact_kl(

@@ -62,6 +62,7 @@ def sequence_policy_loss(
     sequence_index: Int[Tensor, " token"],
     *,
     normalizers: Normalizers,
+    weights: Float[Tensor, " token"] | None = None,
     clip: float | None = 0.2,
     clip_high: float | None = None,
     is_length_normalized: bool = False,
@@ -75,12 +76,15 @@ def sequence_policy_loss(
     clip depart from the paper, where each batch serves one update; `clip=None` leaves clipping out.
     With `is_length_normalized` the log ratio is the mean over the completion's tokens: GSPO (Zheng et al.
     2025, 2507.18071, eq. 5 and 7), whose gradient at rho = 1 divides each completion's by its length.
+    `weights` (0 or more) multiply A_i by their mean over the completion's tokens, where they are equal.
     """
     summed = torch.zeros_like(advantages, dtype=logprobs.dtype)
     log_ratio = summed.index_add(0, sequence_index, logprobs - old_logprobs)
+    lengths = torch.bincount(sequence_index, minlength=len(advantages)).clamp_min(1)
     if is_length_normalized:
-        lengths = torch.bincount(sequence_index, minlength=len(advantages))
-        log_ratio = log_ratio / lengths.clamp_min(1)
+        log_ratio = log_ratio / lengths
+    if weights is not None:
+        advantages = advantages * summed.index_add(0, sequence_index, weights.to(summed.dtype)) / lengths
     surrogate, ratio, is_clipped = clipped_surrogate(log_ratio, advantages, clip=clip, clip_high=clip_high)
     return PolicyLoss(-surrogate.sum() / normalizers.sequences, ratio, is_clipped)
 
@@ -92,18 +96,47 @@ def token_policy_loss(
     sequence_index: Int[Tensor, " token"],
     *,
     normalizers: Normalizers,
+    weights: Float[Tensor, " token"] | None = None,
     clip: float | None = 0.2,
     clip_high: float | None = None,
     aggregation: Aggregation = Aggregation.SEQUENCE_MEAN_TOKEN_MEAN,
 ) -> PolicyLoss:
     """Each token as an action with its completion's advantage (Schulman et al. 2017, eq. 7).
 
-        loss = -aggregate_t min(rho_t A_i, clip(rho_t, 1 - clip, 1 + clip_high) A_i)
+        loss = -aggregate_t w_t min(rho_t A_i, clip(rho_t, 1 - clip, 1 + clip_high) A_i)
 
     `clip_high` is `clip` unless given: larger lets unlikely tokens rise (DAPO, 2503.14476, eq. 10).
+    `weights` w (0 or more, default 1) correct for a sampler that is not the learner (`correction`).
     """
+    return ppo_loss(
+        logprobs,
+        old_logprobs,
+        advantages[sequence_index],
+        sequence_index,
+        normalizers=normalizers,
+        weights=weights,
+        clip=clip,
+        clip_high=clip_high,
+        aggregation=aggregation,
+    )
+
+
+def ppo_loss(
+    logprobs: Float[Tensor, " token"],
+    old_logprobs: Float[Tensor, " token"],
+    advantages: Float[Tensor, " token"],
+    sequence_index: Int[Tensor, " token"],
+    *,
+    normalizers: Normalizers,
+    weights: Float[Tensor, " token"] | None = None,
+    clip: float | None = 0.2,
+    clip_high: float | None = None,
+    aggregation: Aggregation = Aggregation.TOKEN_MEAN,
+) -> PolicyLoss:
+    """`token_policy_loss` where each token has an advantage of its own (PPO, REINFORCE++)."""
+    weighed = advantages if weights is None else advantages * weights
     surrogate, ratio, is_clipped = clipped_surrogate(
-        logprobs - old_logprobs, advantages[sequence_index], clip=clip, clip_high=clip_high
+        logprobs - old_logprobs, weighed, clip=clip, clip_high=clip_high
     )
     loss = -aggregate(surrogate, sequence_index, normalizers=normalizers, how=aggregation)
     return PolicyLoss(loss, ratio, is_clipped)
@@ -116,6 +149,7 @@ def cispo_loss(
     sequence_index: Int[Tensor, " token"],
     *,
     normalizers: Normalizers,
+    weights: Float[Tensor, " token"] | None = None,
     clip_high: float,
     aggregation: Aggregation = Aggregation.TOKEN_MEAN,
 ) -> PolicyLoss:
@@ -127,8 +161,9 @@ def cispo_loss(
     """
     _check_clip("clip_high", clip_high)
     ratio = (logprobs - old_logprobs).clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp().detach()
-    weights = ratio.clamp_max(1 + clip_high)
-    terms = weights * advantages[sequence_index] * logprobs
+    terms = ratio.clamp_max(1 + clip_high) * advantages[sequence_index] * logprobs
+    if weights is not None:
+        terms = terms * weights
     loss = -aggregate(terms, sequence_index, normalizers=normalizers, how=aggregation)
     return PolicyLoss(loss, ratio, ratio > 1 + clip_high)
 
