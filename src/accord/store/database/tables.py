@@ -38,6 +38,9 @@ ID = String(36)
 HASH = String(64)
 WORD = String(32)
 
+FIRST_HASH = "0" * 64
+"""What the first event follows."""
+
 metadata = MetaData(naming_convention=NAMES)
 
 
