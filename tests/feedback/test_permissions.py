@@ -26,7 +26,7 @@ TABLE: dict[tuple[str, str], frozenset[Role]] = {
     ("GET", "/projects/{project_id}/judgments"): frozenset({Role.OWNER, Role.LEAD, Role.SERVICE}),
     ("GET", "/projects/{project_id}/progress"): ALL - {Role.REVIEWER, Role.ANNOTATOR},
     ("POST", "/projects/{project_id}/queue/next"): ALL - {Role.AUDITOR},
-    ("GET", "/me/history"): ALL,
+    ("GET", "/me/history"): ALL - {Role.AUDITOR},
 }
 """Route to the roles it is open to."""
 OWN = {
@@ -122,6 +122,35 @@ def test_what_belongs_to_another_is_not_there(site, role):
     made = second.post(f"/assignments/{work['id']}/submit", {**held, **answers}).json()
     assert other.post(f"/judgments/{made['judgment_id']}/revise", answers).status_code == 410
     assert other.get(f"/me/history?project={project_id}").json() == {"judgments": []}
+
+
+def test_a_token_without_the_scope_to_judge_touches_no_judgment_of_its_owner(site):
+    project_id = site.project([PAIR], overlap=2)
+    person = site.person("second")
+    (work,) = person.post(f"/projects/{project_id}/queue/next", {"count": 1}).json()["assignments"]
+    program = site.program(person.get("/me").json()["id"], "watch")
+    held = {"token": work["token"], "answers": {}}
+    assert program.client.put(f"/api/v1/assignments/{work['id']}/draft", json=held).status_code == 403
+    sent = {"token": work["token"], "key": "key-00000001", "answers": {"preference": {"choice": 1}}}
+    made = person.post(f"/assignments/{work['id']}/submit", sent).json()["judgment_id"]
+    again = {"key": "key-00000002", "answers": {"preference": {"choice": 7}}}
+    assert program.post(f"/judgments/{made}/revise", again).status_code == 403
+    assert program.get(f"/me/history?project={project_id}").status_code == 403
+    assert person.post(f"/judgments/{made}/revise", again).status_code == 200
+
+
+def test_a_form_of_one_project_takes_no_work_of_another(site):
+    first, second = site.project([PAIR]), site.project([{**PAIR, "prompt": "Other?"}])
+    person = site.person("annotator")
+    (work,) = person.post(f"/projects/{first}/queue/next", {"count": 1}).json()["assignments"]
+    form = {
+        "csrf": person.client.headers["X-CSRF-Token"], "assignment": work["id"], "token": work["token"],
+        "key": "key-00000001", "q.preference": "1",
+    }  # fmt: skip
+    assert person.client.post(f"/p/{second}/annotate", data=form).status_code == 410
+    assert site.person("owner").get(f"/projects/{first}/progress").json()["slots"] == {"leased": 1}
+    answer = person.client.post(f"/p/{first}/annotate", data=form, follow_redirects=False)
+    assert answer.status_code == 303
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
 
 import accord
 from accord.domain.errors import DataError, StoreError
@@ -203,8 +204,8 @@ def _setting_out(database: Database, projects: Projects, work: Work, signed_in: 
         overlap: Annotated[int, Query(ge=1, le=100)] = 1,
     ) -> dict[str, Any]:
         need(account, "import", project_id)
-        _check_project(database, project_id)
-        return _import(projects, project_id, (await request.body()).decode(errors="replace"), overlap)
+        text = (await request.body()).decode(errors="replace")
+        return await run_in_threadpool(_import, projects, project_id, text, overlap)
 
     @router.get("/{project_id}/judgments")
     def judgments(
@@ -264,18 +265,21 @@ def _working(work: Work, queue: WorkQueue, signed_in: Any) -> APIRouter:
     def keep_draft(
         assignment_id: Id, body: Draft, account: Annotated[Account, Depends(signed_in)]
     ) -> dict[str, int]:
+        need(account, "annotate", work.owned(assignment_id, account.id).project_id)
         return {"saved_ms": work.save_draft(assignment_id, account.id, body.token, body.answers)}
 
     @router.post("/judgments/{judgment_id}/revise")
     def revise(
         judgment_id: Id, body: Revision, account: Annotated[Account, Depends(signed_in)]
     ) -> dict[str, Any]:
+        need(account, "annotate", work.project_of(judgment_id, account.id))
         return _receipt(work.revise(judgment_id, account.id, body.model_dump()))
 
     @router.get("/me/history")
     def history(
         project: Annotated[str, Query(max_length=36)], account: Annotated[Account, Depends(signed_in)]
     ) -> dict[str, Any]:
+        need(account, "annotate", project)
         return {"judgments": work.history(project, account.id)}
 
     return router
@@ -323,6 +327,7 @@ def _check_project(database: Database, project_id: str) -> None:
 
 
 def _import(projects: Projects, project_id: str, text: str, overlap: int) -> dict[str, Any]:
+    _check_project(projects.database, project_id)
     batch: list[NewItem] = []
     errors: list[dict[str, Any]] = []
     n_items = n_refused = 0

@@ -151,6 +151,18 @@ class Work:
             return False
         return self.queue.add_slots(item_id, 1, only_judged=True)
 
+    def project_of(self, judgment_id: str, user_id: str) -> str:
+        """The project of an own judgment; another's looks like one that is not there."""
+        with self.database.read() as connection:
+            found = connection.execute(
+                select(item.c.project_id)
+                .join(judgment, judgment.c.item_id == item.c.id)
+                .where(judgment.c.id == judgment_id, judgment.c.user_id == user_id)
+            ).scalar()
+        if found is None:
+            raise LeaseLost(f"there is no judgment {judgment_id!r} of yours")
+        return str(found)
+
     def revise(self, judgment_id: str, user_id: str, sent: Mapping[str, Any]) -> Receipt:
         """Other answers to an own judgment; the earlier ones stay."""
         with self.database.read() as connection:
