@@ -141,13 +141,14 @@ def _rooms(accounts: Accounts, work: Work) -> APIRouter:
         form = await _form(request)
         account = await run_in_threadpool(account_of, request, accounts, csrf=_field(form, "csrf"))
         need(account, "annotate", project_id)
-        again = partial(run_in_threadpool, show, project_id, request, account)
+        again = partial(show, project_id, request, account)
         try:
             await run_in_threadpool(_take, work, project_id, account, form)
         except DataError as error:
-            return await again(error=str(error), status=422, held=_field(form, "assignment"))
+            held = _field(form, "assignment")
+            return await run_in_threadpool(partial(again, error=str(error), status=422, held=held))
         except LeaseLost as error:
-            return await again(error=str(error), status=410)
+            return await run_in_threadpool(partial(again, error=str(error), status=410))
         return RedirectResponse(f"/p/{project_id}/annotate", status_code=303)
 
     def show(
