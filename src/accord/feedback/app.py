@@ -18,6 +18,8 @@ from accord.feedback.export import export_lines
 from accord.feedback.items import content_of
 from accord.feedback.pages import install_pages
 from accord.feedback.problems import install_problems, problem
+from accord.feedback.review_routes import review_router
+from accord.feedback.reviewing import Reviewing
 from accord.feedback.schema import parse_schema
 from accord.feedback.security import COOKIE, account_of, install_headers, need
 from accord.feedback.work import Work
@@ -130,7 +132,8 @@ def create_app(database: Database, *, is_secure: bool = False) -> FastAPI:
     for router in (
         _doors(accounts, signed_in, is_secure=is_secure),
         _setting_out(database, projects, work, signed_in),
-        _working(work, queue, signed_in),
+        _working(work, work.queue, signed_in),
+        review_router(Reviewing(work), signed_in),
         _health(database),
     ):
         app.include_router(router)

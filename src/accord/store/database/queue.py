@@ -154,7 +154,7 @@ class WorkQueue:
         terms: Terms | None = None,
     ) -> list[Assignment]:
         """Up to `count` pieces of work that this person may do and has not done, most urgent first."""
-        now, terms = self._now_ms(), terms or Terms()
+        now, terms = self.now_ms(), terms or Terms()
         with self.database.write() as connection:
             events = expire_overdue(connection, project_id, now)
             # Locked, so that two tabs of one annotator do not reach for two slots of one item.
@@ -257,15 +257,15 @@ class WorkQueue:
         A judgment that comes after its lease was lost is taken as late: it fills a slot that is still
         open, or counts on top. Raises `LeaseLost` for a token that was never this assignment's.
         """
-        now = self._now_ms()
+        now = self.now_ms()
         try:
             with self.database.write() as connection:
                 return self._submit(connection, assignment_id, lease_token, key, payload, now, follow)
         except IntegrityError:
             # Another worker took the same submission between our look and our write.
             with self.database.read() as connection:
-                row = _assignment(connection, assignment_id, lease_token)
-                known = _by_key(connection, row.user_id, key, assignment_id)
+                row = held_assignment(connection, assignment_id, lease_token)
+                known = by_key(connection, row.user_id, key, assignment_id)
             if known is None:
                 raise
             return known
@@ -283,19 +283,19 @@ class WorkQueue:
 
         Refused once somebody reviews or decides the item: he has read what is being changed.
         """
-        now = self._now_ms()
+        now = self.now_ms()
         with self.database.write() as connection:
             old = connection.execute(select(judgment).where(judgment.c.id == judgment_id)).first()
             if old is None or old.user_id != user_id:
                 raise StoreError(f"there is no judgment {judgment_id!r} of this user")
-            known = _by_key(connection, user_id, key, old.assignment_id)
+            known = by_key(connection, user_id, key, old.assignment_id)
             if known is not None:
                 return known
             row = connection.execute(
                 select(assignment).where(assignment.c.id == old.assignment_id).with_for_update()
             ).one()
             _refuse_settled(connection, row)
-            receipt, event = self._write_judgment(connection, row, key, payload, now, is_late=old.is_late)
+            receipt, event = self.record(connection, row, key, payload, now, is_late=old.is_late)
             state = connection.execute(select(item.c.state).where(item.c.id == row.item_id)).scalar_one()
             events = [event]
             if follow is not None:
@@ -310,7 +310,7 @@ class WorkQueue:
 
         Says whether it did: of two who ask at once for the same reason only one does.
         """
-        now = self._now_ms()
+        now = self.now_ms()
         with self.database.write() as connection:
             row = connection.execute(
                 select(item).where(item.c.id == item_id).with_for_update(key_share=True)
@@ -327,7 +327,7 @@ class WorkQueue:
 
     def expire(self, project_id: str) -> int:
         """Take back leases that ran out; how many they were."""
-        now = self._now_ms()
+        now = self.now_ms()
         with self.database.write() as connection:
             events = expire_overdue(connection, project_id, now)
             append_events(connection, events)
@@ -393,9 +393,9 @@ class WorkQueue:
         return made, entry(now, user_id, "lease", "assignment", new_id, {"slot": free.id})
 
     def _touch(self, assignment_id: str, lease_token: str, action: str, *, active_ms: int = 0) -> None:
-        now = self._now_ms()
+        now = self.now_ms()
         with self.database.write() as connection:
-            row = _assignment(connection, assignment_id, lease_token, is_locked=True)
+            row = held_assignment(connection, assignment_id, lease_token, is_locked=True)
             state = AssignmentState(row.state)
             if not state.is_live:
                 raise LeaseLost(f"assignment {assignment_id} is {state}; ask for the next piece of work")
@@ -412,9 +412,9 @@ class WorkQueue:
     def _give_back(
         self, assignment_id: str, lease_token: str, state: AssignmentState, reason: str | None
     ) -> None:
-        now = self._now_ms()
+        now = self.now_ms()
         with self.database.write() as connection:
-            row = _assignment(connection, assignment_id, lease_token, is_locked=True)
+            row = held_assignment(connection, assignment_id, lease_token, is_locked=True)
             old = AssignmentState(row.state)
             if old is state:
                 return
@@ -435,8 +435,8 @@ class WorkQueue:
         now: int,
         follow: Follow | None,
     ) -> Receipt:
-        row = _assignment(connection, assignment_id, lease_token, is_locked=True)
-        known = _by_key(connection, row.user_id, key, assignment_id)
+        row = held_assignment(connection, assignment_id, lease_token, is_locked=True)
+        known = by_key(connection, row.user_id, key, assignment_id)
         if known is not None:
             return known
         state = AssignmentState(row.state)
@@ -471,7 +471,7 @@ class WorkQueue:
         if item_state is None:
             found = connection.execute(select(item.c.state).where(item.c.id == row.item_id)).scalar_one()
             item_state = ItemState(found)
-        receipt, event = self._write_judgment(connection, row, key, payload, now, is_late=not state.is_live)
+        receipt, event = self.record(connection, row, key, payload, now, is_late=not state.is_live)
         _count(connection, row, now)
         events = [event]
         if follow is not None:
@@ -479,7 +479,7 @@ class WorkQueue:
         append_events(connection, events)
         return receipt
 
-    def _write_judgment(
+    def record(
         self,
         connection: Connection,
         row: Row[Any],
@@ -489,6 +489,7 @@ class WorkQueue:
         *,
         is_late: bool,
     ) -> tuple[Receipt, Event]:
+        """Write a judgment of an assignment, inside the caller's transaction; the next revision of it."""
         newest = connection.execute(
             select(func.max(judgment.c.revision)).where(judgment.c.assignment_id == row.id)
         ).scalar()
@@ -513,7 +514,8 @@ class WorkQueue:
         facts = {"assignment": row.id, "revision": receipt.revision, "late": is_late}
         return receipt, entry(now, row.user_id, "submit", "judgment", receipt.judgment_id, facts)
 
-    def _now_ms(self) -> int:
+    def now_ms(self) -> int:
+        """The time, in milliseconds since 1970 UTC."""
         return int(self.clock.now().timestamp() * 1000)
 
 
@@ -524,9 +526,10 @@ def draw_permutation(assignment_id: str, n_candidates: int) -> tuple[int, ...]:
     return tuple(places)
 
 
-def _assignment(
+def held_assignment(
     connection: Connection, assignment_id: str, lease_token: str, *, is_locked: bool = False
 ) -> Row[Any]:
+    """An assignment by its id and token; raises `LeaseLost` where they do not belong together."""
     query = select(assignment).where(assignment.c.id == assignment_id)
     row = connection.execute(query.with_for_update(key_share=True) if is_locked else query).first()
     if row is None or row.lease_token != lease_token:
@@ -534,7 +537,7 @@ def _assignment(
     return row
 
 
-def _by_key(connection: Connection, user_id: str, key: str, assignment_id: str) -> Receipt | None:
+def by_key(connection: Connection, user_id: str, key: str, assignment_id: str) -> Receipt | None:
     """What was taken under this key; a key of another assignment is refused: its answers would be lost."""
     row = connection.execute(
         select(judgment).where(judgment.c.user_id == user_id, judgment.c.key == key)
