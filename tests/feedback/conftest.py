@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from accord.feedback.app import create_app
@@ -59,9 +60,9 @@ class Site:
         task = task or {"kind": "pairwise"}
         made = owner.post("/projects", {"name": f"p{id(rows)}", "task": task, "guideline": "# Be kind"})
         assert made.status_code == 201, made.text
-        text = "\n".join(json.dumps(row) for row in rows)
+        lines = "\n".join(json.dumps(row) for row in rows)
         path = f"/api/v1/projects/{made.json()['id']}/items?overlap={overlap}"
-        answer = owner.client.post(path, content=text)
+        answer = owner.client.post(path, content=lines)
         assert answer.json() == {"n_items": len(rows), "n_refused": 0, "errors": []}
         return made.json()["id"]
 
@@ -69,6 +70,21 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     database = open_database(tmp_path / "accord.db")
+    database.create()
+    yield Site(database)
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    """The same on each kind of database."""
+    if request.param == "sqlite":
+        database = open_database(tmp_path / "accord.db")
+    else:
+        database = open_database(request.getfixturevalue("postgres_url"))
+        with database.write() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
     database.create()
     yield Site(database)
     database.close()

@@ -8,7 +8,8 @@ import pytest
 from accord.feedback.export import export_lines
 from accord.feedback.items import content_of
 from accord.feedback.progress import score_gold
-from accord.feedback.work import Work, verdict_of
+from accord.feedback.verdicts import verdict_of
+from accord.feedback.work import Work
 from accord.store.database import NewItem, Projects, QueueConfig, Role, WorkQueue
 
 PASSWORD = "correct horse battery"
@@ -29,7 +30,7 @@ def judge(work: Work, project_id: str, user_id: str, winner: int, key: str) -> d
 
 
 def office(site: Any, *, gold_rate: float = 0.0) -> Work:
-    return Work(site.database, WorkQueue.of(site.database, QueueConfig(gold_rate=gold_rate)))
+    return Work(site.database, WorkQueue.of(site.database, QueueConfig(gold_rate=gold_rate, repeat_rate=0.0)))
 
 
 def people(site: Any, count: int) -> list[str]:

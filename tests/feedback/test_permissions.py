@@ -8,13 +8,17 @@ import re
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from accord.feedback.security import HEADERS
 from accord.store.database import Role
+from accord.store.database.tables import item
 
 PAIR = {"prompt": "Why?", "candidates": [{"text": "One.", "model": "secret-a"}, "Two."]}
 ALL = frozenset(Role)
 NOBODY = "signed out"
+LEADS = frozenset({Role.OWNER, Role.LEAD})
+READERS = LEADS | {Role.REVIEWER}
 TABLE: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/logout"): ALL,
     ("GET", "/me"): ALL,
@@ -26,21 +30,35 @@ TABLE: dict[tuple[str, str], frozenset[Role]] = {
     ("GET", "/projects/{project_id}/judgments"): frozenset({Role.OWNER, Role.LEAD, Role.SERVICE}),
     ("GET", "/projects/{project_id}/progress"): ALL - {Role.REVIEWER, Role.ANNOTATOR},
     ("POST", "/projects/{project_id}/queue/next"): ALL - {Role.AUDITOR},
-    ("GET", "/me/history"): ALL,
+    ("GET", "/me/history"): ALL - {Role.AUDITOR},
+    ("POST", "/projects/{project_id}/review/next"): READERS,
+    ("POST", "/projects/{project_id}/adjudication/next"): READERS,
+    ("GET", "/projects/{project_id}/workflow"): ALL - {Role.REVIEWER, Role.ANNOTATOR},
+    ("PUT", "/projects/{project_id}/workflow"): LEADS,
+    ("GET", "/items/{item_id}/way"): ALL - {Role.REVIEWER, Role.ANNOTATOR},
+    ("POST", "/items/{item_id}/retire"): LEADS,
 }
 """Route to the roles it is open to."""
 OWN = {
     ("POST", "/assignments/{assignment_id}/{step}"),
     ("PUT", "/assignments/{assignment_id}/draft"),
     ("POST", "/judgments/{judgment_id}/revise"),
+    ("POST", "/judgments/{judgment_id}/review"),
+    ("POST", "/items/{item_id}/adjudicate"),
 }
 """Routes to what is the asker's own: for another it is not there, whatever his role."""
 OPEN = {("POST", "/login")}
+STATEFUL: dict[tuple[str, str], frozenset[Role]] = {
+    ("POST", "/items/{item_id}/gold"): LEADS,
+    ("POST", "/items/{item_id}/release"): LEADS,
+}
+"""Routes that refuse an item in the wrong state: with 409 those who may, before that with 403 the others."""
 BODIES: dict[str, Any] = {
     "/users": {"handle": "one-more"},
     "/tokens": {"scopes": ["annotate"]},
     "/projects": {"name": "one more", "task": {"kind": "pairwise"}},
     "/projects/{project_id}/queue/next": {"count": 1},
+    "/projects/{project_id}/workflow": {"stages": [{"stage": "label", "kind": "label"}]},
 }
 
 
@@ -52,12 +70,17 @@ def routes(site: Any) -> set[tuple[str, str]]:
     return found
 
 
-def ask(person: Any, method: str, path: str, project_id: str) -> Any:
-    place = "/api/v1" + path.replace("{project_id}", project_id)
+def ask(person: Any, method: str, path: str, project_id: str, item_id: str = "") -> Any:
+    place = "/api/v1" + path.replace("{project_id}", project_id).replace("{item_id}", item_id)
     place += f"?project={project_id}" if path == "/me/history" else ""
     body = json.dumps(BODIES.get(path, PAIR if path.endswith("/items") else {}))
     sent = None if method == "GET" else body
     return person.client.request(method, place, content=sent, headers={"Content-Type": "application/json"})
+
+
+def only_item(site: Any) -> str:
+    with site.database.read() as connection:
+        return connection.execute(select(item.c.id)).scalar_one()
 
 
 def is_problem(answer: Any) -> bool:
@@ -67,18 +90,21 @@ def is_problem(answer: Any) -> bool:
 
 
 def test_every_route_has_a_row(site):
-    assert routes(site) == set(TABLE) | OWN | OPEN
+    assert routes(site) == set(TABLE) | set(STATEFUL) | OWN | OPEN
 
 
 @pytest.mark.parametrize("role", [*Role, NOBODY])
 def test_a_route_opens_to_its_roles_alone(site, role):
     project_id = site.project([PAIR])
-    for (method, path), allowed in TABLE.items():
+    item_id = only_item(site)
+    for (method, path), allowed in (TABLE | STATEFUL).items():
         person = site.person(role if role in ALL else "annotator")
         if role == NOBODY:
             person.client.cookies.clear()
-        answer = ask(person, method, path, project_id)
-        if role in allowed:
+        answer = ask(person, method, path, project_id, item_id)
+        if role in allowed and (method, path) in STATEFUL:
+            assert answer.status_code == 409, (role, path, answer.text)
+        elif role in allowed:
             assert answer.status_code < 300, (role, path, answer.text)
         else:
             assert answer.status_code == (401 if role == NOBODY else 403), (role, path, answer.text)
@@ -124,14 +150,43 @@ def test_what_belongs_to_another_is_not_there(site, role):
     assert other.get(f"/me/history?project={project_id}").json() == {"judgments": []}
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_token_without_the_scope_to_judge_touches_no_judgment_of_its_owner(site):
+    project_id = site.project([PAIR], overlap=2)
+    person = site.person("second")
+    (work,) = person.post(f"/projects/{project_id}/queue/next", {"count": 1}).json()["assignments"]
+    program = site.program(person.get("/me").json()["id"], "watch")
+    held = {"token": work["token"], "answers": {}}
+    assert program.client.put(f"/api/v1/assignments/{work['id']}/draft", json=held).status_code == 403
+    sent = {"token": work["token"], "key": "key-00000001", "answers": {"preference": {"choice": 1}}}
+    made = person.post(f"/assignments/{work['id']}/submit", sent).json()["judgment_id"]
+    again = {"key": "key-00000002", "answers": {"preference": {"choice": 7}}}
+    assert program.post(f"/judgments/{made}/revise", again).status_code == 403
+    assert program.get(f"/me/history?project={project_id}").status_code == 403
+    assert person.post(f"/judgments/{made}/revise", again).status_code == 200
+
+
+def test_a_form_of_one_project_takes_no_work_of_another(site):
+    first, second = site.project([PAIR]), site.project([{**PAIR, "prompt": "Other?"}])
+    person = site.person("annotator")
+    (work,) = person.post(f"/projects/{first}/queue/next", {"count": 1}).json()["assignments"]
+    form = {
+        "csrf": person.client.headers["X-CSRF-Token"], "assignment": work["id"], "token": work["token"],
+        "key": "key-00000001", "q.preference": "1",
+    }  # fmt: skip
+    assert person.client.post(f"/p/{second}/annotate", data=form).status_code == 410
+    assert site.person("owner").get(f"/projects/{first}/progress").json()["slots"] == {"leased": 1}
+    answer = person.client.post(f"/p/{first}/annotate", data=form, follow_redirects=False)
+    assert answer.status_code == 303
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_without_the_csrf_text_nothing_is_changed(site, method):
     project_id = site.project([PAIR])
     person = site.person("owner")
     for wrong in (None, "", "0" * 64, "é"):
         person.client.headers.pop("X-CSRF-Token", None)
         headers = {} if wrong is None else {"X-CSRF-Token": wrong.encode()}
-        for found, path in sorted(set(TABLE) | OWN):
+        for found, path in sorted(set(TABLE) | set(STATEFUL) | OWN):
             if found != method:
                 continue
             place = re.sub(r"\{\w+\}", project_id, path)

@@ -32,11 +32,17 @@ def create(
       accord project create project.toml --dry-run
       accord project create project.toml --store postgresql://accord@db/accord
     """
+    from dataclasses import replace
+
     from accord.feedback.project_file import read_items, read_project, write_items
+    from accord.feedback.workflow import parse_workflow
     from accord.store.database import Projects
 
     plan = read_project(file)
-    items = [] if plan.items is None else list(read_items(plan.items, plan.overlap))
+    stage = parse_workflow(plan.workflow, str(file)).first
+    if plan.stages is None:
+        stage = replace(stage, overlap=plan.overlap)
+    items = [] if plan.items is None else list(read_items(plan.items, stage))
     new_id = None
     if not dry_run:
         with opened(store) as database:
@@ -46,6 +52,7 @@ def create(
             if plan.guideline:
                 projects.add_definition(new_id, "guideline", {"markdown": plan.guideline})
             projects.add_definition(new_id, "workflow", plan.workflow)
+            projects.add_definition(new_id, "policy", plan.people)
             write_items(projects, new_id, items)
     facts = {
         "id": new_id,

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
 
 import accord
 from accord.domain.errors import DataError, StoreError
@@ -19,6 +20,8 @@ from accord.feedback.export import export_lines
 from accord.feedback.items import content_of
 from accord.feedback.pages import install_pages
 from accord.feedback.problems import install_problems, problem
+from accord.feedback.review_routes import review_router
+from accord.feedback.reviewing import Reviewing
 from accord.feedback.schema import parse_schema
 from accord.feedback.security import COOKIE, account_of, install_headers, need
 from accord.feedback.work import Work
@@ -136,7 +139,8 @@ def create_app(database: Database, *, is_secure: bool = False, ids: IdSource | N
     for router in (
         _doors(accounts, signed_in, is_secure=is_secure),
         _setting_out(database, projects, work, signed_in),
-        _working(work, queue, signed_in),
+        _working(work, work.queue, signed_in),
+        review_router(Reviewing(work), signed_in),
         _health(database),
     ):
         app.include_router(router)
@@ -210,8 +214,8 @@ def _setting_out(database: Database, projects: Projects, work: Work, signed_in: 
         overlap: Annotated[int, Query(ge=1, le=100)] = 1,
     ) -> dict[str, Any]:
         need(account, "import", project_id)
-        _check_project(database, project_id)
-        return _import(projects, project_id, (await request.body()).decode(errors="replace"), overlap)
+        text = (await request.body()).decode(errors="replace")
+        return await run_in_threadpool(_import, projects, project_id, text, overlap)
 
     @router.get("/{project_id}/judgments")
     def judgments(
@@ -271,18 +275,21 @@ def _working(work: Work, queue: WorkQueue, signed_in: Any) -> APIRouter:
     def keep_draft(
         assignment_id: Id, body: Draft, account: Annotated[Account, Depends(signed_in)]
     ) -> dict[str, int]:
+        need(account, "annotate", work.owned(assignment_id, account.id).project_id)
         return {"saved_ms": work.save_draft(assignment_id, account.id, body.token, body.answers)}
 
     @router.post("/judgments/{judgment_id}/revise")
     def revise(
         judgment_id: Id, body: Revision, account: Annotated[Account, Depends(signed_in)]
     ) -> dict[str, Any]:
+        need(account, "annotate", work.project_of(judgment_id, account.id))
         return _receipt(work.revise(judgment_id, account.id, body.model_dump()))
 
     @router.get("/me/history")
     def history(
         project: Annotated[str, Query(max_length=36)], account: Annotated[Account, Depends(signed_in)]
     ) -> dict[str, Any]:
+        need(account, "annotate", project)
         return {"judgments": work.history(project, account.id)}
 
     return router
@@ -330,6 +337,7 @@ def _check_project(database: Database, project_id: str) -> None:
 
 
 def _import(projects: Projects, project_id: str, text: str, overlap: int) -> dict[str, Any]:
+    _check_project(projects.database, project_id)
     batch: list[NewItem] = []
     errors: list[dict[str, Any]] = []
     n_items = n_refused = 0

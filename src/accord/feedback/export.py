@@ -14,7 +14,7 @@ from accord.feedback.questions import Comparison, Ranking, Text
 from accord.feedback.schema import TaskSchema
 from accord.feedback.work import PAGE, Work
 from accord.store.database.recall import voided
-from accord.store.database.states import Purpose
+from accord.store.database.states import Mark, Purpose
 from accord.store.database.tables import content, item
 
 Row = dict[str, Any]
@@ -25,8 +25,9 @@ def export_lines(
 ) -> Iterator[str]:
     """JSON lines in the order in which judgments came in, read page by page; `kind` is one of `FORMATS`.
 
-    `raw` holds every revision. All others hold the last revision of each; known items are left out, so
-    that none of them is trained on, and, without `has_voided`, judgments that were called back:
+    `raw` holds every revision, with its purpose and status. All others hold the last revision of each and
+    leave out what is not to be trained on: known items, repeats, training, tests, what a review took back, and,
+    without `has_voided`, what was called back.
 
     - `comparisons`: `prompt`, `left` and `right` as they stood on screen, `choice`, and the `strength`;
     - `preference`: `prompt`, `chosen`, `rejected`, of comparisons that took a side and of corrections, where
@@ -45,11 +46,17 @@ def export_lines(
     gone = {} if has_voided else voided(work.database)
     for row in _rows(work, project_id, after):
         is_last = last[row["assignment"]] == row["revision"] and row["id"] not in gone
-        if is_last and row["purpose"] != Purpose.GOLD:
+        if is_last and is_for_training(row):
             schema = work.schema(row["schema"])
             known = {"annotator_id": row["annotator"], "source": row["source"], "judgment_id": row["id"]}
             for made in SHAPES[kind](schema, row, _content(work, row["item"])):
                 yield _line({**made, **known})
+
+
+def is_for_training(row: Mapping[str, Any]) -> bool:
+    """Whether a judgment may be trained on: it is live, checks nobody, and its item is no known one."""
+    is_live = row["status"] == Mark.LIVE
+    return is_live and not row["is_known"] and Purpose(row["purpose"]).is_trained_on
 
 
 def _rows(work: Work, project_id: str, after: int) -> Iterator[dict[str, Any]]:

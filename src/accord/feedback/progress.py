@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from accord.domain.labels import LabelColumns
 from accord.feedback.questions import Comparison
-from accord.feedback.work import Work, verdict_of
+from accord.feedback.verdicts import verdict_of
+from accord.feedback.work import Work
 from accord.quality.agreement import krippendorff_alpha
 from accord.quality.labels import tabulate_labels
 from accord.quality.people.intervals import wilson_interval

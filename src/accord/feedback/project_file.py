@@ -5,18 +5,24 @@ Everything wrong with the file is said at once. Leaves out writing it to the dat
 
 import json
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accord.domain.errors import ConfigError, DataError
 from accord.feedback.items import content_of
+from accord.feedback.policy import policy_problems
+from accord.feedback.sampling import OverlapSample
 from accord.feedback.schema import TaskSchema, parse_schema
+from accord.feedback.workflow import LabelStage, parse_workflow
 from accord.store.database.projects import NewItem, Projects
 
 TASK_FIELDS = ("title", "instructions", "kind", "questions")
-OWN_FIELDS = ("name", "guideline", "guideline_file", "items", "overlap", "max_overlap", "agreement")
+OWN_FIELDS = (
+    "name", "guideline", "guideline_file", "items", "overlap", "max_overlap", "agreement",
+    "workflow", "people",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +43,16 @@ class ProjectFile:
     """How many judge it at most, where they do not agree."""
     agreement: float
     """Share of the commonest answer from which on nobody else is asked."""
+    stages: Sequence[Mapping[str, Any]] | None
+    """The workflow in full; nothing where `max_overlap` and `agreement` say it."""
+    people: Mapping[str, Any]
+    """What the project asks of those who work for it."""
 
     @property
     def workflow(self) -> dict[str, Any]:
-        """What the server needs to extend disputed items."""
+        """The workflow as data, as it is stored."""
+        if self.stages is not None:
+            return {"stages": list(self.stages)}
         return {"max_overlap": self.max_overlap, "agreement": self.agreement}
 
 
@@ -66,6 +78,12 @@ def read_project(path: Path) -> ProjectFile:
         problems.append(f"max_overlap: {max_overlap!r}; expected a whole number from overlap to 100")
     if not isinstance(agreement, float | int) or not 0 < agreement <= 1:
         problems.append(f"agreement: {agreement!r}; expected a share above 0 and up to 1")
+    stages, people = data.get("workflow"), data.get("people", {})
+    problems += _workflow_problems(data)
+    if stages is not None and not problems:
+        overlap = parse_workflow({"stages": stages}, str(path)).first.overlap
+        max_overlap = max(max_overlap, overlap)
+    problems += policy_problems(people)
     guideline = _guideline(data, path, problems)
     items = path.parent / str(data["items"]) if "items" in data else None
     if items is not None and not items.is_file():
@@ -87,7 +105,21 @@ def read_project(path: Path) -> ProjectFile:
         overlap=overlap,
         max_overlap=max_overlap,
         agreement=float(agreement),
+        stages=stages,
+        people=people,
     )
+
+
+def _workflow_problems(data: Mapping[str, Any]) -> list[str]:
+    if "workflow" not in data:
+        return []
+    both = [name for name in ("overlap", "max_overlap", "agreement") if name in data]
+    problems = [f"{name}: the workflow says it; keep one of them" for name in both]
+    try:
+        parse_workflow({"stages": data["workflow"]}, "workflow")
+    except ConfigError as error:
+        problems += error.problems
+    return problems
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +131,18 @@ class Row:
     """Of a known item: what is expected, by question, in terms of the item's candidates."""
     explanation: str
     """Why that is so."""
+    tier: str = "hidden"
+    """Of a known item: a hidden check, training, or the entry test."""
 
 
-def read_items(path: Path, overlap: int) -> Iterator[Row]:
-    """Rows of a JSONL file, one at a time; raises `DataError` with file and line."""
+def read_items(path: Path, overlap: int | LabelStage) -> Iterator[Row]:
+    """Rows of a JSONL file, one at a time; raises `DataError` with file and line.
+
+    A label stage says how many people judge each, more of those it samples, and which skill they need. A
+    row's own `skill` comes before the stage's.
+    """
+    stage = overlap if isinstance(overlap, LabelStage) else LabelStage(name="label", overlap=overlap)
+    sample = OverlapSample(stage)
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -116,8 +156,14 @@ def read_items(path: Path, overlap: int) -> Iterator[Row]:
                     raise DataError(f"gold is {known!r}; expected answers by question")
             except (ValueError, RecursionError, DataError) as error:
                 raise DataError(str(error), path=str(path), line=number) from error
-            item = NewItem(content=content, n_candidates=len(content["candidates"]), overlap=overlap)
-            yield Row(item=item, gold=known, explanation=str(row.get("explanation", "")))
+            tier = str(row.get("tier", "hidden"))
+            item = NewItem(
+                content=content,
+                n_candidates=len(content["candidates"]),
+                overlap=stage.overlap if known is not None else sample.overlap_of(content),
+                required_skill=row.get("skill", stage.skill),
+            )
+            yield Row(item=item, gold=known, explanation=str(row.get("explanation", "")), tier=tier)
 
 
 def write_items(projects: Projects, project_id: str, rows: Iterable[Row]) -> int:
@@ -128,7 +174,7 @@ def write_items(projects: Projects, project_id: str, rows: Iterable[Row]) -> int
         if row.gold is None:
             plain.append(row.item)
         else:
-            projects.add_gold(project_id, row.item, row.gold, explanation=row.explanation)
+            projects.add_gold(project_id, row.item, row.gold, explanation=row.explanation, tier=row.tier)
     projects.add_items(project_id, plain)
     return count
 

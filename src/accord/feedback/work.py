@@ -4,22 +4,24 @@ Stands between the queue, which knows nothing of questions, and the routes, whic
 database. Leaves out who may call it.
 """
 
-import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from accord.domain.errors import LeaseLost, StoreError
-from accord.domain.judgments import Source
+from accord.domain.errors import DataError, LeaseLost, StoreError
+from accord.feedback.flow import Flow
 from accord.feedback.items import present, shown
 from accord.feedback.questions import Presented
 from accord.feedback.schema import TaskSchema, parse_schema
+from accord.store.database.audit import append_events
 from accord.store.database.engine import Database
+from accord.store.database.projects import Projects
 from accord.store.database.queue import Assignment, Receipt, WorkQueue
-from accord.store.database.states import AssignmentState, ItemState, SlotState
+from accord.store.database.reviews import status_of
+from accord.store.database.states import AssignmentState, ItemState, Lane, Mark, Purpose, SlotState
 from accord.store.database.tables import (
     assignment,
     chain,
@@ -47,6 +49,11 @@ class Work:
     queue: WorkQueue
     _schemas: dict[str, TaskSchema] = field(default_factory=dict, repr=False, compare=False)
     """Versions of task schemas that were read; a version never changes."""
+
+    @cached_property
+    def flow(self) -> Flow:
+        """What moves items on when a judgment was taken."""
+        return Flow(self.queue.ids, self.schema)
 
     def next(self, project_id: str, user_id: str, count: int) -> dict[str, Any]:
         """Up to `count` pieces of work, and why there is none where there is none."""
@@ -93,13 +100,14 @@ class Work:
 
     def why_empty(self, project_id: str, user_id: str) -> dict[str, str]:
         """A reason code and a sentence for somebody who gets no work."""
-        open_slots = (slot.c.project_id == project_id) & (slot.c.state == SlotState.OPEN.value)
+        is_label = slot.c.lane == Lane.LABEL.value
+        open_slots = (slot.c.project_id == project_id) & (slot.c.state == SlotState.OPEN.value) & is_label
         mine = select(assignment.c.item_id).where(assignment.c.user_id == user_id)
         with self.database.read() as connection:
             n_leased = connection.execute(
                 select(func.count())
                 .select_from(slot)
-                .where(slot.c.project_id == project_id, slot.c.state == SlotState.LEASED.value)
+                .where(slot.c.project_id == project_id, slot.c.state == SlotState.LEASED.value, is_label)
             ).scalar_one()
             n_strange = connection.execute(
                 select(func.count()).select_from(slot).where(open_slots, slot.c.item_id.not_in(mine))
@@ -116,40 +124,22 @@ class Work:
     def submit(self, assignment_id: str, user_id: str, sent: Mapping[str, Any]) -> Receipt:
         """Take answers; raises `DataError` for answers that do not fit, before anything is written."""
         row = self.owned(assignment_id, user_id)
-        receipt = self.queue.submit(assignment_id, sent["token"], sent["key"], self._payload(row, sent))
-        self.extend_if_disputed(row.item_id)
-        return receipt
+        if row.purpose in (Purpose.REVIEW, Purpose.ADJUDICATE):
+            raise DataError("this piece of work is a review or an adjudication; send it as one")
+        payload = self.payload(row, sent)
+        return self.queue.submit(assignment_id, sent["token"], sent["key"], payload, follow=self.flow.follow)
 
-    def extend_if_disputed(self, item_id: str) -> bool:
-        """Ask one more person where all have judged an item and too few agree; says whether it did.
-
-        Agreement is the share of the commonest answer to the first question among people, each counted
-        once; `max_overlap` of the project ends it. Repeating a submission repeats the question.
-        """
+    def project_of(self, judgment_id: str, user_id: str) -> str:
+        """The project of an own judgment; another's looks like one that is not there."""
         with self.database.read() as connection:
-            row = connection.execute(
-                select(item.c.state, item.c.project_id, gold.c.item_id.label("known"))
-                .outerjoin(gold, gold.c.item_id == item.c.id)
-                .where(item.c.id == item_id)
-            ).one()
-            plan = newest_definition(connection, row.project_id, "workflow")
-            if plan is None or row.state != ItemState.JUDGED or row.known is not None:
-                return False
-            votes = connection.execute(
-                select(judgment.c.user_id, judgment.c.payload, assignment.c.schema_id)
-                .join(assignment, assignment.c.id == judgment.c.assignment_id)
-                .where(judgment.c.item_id == item_id, judgment.c.source == Source.HUMAN.value)
-                .order_by(judgment.c.received_ms, judgment.c.revision)
-            ).all()
-        n_people = len({vote.user_id for vote in votes})
-        if not votes or n_people >= plan.body["max_overlap"]:
-            return False
-        deciding = self.schema(votes[-1].schema_id).deciding.id
-        last = {vote.user_id: verdict_of(vote.payload["values"].get(deciding)) for vote in votes}
-        share = Counter(last.values()).most_common(1)[0][1] / n_people
-        if share >= plan.body["agreement"]:
-            return False
-        return self.queue.add_slots(item_id, 1, only_judged=True)
+            found = connection.execute(
+                select(item.c.project_id)
+                .join(judgment, judgment.c.item_id == item.c.id)
+                .where(judgment.c.id == judgment_id, judgment.c.user_id == user_id)
+            ).scalar()
+        if found is None:
+            raise LeaseLost(f"there is no judgment {judgment_id!r} of yours")
+        return str(found)
 
     def revise(self, judgment_id: str, user_id: str, sent: Mapping[str, Any]) -> Receipt:
         """Other answers to an own judgment; the earlier ones stay."""
@@ -162,7 +152,44 @@ class Work:
         if old is None:
             raise LeaseLost(f"there is no judgment {judgment_id!r} of yours")
         row = self.owned(old, user_id)
-        return self.queue.revise(judgment_id, user_id, sent["key"], self._payload(row, sent))
+        payload = self.payload(row, sent)
+        return self.queue.revise(judgment_id, user_id, sent["key"], payload, follow=self.flow.follow)
+
+    def workflow_of(self, project_id: str) -> dict[str, Any]:
+        """The newest version of a project's workflow as data, with its number; 0 where it has none."""
+        with self.database.read() as connection:
+            row = newest_definition(connection, project_id, "workflow")
+        return (
+            {"version": 0, "workflow": None}
+            if row is None
+            else {"version": row.version, "workflow": row.body}
+        )
+
+    def publish_workflow(self, project_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        """A further version; items that wait for a workflow to say where they go are moved on by it.
+
+        Items within a stage go on under the version they entered it by.
+        """
+        new_id = Projects(self.database, self.queue.clock, self.queue.ids).add_definition(
+            project_id, "workflow", data
+        )
+        with self.database.read() as connection:
+            waiting = (
+                connection.execute(
+                    select(item.c.id).where(
+                        item.c.project_id == project_id, item.c.state == ItemState.JUDGED.value
+                    )
+                )
+                .scalars()
+                .all()
+            )
+        moved = 0
+        for item_id in waiting:
+            with self.database.write() as connection:
+                events = self.flow.advance(connection, item_id, self.queue.now_ms())
+                append_events(connection, events)
+                moved += bool(events)
+        return {"id": new_id, "n_moved": moved}
 
     def save_draft(self, assignment_id: str, user_id: str, token: str, answers: Mapping[str, Any]) -> int:
         """Keep what is not yet submitted; the time it was kept."""
@@ -187,13 +214,27 @@ class Work:
             .where(later.c.assignment_id == judgment.c.assignment_id, later.c.revision > judgment.c.revision)
             .exists()
         )
+        again = judgment.alias("again")
+        # Of an item judged twice unawares the later judgment stands: two entries would tell.
+        is_repeated = (
+            select(again.c.id)
+            .where(
+                again.c.item_id == judgment.c.item_id,
+                again.c.user_id == judgment.c.user_id,
+                again.c.assignment_id != judgment.c.assignment_id,
+                again.c.received_ms > judgment.c.received_ms,
+            )
+            .exists()
+        )
         with self.database.read() as connection:
             rows = connection.execute(
                 select(judgment, assignment.c.presentation, assignment.c.schema_id, content.c.body)
                 .join(assignment, assignment.c.id == judgment.c.assignment_id)
                 .join(item, item.c.id == judgment.c.item_id)
                 .join(content, content.c.hash == item.c.content_hash)
-                .where(judgment.c.user_id == user_id, item.c.project_id == project_id, ~is_revised)
+                .where(
+                    judgment.c.user_id == user_id, item.c.project_id == project_id, ~is_revised, ~is_repeated
+                )
                 .order_by(judgment.c.received_ms.desc(), judgment.c.id.desc())
                 .limit(HISTORY)
             ).all()
@@ -217,12 +258,15 @@ class Work:
         with self.database.read() as connection:
             rows = connection.execute(
                 select(
-                    chain.c.number, judgment, user.c.handle, assignment.c.purpose,
+                    chain.c.number, judgment, user.c.handle, assignment.c.purpose, item.c.attempt,
+                    func.coalesce(status_of(judgment.c.id), Mark.LIVE.value).label("status"),
+                    gold.c.item_id.is_not(None).label("is_known"),
                     assignment.c.presentation, assignment.c.schema_id, assignment.c.guideline_id,
                 )
                 .join(judgment, judgment.c.id == chain.c.entity_id)
                 .join(item, item.c.id == judgment.c.item_id)
                 .join(assignment, assignment.c.id == judgment.c.assignment_id)
+                .outerjoin(gold, gold.c.item_id == judgment.c.item_id)
                 .join(user, user.c.id == judgment.c.user_id)
                 .where(
                     chain.c.number > after, chain.c.entity == "judgment", item.c.project_id == project_id
@@ -239,6 +283,8 @@ class Work:
                 "annotator": row.handle,
                 "source": row.source,
                 "purpose": row.purpose,
+                "status": row.status,
+                "is_known": row.is_known,
                 "revision": row.revision,
                 "is_late": row.is_late,
                 "received_ms": row.received_ms,
@@ -269,6 +315,7 @@ class Work:
                 .where(
                     assignment.c.project_id == project_id,
                     assignment.c.state.in_([one.value for one in AssignmentState if one.has_judgment]),
+                    assignment.c.purpose.not_in([Purpose.REVIEW.value, Purpose.ADJUDICATE.value]),
                 )
                 .group_by(user.c.handle)
                 .order_by(func.count().desc(), user.c.handle)
@@ -307,7 +354,8 @@ class Work:
         self._schemas[str(schema_id)] = made
         return made
 
-    def _payload(self, row: Row[Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    def payload(self, row: Row[Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+        """What is stored of answers to an assignment: as they were given, and in terms of the item."""
         values = self.schema(row.schema_id).values_of(sent["answers"], _presented(row))
         kept = {name: sent[name] for name in ("duration_ms", "active_ms", "ui") if sent.get(name) is not None}
         return {"answers": sent["answers"], "values": values, **kept}
@@ -332,15 +380,6 @@ def newest_definition(connection: Connection, project_id: str, kind: str) -> Row
         .order_by(definition.c.version.desc())
         .limit(1)
     ).first()
-
-
-def verdict_of(value: Any) -> str:
-    """A value as a vote: of a comparison who won, whatever by; of anything else the value itself."""
-    if isinstance(value, Mapping) and "strength" in value:
-        if value["both_bad"]:
-            return "both_bad"
-        return "tie" if value["strength"] == 0 else "first" if value["strength"] > 0 else "second"
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def _presented(row: Row[Any]) -> Presented:

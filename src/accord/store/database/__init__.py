@@ -4,8 +4,16 @@ from accord.store.database.accounts import Account, Accounts, PasswordCost, Role
 from accord.store.database.audit import ChainReport, Event, verify_chain
 from accord.store.database.engine import Database, open_database
 from accord.store.database.projects import NewItem, Projects
-from accord.store.database.queue import Assignment, QueueConfig, Receipt, WorkQueue
-from accord.store.database.states import AssignmentState, ItemState, Purpose, SlotState
+from accord.store.database.queue import Assignment, Done, Follow, QueueConfig, Receipt, Terms, WorkQueue
+from accord.store.database.states import (
+    AssignmentState,
+    ItemState,
+    Lane,
+    Mark,
+    PersonState,
+    Purpose,
+    SlotState,
+)
 
 __all__ = [
     "Account",
@@ -14,10 +22,15 @@ __all__ = [
     "AssignmentState",
     "ChainReport",
     "Database",
+    "Done",
     "Event",
+    "Follow",
     "ItemState",
+    "Lane",
+    "Mark",
     "NewItem",
     "PasswordCost",
+    "PersonState",
     "Projects",
     "Purpose",
     "QueueConfig",
@@ -25,6 +38,7 @@ __all__ = [
     "Role",
     "Session",
     "SlotState",
+    "Terms",
     "WorkQueue",
     "open_database",
     "verify_chain",

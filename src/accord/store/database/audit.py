@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from accord.domain.errors import StoreError
-from accord.store.database.engine import FIRST_HASH, Database, insert_rows
-from accord.store.database.tables import chain, chain_head
+from accord.store.database.engine import Database, insert_rows
+from accord.store.database.tables import FIRST_HASH, chain, chain_head
 
 PAGE = 10_000
 """Events that are verified at one time."""

@@ -12,12 +12,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
 
 from accord.domain.errors import MissingExtra, StoreError
-from accord.store.database.tables import chain_head, guard_unchanging, metadata
+from accord.store.database import workflow_tables
+from accord.store.database.tables import FIRST_HASH, chain_head, guard_unchanging, metadata
+from accord.store.database.versions import Upgrade, check_version, note_version, upgrade_tables, version_of
 
 BUSY_TIMEOUT_MS = 30_000
 """How long SQLite waits for another process's write to end."""
@@ -25,8 +27,10 @@ WRITES = "accord_writes"
 """Execution option of a connection that will write."""
 ROWS_AT_A_TIME = 500
 """Rows of one statement: with ten columns well below the parameters a database takes."""
-FIRST_HASH = "0" * 64
-"""What the first event follows."""
+
+
+TABLES = (workflow_tables,)
+"""Modules that add tables to the metadata."""
 
 
 class Database:
@@ -55,13 +59,20 @@ class Database:
             yield connection
 
     def create(self) -> None:
-        """Make all tables, where there are none."""
+        """Make all tables where there are none; raises `StoreError` for tables of another version."""
         with self.write() as connection:
-            if inspect(connection).has_table(chain_head.name):
+            if version_of(connection) is not None:
+                check_version(connection)
                 return
             metadata.create_all(connection)
             guard_unchanging(connection)
             connection.execute(insert(chain_head).values(id=1, number=0, hash=FIRST_HASH))
+            note_version(connection)
+
+    def upgrade(self) -> Upgrade:
+        """Bring the tables to the newest version; raises `StoreError` for a database of a newer Accord."""
+        with self.write() as connection:
+            return upgrade_tables(connection)
 
     def close(self) -> None:
         """Give all connections back."""

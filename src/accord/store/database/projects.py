@@ -16,6 +16,7 @@ from accord.domain.ids import IdSource, TimeOrderedIds
 from accord.domain.judgments import Source
 from accord.store.database.audit import Event, append_events
 from accord.store.database.engine import ROWS_AT_A_TIME, Database, insert_rows
+from accord.store.database.hidden import GOLD_PURPOSE
 from accord.store.database.states import ItemState, Purpose, SlotState
 from accord.store.database.tables import content, definition, gold, item, project, slot, user
 
@@ -96,12 +97,22 @@ class Projects:
         return made + (self._add_batch(project_id, batch) if batch else [])
 
     def add_gold(
-        self, project_id: str, one: NewItem, expected: Mapping[str, Any], *, explanation: str = ""
+        self,
+        project_id: str,
+        one: NewItem,
+        expected: Mapping[str, Any],
+        *,
+        explanation: str = "",
+        tier: str = "hidden",
+        exposure_cap: int | None = None,
     ) -> str:
         """An item whose answer is known; `expected` is by question, in terms of the item.
 
-        It has no slots of its own: the queue makes one for each annotator who is to meet it.
+        It has no slots of its own: the queue makes one for each annotator who is to meet it. `tier` is
+        hidden, training or test; after `exposure_cap` people nobody meets it.
         """
+        if tier not in GOLD_PURPOSE:
+            raise StoreError(f"the tier is {tier!r}; expected one of {', '.join(GOLD_PURPOSE)}")
         new_id, now, body_hash = self.ids.new(), self._now_ms(), hash_of(one.content)
         row = {
             "id": new_id,
@@ -117,6 +128,8 @@ class Projects:
             "project_id": project_id,
             "expected": dict(expected),
             "explanation": explanation,
+            "tier": tier,
+            "exposure_cap": exposure_cap,
         }
         with self.database.write() as connection:
             _keep_content(connection, {body_hash: dict(one.content)})

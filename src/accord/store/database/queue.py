@@ -6,11 +6,11 @@ transaction that ends with its events. Leaves out who may call it and what a jud
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from accord.domain.clock import Clock, SystemClock
@@ -18,22 +18,37 @@ from accord.domain.errors import LeaseLost, StoreError
 from accord.domain.ids import IdSource, TimeOrderedIds
 from accord.store.database.audit import Event, append_events
 from accord.store.database.engine import Database
+from accord.store.database.hidden import DAY_MS, Person, is_due, join, known_slot, repeat_slot
+from accord.store.database.slots import (
+    FOR_ONE,
+    GIVEN_UP,
+    LIVE,
+    close_assignment,
+    entry,
+    expire_overdue,
+    fill_slot,
+    find_slot,
+    freed,
+    make_slots,
+    set_item,
+    set_slot,
+)
 from accord.store.database.states import (
     ASSIGNMENT_STEPS,
-    ITEM_STEPS,
     SLOT_STEPS,
     AssignmentState,
     ItemState,
+    Lane,
+    PersonState,
     Purpose,
     SlotState,
     check_step,
 )
-from accord.store.database.tables import assignment, content, definition, gold, item, judgment, slot, user
+from accord.store.database.tables import assignment, content, definition, item, judgment, slot, user
+from accord.store.database.workflow_tables import standing
 
-LIVE = [state.value for state in AssignmentState if state.is_live]
-GIVEN_UP = [AssignmentState.EXPIRED.value, AssignmentState.RELEASED.value]
-EXPIRED_AT_A_TIME = 100
-"""Leases that ran out and are taken back by one claim."""
+SECOND_LOOK = [Purpose.REPEAT.value, Purpose.REVIEW.value, Purpose.ADJUDICATE.value]
+"""Work on an item its holder may know: none of it stands for his own first judgment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +59,49 @@ class QueueConfig:
     """A lease ends so long after it was taken or last extended."""
     gold_rate: float = 0.05
     """Share of work that is a known item the annotator has not met, while there are such items."""
+    repeat_rate: float = 0.05
+    """Share of work that is an own earlier item with its sides swapped, unannounced."""
+    daily_gold_cap: int = 20
+    """Known items an annotator gets on one day at most."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.gold_rate < 1:
-            raise StoreError(f"gold_rate is {self.gold_rate}; expected from 0 to below 1")
+        for name, rate in (("gold_rate", self.gold_rate), ("repeat_rate", self.repeat_rate)):
+            if not 0 <= rate < 1:
+                raise StoreError(f"{name} is {rate}; expected from 0 to below 1")
         if not self.lease_s > 0:
             raise StoreError(f"lease_s is {self.lease_s}; expected more than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a project asks of those who work for it, as far as handing out goes."""
+
+    first_state: PersonState = PersonState.ACTIVE
+    """How somebody new stands."""
+    gold_rate: float | None = None
+    """In place of the queue's."""
+    repeat_rate: float | None = None
+    """In place of the queue's."""
+    max_per_day: int | None = None
+    """Judgments of one person on one day (UTC)."""
+    max_active_ms: int | None = None
+    """Time worked by one person on one day."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A judgment that was just taken, for whoever goes on from it within the same transaction."""
+
+    judgment_id: str
+    assignment: Row[Any]
+    payload: Mapping[str, Any]
+    revision: int
+    item_state: ItemState
+    now_ms: int
+
+
+Follow = Callable[[Connection, Done], list[Event]]
+"""What comes of a judgment, in its transaction: it writes, and returns the events of what it wrote."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,30 +144,86 @@ class WorkQueue:
         """With the machine's own clock and ids ordered by time."""
         return cls(database, SystemClock(), TimeOrderedIds(), config or QueueConfig())
 
-    def claim(self, project_id: str, user_id: str, *, count: int = 1) -> list[Assignment]:
-        """Up to `count` pieces of work that this annotator may do and has not done, most urgent first."""
-        now = self._now_ms()
+    def claim(
+        self,
+        project_id: str,
+        user_id: str,
+        *,
+        count: int = 1,
+        lane: Lane = Lane.LABEL,
+        terms: Terms | None = None,
+    ) -> list[Assignment]:
+        """Up to `count` pieces of work that this person may do and has not done, most urgent first."""
+        now, terms = self.now_ms(), terms or Terms()
         with self.database.write() as connection:
-            events = _expire_overdue(connection, project_id, now)
+            events = expire_overdue(connection, project_id, now)
             # Locked, so that two tabs of one annotator do not reach for two slots of one item.
             skills = connection.execute(
                 select(user.c.skills).where(user.c.id == user_id).with_for_update(key_share=True)
             ).scalar()
             if skills is None:
                 raise StoreError(f"there is no user {user_id!r}")
+            person, joined = join(connection, user_id, project_id, terms.first_state, now)
+            events += joined
             taken: list[Assignment] = []
-            for _ in range(count):
-                free = connection.execute(_next_slot(project_id, user_id, list(skills))).first()
-                if free is None:
+            for _ in range(self._allowed(connection, person, count, terms)):
+                found = self._next(connection, person, list(skills), lane, terms)
+                if found is None:
                     break
-                known = self._gold_slot(connection, project_id, user_id)
-                if known is not None:
-                    free = known
-                made, entry = self._lease(connection, free, user_id, now)
+                made, event = self._lease(connection, *found, user_id, now)
+                person.n_assigned += 1
                 taken.append(made)
-                events.append(entry)
+                events.append(event)
+            if taken:
+                person.keep(connection)
             append_events(connection, events)
         return taken
+
+    def _allowed(self, connection: Connection, person: Person, count: int, terms: Terms) -> int:
+        """How much of `count` the limits of a day leave; what he holds counts as done."""
+        if terms.max_active_ms is not None and person.active_today_ms >= terms.max_active_ms:
+            return 0
+        if terms.max_per_day is None:
+            return count
+        held = connection.execute(
+            select(func.count())
+            .select_from(assignment)
+            .where(
+                assignment.c.project_id == person.project_id,
+                assignment.c.user_id == person.user_id,
+                assignment.c.state.in_(LIVE),
+            )
+        ).scalar_one()
+        return max(0, min(count, terms.max_per_day - person.n_today - held))
+
+    def _next(
+        self, connection: Connection, person: Person, skills: Sequence[str], lane: Lane, terms: Terms
+    ) -> tuple[Row[Any], tuple[int, ...] | None] | None:
+        """What this person gets next, and the order its answers stand in where that is not drawn."""
+        if lane is not Lane.LABEL:
+            free = find_slot(connection, person.project_id, person.user_id, skills, lane)
+            return None if free is None else (free, None)
+        if person.tier is not None:
+            known = known_slot(connection, self.ids, person, person.tier)
+            return None if known is None else (known, None)
+        if not person.state.is_at_work:
+            return None
+        free = find_slot(connection, person.project_id, person.user_id, skills)
+        if free is None:
+            return None
+        base = self.config.gold_rate if terms.gold_rate is None else terms.gold_rate
+        share = base if person.gold_share is None or not base else person.gold_share
+        if person.gold_today < self.config.daily_gold_cap and is_due("gold", share, person):
+            known = known_slot(connection, self.ids, person, "hidden")
+            if known is not None:
+                person.gold_today += 1
+                return known, None
+        rate = self.config.repeat_rate if terms.repeat_rate is None else terms.repeat_rate
+        if is_due("repeat", rate, person):
+            again = repeat_slot(connection, self.ids, person)
+            if again is not None:
+                return again
+        return free, None
 
     def open(self, assignment_id: str, lease_token: str) -> None:
         """Note that the work is on screen now; the lease begins anew. Opening twice is opening once."""
@@ -135,50 +243,74 @@ class WorkQueue:
             raise StoreError("a skip needs a reason")
         self._give_back(assignment_id, lease_token, AssignmentState.SKIPPED, reason)
 
-    def submit(self, assignment_id: str, lease_token: str, key: str, payload: Mapping[str, Any]) -> Receipt:
+    def submit(
+        self,
+        assignment_id: str,
+        lease_token: str,
+        key: str,
+        payload: Mapping[str, Any],
+        *,
+        follow: Follow | None = None,
+    ) -> Receipt:
         """Take a judgment. The same key is the same judgment, however often it comes.
 
         A judgment that comes after its lease was lost is taken as late: it fills a slot that is still
         open, or counts on top. Raises `LeaseLost` for a token that was never this assignment's.
         """
-        now = self._now_ms()
+        now = self.now_ms()
         try:
             with self.database.write() as connection:
-                return self._submit(connection, assignment_id, lease_token, key, payload, now)
+                return self._submit(connection, assignment_id, lease_token, key, payload, now, follow)
         except IntegrityError:
             # Another worker took the same submission between our look and our write.
             with self.database.read() as connection:
-                row = _assignment(connection, assignment_id, lease_token)
-                known = _by_key(connection, row.user_id, key, assignment_id)
+                row = held_assignment(connection, assignment_id, lease_token)
+                known = by_key(connection, row.user_id, key, assignment_id)
             if known is None:
                 raise
             return known
 
-    def revise(self, judgment_id: str, user_id: str, key: str, payload: Mapping[str, Any]) -> Receipt:
-        """A further revision of an own judgment; the earlier ones stay."""
-        now = self._now_ms()
+    def revise(
+        self,
+        judgment_id: str,
+        user_id: str,
+        key: str,
+        payload: Mapping[str, Any],
+        *,
+        follow: Follow | None = None,
+    ) -> Receipt:
+        """A further revision of an own judgment; the earlier ones stay.
+
+        Refused once somebody reviews or decides the item: he has read what is being changed.
+        """
+        now = self.now_ms()
         with self.database.write() as connection:
             old = connection.execute(select(judgment).where(judgment.c.id == judgment_id)).first()
             if old is None or old.user_id != user_id:
                 raise StoreError(f"there is no judgment {judgment_id!r} of this user")
-            known = _by_key(connection, user_id, key, old.assignment_id)
+            known = by_key(connection, user_id, key, old.assignment_id)
             if known is not None:
                 return known
             row = connection.execute(
                 select(assignment).where(assignment.c.id == old.assignment_id).with_for_update()
             ).one()
-            receipt, entry = self._write_judgment(connection, row, key, payload, now, is_late=old.is_late)
-            append_events(connection, [entry])
+            _refuse_settled(connection, row)
+            receipt, event = self.record(connection, row, key, payload, now, is_late=old.is_late)
+            state = connection.execute(select(item.c.state).where(item.c.id == row.item_id)).scalar_one()
+            events = [event]
+            if follow is not None:
+                events += follow(connection, _done(row, receipt, payload, ItemState(state), now))
+            append_events(connection, events)
         return receipt
 
     def add_slots(
-        self, item_id: str, count: int, *, purpose: str = "extra", only_judged: bool = False
+        self, item_id: str, count: int, *, purpose: Purpose = Purpose.EXTRA, only_judged: bool = False
     ) -> bool:
         """Ask for further judgments of an item; with `only_judged` not where some are still wanted.
 
         Says whether it did: of two who ask at once for the same reason only one does.
         """
-        now = self._now_ms()
+        now = self.now_ms()
         with self.database.write() as connection:
             row = connection.execute(
                 select(item).where(item.c.id == item_id).with_for_update(key_share=True)
@@ -187,82 +319,27 @@ class WorkQueue:
                 raise StoreError(f"there is no item {item_id!r}")
             if only_judged and row.state != ItemState.JUDGED:
                 return False
-            first = connection.execute(
-                select(func.count()).select_from(slot).where(slot.c.item_id == item_id)
-            ).scalar_one()
-            rows = [
-                {
-                    "id": self.ids.new(),
-                    "item_id": item_id,
-                    "project_id": row.project_id,
-                    "number": first + k,
-                    "purpose": purpose,
-                    "required_skill": None,
-                    "priority": row.priority,
-                    "state": SlotState.OPEN.value,
-                }
-                for k in range(count)
-            ]
-            connection.execute(insert(slot), rows)
+            make_slots(connection, self.ids, row, count, purpose=purpose)
             if row.state == ItemState.JUDGED:
-                _set_item(connection, row.id, ItemState(row.state), ItemState.IN_PROGRESS)
-            append_events(connection, [_event(now, "queue", "extend", "item", item_id, {"slots": count})])
+                set_item(connection, row.id, ItemState(row.state), ItemState.IN_PROGRESS)
+            append_events(connection, [entry(now, "queue", "extend", "item", item_id, {"slots": count})])
         return True
 
     def expire(self, project_id: str) -> int:
         """Take back leases that ran out; how many they were."""
-        now = self._now_ms()
+        now = self.now_ms()
         with self.database.write() as connection:
-            events = _expire_overdue(connection, project_id, now)
+            events = expire_overdue(connection, project_id, now)
             append_events(connection, events)
         return len(events)
 
-    def _gold_slot(self, connection: Connection, project_id: str, user_id: str) -> Row[Any] | None:
-        """A new slot of a known item for this annotator, where one is due.
-
-        Due is drawn from the annotator and how much he has had, so that no two tabs or retries shift the
-        rate, and nobody can tell from the page when. Each annotator meets a known item once.
-        """
-        if not self.config.gold_rate:
-            return None
-        n_had = connection.execute(
-            select(func.count()).select_from(assignment).where(
-                assignment.c.user_id == user_id, assignment.c.project_id == project_id
-            )
-        ).scalar_one()  # fmt: skip
-        if random.Random(f"gold {project_id} {user_id} {n_had}").random() >= self.config.gold_rate:
-            return None
-        met = exists().where(assignment.c.item_id == item.c.id, assignment.c.user_id == user_id)
-        row = connection.execute(
-            select(item.c.id, item.c.project_id, item.c.priority)
-            .join(gold, gold.c.item_id == item.c.id)
-            .where(gold.c.project_id == project_id, item.c.state != ItemState.WITHDRAWN.value, ~met)
-            .order_by(item.c.id)
-            .limit(1)
-            .with_for_update(of=item, key_share=True)
-        ).first()
-        if row is None:
-            return None
-        new_id = self.ids.new()
-        number = connection.execute(
-            select(func.count()).select_from(slot).where(slot.c.item_id == row.id)
-        ).scalar_one()
-        connection.execute(
-            insert(slot).values(
-                id=new_id,
-                item_id=row.id,
-                project_id=row.project_id,
-                number=number,
-                purpose=Purpose.GOLD.value,
-                required_skill=None,
-                priority=row.priority,
-                state=SlotState.OPEN.value,
-            )
-        )
-        return connection.execute(select(slot).where(slot.c.id == new_id)).one()
-
     def _lease(
-        self, connection: Connection, free: Row[Any], user_id: str, now: int
+        self,
+        connection: Connection,
+        free: Row[Any],
+        order: tuple[int, ...] | None,
+        user_id: str,
+        now: int,
     ) -> tuple[Assignment, Event]:
         check_step(SLOT_STEPS, SlotState.OPEN, SlotState.LEASED)
         connection.execute(update(slot).where(slot.c.id == free.id).values(state=SlotState.LEASED.value))
@@ -272,9 +349,9 @@ class WorkQueue:
             .where(item.c.id == free.item_id)
         ).one()
         if shown.state == ItemState.QUEUED:
-            _set_item(connection, free.item_id, ItemState.QUEUED, ItemState.IN_PROGRESS)
+            set_item(connection, free.item_id, ItemState.QUEUED, ItemState.IN_PROGRESS)
         new_id, token = self.ids.new(), self.ids.new()
-        permutation = draw_permutation(new_id, shown.n_candidates)
+        permutation = draw_permutation(new_id, shown.n_candidates) if order is None else order
         versions = {
             kind: connection.execute(
                 select(definition.c.id)
@@ -313,12 +390,12 @@ class WorkQueue:
             schema_id=versions["schema"],
             guideline_id=versions["guideline"],
         )
-        return made, _event(now, user_id, "lease", "assignment", new_id, {"slot": free.id})
+        return made, entry(now, user_id, "lease", "assignment", new_id, {"slot": free.id})
 
     def _touch(self, assignment_id: str, lease_token: str, action: str, *, active_ms: int = 0) -> None:
-        now = self._now_ms()
+        now = self.now_ms()
         with self.database.write() as connection:
-            row = _assignment(connection, assignment_id, lease_token, is_locked=True)
+            row = held_assignment(connection, assignment_id, lease_token, is_locked=True)
             state = AssignmentState(row.state)
             if not state.is_live:
                 raise LeaseLost(f"assignment {assignment_id} is {state}; ask for the next piece of work")
@@ -328,25 +405,25 @@ class WorkQueue:
             if action == "open" and state is AssignmentState.LEASED:
                 check_step(ASSIGNMENT_STEPS, state, AssignmentState.OPENED)
                 values |= {"state": AssignmentState.OPENED.value, "opened_ms": now}
-                events = [_event(now, row.user_id, "open", "assignment", assignment_id, {})]
+                events = [entry(now, row.user_id, "open", "assignment", assignment_id, {})]
             connection.execute(update(assignment).where(assignment.c.id == assignment_id).values(values))
             append_events(connection, events)
 
     def _give_back(
         self, assignment_id: str, lease_token: str, state: AssignmentState, reason: str | None
     ) -> None:
-        now = self._now_ms()
+        now = self.now_ms()
         with self.database.write() as connection:
-            row = _assignment(connection, assignment_id, lease_token, is_locked=True)
+            row = held_assignment(connection, assignment_id, lease_token, is_locked=True)
             old = AssignmentState(row.state)
             if old is state:
                 return
             if not old.is_live:
                 raise LeaseLost(f"assignment {assignment_id} is {old} already")
-            _close(connection, row, state, now, skip_reason=reason)
-            _set_slot(connection, row.slot_id, SlotState.LEASED, _freed(row))
+            close_assignment(connection, row, state, now, skip_reason=reason)
+            set_slot(connection, row.slot_id, SlotState.LEASED, freed(row))
             facts = {} if reason is None else {"reason": reason}
-            append_events(connection, [_event(now, row.user_id, state, "assignment", row.id, facts)])
+            append_events(connection, [entry(now, row.user_id, state, "assignment", row.id, facts)])
 
     def _submit(
         self,
@@ -356,39 +433,53 @@ class WorkQueue:
         key: str,
         payload: Mapping[str, Any],
         now: int,
+        follow: Follow | None,
     ) -> Receipt:
-        row = _assignment(connection, assignment_id, lease_token, is_locked=True)
-        known = _by_key(connection, row.user_id, key, assignment_id)
+        row = held_assignment(connection, assignment_id, lease_token, is_locked=True)
+        known = by_key(connection, row.user_id, key, assignment_id)
         if known is not None:
             return known
         state = AssignmentState(row.state)
         if state.has_judgment or state is AssignmentState.SKIPPED:
             raise StoreError(f"assignment {assignment_id} is {state}; revise the judgment instead")
-        if not state.is_live:
+        if not state.is_live and row.purpose not in (Purpose.REVIEW, Purpose.ADJUDICATE):
             # The item may have come back to the same annotator since: his work belongs to that assignment.
+            # A repeat is no such coming back: it is a judgment of its own, beside the first.
+            is_repeat = row.purpose == Purpose.REPEAT
+            same = assignment.c.purpose
             other = connection.execute(
                 select(assignment)
                 .where(
                     assignment.c.item_id == row.item_id,
                     assignment.c.user_id == row.user_id,
                     assignment.c.state.not_in(GIVEN_UP),
+                    same == Purpose.REPEAT.value if is_repeat else same.not_in(SECOND_LOOK),
                 )
                 .with_for_update()
             ).first()
             if other is not None and AssignmentState(other.state) is not AssignmentState.SKIPPED:
                 row, state = other, AssignmentState(other.state)
+        item_state = None
         if state.is_live:
-            _close(connection, row, AssignmentState.SUBMITTED, now)
-            _fill(connection, row.slot_id, row.item_id, SlotState.LEASED)
+            close_assignment(connection, row, AssignmentState.SUBMITTED, now)
+            item_state = fill_slot(connection, row.slot_id, row.item_id, SlotState.LEASED)
         elif not state.has_judgment:
-            _close(connection, row, AssignmentState.SUBMITTED_LATE, now)
-            _fill(connection, row.slot_id, row.item_id, SlotState.OPEN)
-        is_late = not state.is_live
-        receipt, entry = self._write_judgment(connection, row, key, payload, now, is_late=is_late)
-        append_events(connection, [entry])
+            close_assignment(connection, row, AssignmentState.SUBMITTED_LATE, now)
+            # A slot that was made for one annotator was cancelled when he lost it.
+            is_gone = row.purpose in FOR_ONE
+            item_state = None if is_gone else fill_slot(connection, row.slot_id, row.item_id, SlotState.OPEN)
+        if item_state is None:
+            found = connection.execute(select(item.c.state).where(item.c.id == row.item_id)).scalar_one()
+            item_state = ItemState(found)
+        receipt, event = self.record(connection, row, key, payload, now, is_late=not state.is_live)
+        _count(connection, row, now)
+        events = [event]
+        if follow is not None:
+            events += follow(connection, _done(row, receipt, payload, item_state, now))
+        append_events(connection, events)
         return receipt
 
-    def _write_judgment(
+    def record(
         self,
         connection: Connection,
         row: Row[Any],
@@ -398,6 +489,7 @@ class WorkQueue:
         *,
         is_late: bool,
     ) -> tuple[Receipt, Event]:
+        """Write a judgment of an assignment, inside the caller's transaction; the next revision of it."""
         newest = connection.execute(
             select(func.max(judgment.c.revision)).where(judgment.c.assignment_id == row.id)
         ).scalar()
@@ -420,9 +512,10 @@ class WorkQueue:
             )
         )
         facts = {"assignment": row.id, "revision": receipt.revision, "late": is_late}
-        return receipt, _event(now, row.user_id, "submit", "judgment", receipt.judgment_id, facts)
+        return receipt, entry(now, row.user_id, "submit", "judgment", receipt.judgment_id, facts)
 
-    def _now_ms(self) -> int:
+    def now_ms(self) -> int:
+        """The time, in milliseconds since 1970 UTC."""
         return int(self.clock.now().timestamp() * 1000)
 
 
@@ -433,49 +526,10 @@ def draw_permutation(assignment_id: str, n_candidates: int) -> tuple[int, ...]:
     return tuple(places)
 
 
-def _next_slot(project_id: str, user_id: str, skills: list[str]) -> Any:
-    """The most urgent open slot of an item this annotator does not have; locked against other claims."""
-    has_item = exists().where(
-        assignment.c.item_id == slot.c.item_id,
-        assignment.c.user_id == user_id,
-        assignment.c.state.not_in(GIVEN_UP),
-    )
-    return (
-        select(slot)
-        .where(
-            slot.c.project_id == project_id,
-            slot.c.state == SlotState.OPEN.value,
-            or_(slot.c.required_skill.is_(None), slot.c.required_skill.in_(skills)),
-            ~has_item,
-        )
-        .order_by(slot.c.priority.desc(), slot.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-
-
-def _expire_overdue(connection: Connection, project_id: str, now: int) -> list[Event]:
-    overdue = connection.execute(
-        select(assignment)
-        .where(
-            assignment.c.project_id == project_id,
-            assignment.c.state.in_(LIVE),
-            assignment.c.lease_until_ms < now,
-        )
-        .limit(EXPIRED_AT_A_TIME)
-        .with_for_update(skip_locked=True)
-    ).all()
-    events = []
-    for row in overdue:
-        _close(connection, row, AssignmentState.EXPIRED, now)
-        _set_slot(connection, row.slot_id, SlotState.LEASED, _freed(row))
-        events.append(_event(now, "queue", "expire", "assignment", row.id, {}))
-    return events
-
-
-def _assignment(
+def held_assignment(
     connection: Connection, assignment_id: str, lease_token: str, *, is_locked: bool = False
 ) -> Row[Any]:
+    """An assignment by its id and token; raises `LeaseLost` where they do not belong together."""
     query = select(assignment).where(assignment.c.id == assignment_id)
     row = connection.execute(query.with_for_update(key_share=True) if is_locked else query).first()
     if row is None or row.lease_token != lease_token:
@@ -483,7 +537,7 @@ def _assignment(
     return row
 
 
-def _by_key(connection: Connection, user_id: str, key: str, assignment_id: str) -> Receipt | None:
+def by_key(connection: Connection, user_id: str, key: str, assignment_id: str) -> Receipt | None:
     """What was taken under this key; a key of another assignment is refused: its answers would be lost."""
     row = connection.execute(
         select(judgment).where(judgment.c.user_id == user_id, judgment.c.key == key)
@@ -497,52 +551,38 @@ def _by_key(connection: Connection, user_id: str, key: str, assignment_id: str) 
     )
 
 
-def _close(
-    connection: Connection, row: Row[Any], state: AssignmentState, now: int, *, skip_reason: str | None = None
-) -> None:
-    check_step(ASSIGNMENT_STEPS, AssignmentState(row.state), state)
-    connection.execute(
-        update(assignment)
-        .where(assignment.c.id == row.id)
-        .values(state=state.value, closed_ms=now, skip_reason=skip_reason)
+def _done(row: Row[Any], receipt: Receipt, payload: Mapping[str, Any], state: ItemState, now: int) -> Done:
+    return Done(
+        judgment_id=receipt.judgment_id,
+        assignment=row,
+        payload=payload,
+        revision=receipt.revision,
+        item_state=state,
+        now_ms=now,
     )
 
 
-def _set_slot(connection: Connection, slot_id: str, old: SlotState, new: SlotState) -> bool:
-    """Move a slot; says whether it was in the old state."""
-    check_step(SLOT_STEPS, old, new)
-    moved = connection.execute(
-        update(slot).where(slot.c.id == slot_id, slot.c.state == old.value).values(state=new.value)
+def _count(connection: Connection, row: Row[Any], now: int) -> None:
+    """Count a judgment and the time worked on it to its day."""
+    place = (standing.c.user_id == row.user_id) & (standing.c.project_id == row.project_id)
+    day = now // DAY_MS
+    today = connection.execute(
+        update(standing)
+        .where(place, standing.c.day == day)
+        .values(n_today=standing.c.n_today + 1, active_today_ms=standing.c.active_today_ms + row.active_ms)
     )
-    return moved.rowcount == 1
+    if not today.rowcount:
+        values = {"day": day, "n_today": 1, "gold_today": 0, "active_today_ms": row.active_ms}
+        connection.execute(update(standing).where(place).values(values))
 
 
-def _freed(row: Row[Any]) -> SlotState:
-    """What becomes of a slot given back: one of a known item was made for one annotator alone."""
-    return SlotState.CANCELLED if row.purpose == Purpose.GOLD else SlotState.OPEN
-
-
-def _fill(connection: Connection, slot_id: str, item_id: str, old: SlotState) -> None:
-    """Fill a slot if it is still in that state, and note when its item has all it asked for."""
-    _set_slot(connection, slot_id, old, SlotState.FILLED)
-    # Locked before counting, so that of two who fill the last two slots the second sees both filled.
-    state = connection.execute(
-        select(item.c.state).where(item.c.id == item_id).with_for_update(key_share=True)
-    ).scalar_one()
-    is_wanted = slot.c.state.in_([SlotState.OPEN.value, SlotState.LEASED.value])
-    wanted = connection.execute(
-        select(func.count()).select_from(slot).where(slot.c.item_id == item_id, is_wanted)
-    ).scalar_one()
-    if not wanted and ItemState(state) in (ItemState.QUEUED, ItemState.IN_PROGRESS):
-        _set_item(connection, item_id, ItemState(state), ItemState.JUDGED)
-
-
-def _set_item(connection: Connection, item_id: str, old: ItemState, new: ItemState) -> None:
-    check_step(ITEM_STEPS, old, new)
-    connection.execute(
-        update(item).where(item.c.id == item_id, item.c.state == old.value).values(state=new.value)
+def _refuse_settled(connection: Connection, row: Row[Any]) -> None:
+    """Raise where somebody reviews or decides, or did, what is to be revised."""
+    read = exists().where(
+        assignment.c.item_id == row.item_id,
+        assignment.c.purpose.in_([Purpose.REVIEW.value, Purpose.ADJUDICATE.value]),
+        assignment.c.state.not_in(GIVEN_UP),
     )
-
-
-def _event(now: int, actor: str, action: str, entity: str, entity_id: str, facts: Mapping[str, Any]) -> Event:
-    return Event(at_ms=now, actor=actor, action=action, entity=entity, entity_id=entity_id, facts=facts)
+    is_second = row.purpose in (Purpose.REVIEW, Purpose.ADJUDICATE)
+    if not is_second and connection.execute(select(read)).scalar():
+        raise StoreError("the item is in review or was decided; what was said of it stays as it is")

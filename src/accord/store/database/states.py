@@ -55,7 +55,21 @@ class ItemState(StrEnum):
     QUEUED = "queued"
     IN_PROGRESS = "in_progress"
     JUDGED = "judged"
+    IN_REVIEW = "in_review"
+    IN_ADJUDICATION = "in_adjudication"
+    ON_HOLD = "on_hold"
+    COMPLETE = "complete"
     WITHDRAWN = "withdrawn"
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while somebody is to judge, review or decide."""
+        return self in (
+            ItemState.QUEUED,
+            ItemState.IN_PROGRESS,
+            ItemState.IN_REVIEW,
+            ItemState.IN_ADJUDICATION,
+        )
 
 
 class Purpose(StrEnum):
@@ -64,6 +78,61 @@ class Purpose(StrEnum):
     PRIMARY = "primary"
     EXTRA = "extra"
     GOLD = "gold"
+    REPEAT = "repeat"
+    TRAINING = "training"
+    TEST = "test"
+    CALIBRATION = "calibration"
+    REVIEW = "review"
+    ADJUDICATE = "adjudicate"
+
+    @property
+    def is_vote(self) -> bool:
+        """True where its judgment counts toward what an item's answer is."""
+        return self in (Purpose.PRIMARY, Purpose.EXTRA)
+
+    @property
+    def is_trained_on(self) -> bool:
+        """True where its judgment may enter an export for training."""
+        return self.is_vote or self in (Purpose.REVIEW, Purpose.ADJUDICATE)
+
+    @property
+    def is_for_one(self) -> bool:
+        """True where its slot was made for one annotator: nobody waits for it when it is given back."""
+        return self in (Purpose.GOLD, Purpose.REPEAT, Purpose.TRAINING, Purpose.TEST)
+
+
+class Lane(StrEnum):
+    """Who comes for a slot."""
+
+    LABEL = "label"
+    REVIEW = "review"
+    ADJUDICATE = "adjudicate"
+
+
+class Mark(StrEnum):
+    """What a judgment counts for; without a mark it is live."""
+
+    LIVE = "live"
+    SUPERSEDED = "superseded"
+    QUARANTINED = "quarantined"
+    VOID = "void"
+
+
+class PersonState(StrEnum):
+    """How somebody stands in a project."""
+
+    TRAINING = "training"
+    TESTING = "testing"
+    ACTIVE = "active"
+    PROBATION = "probation"
+    PAUSED = "paused"
+    FAILED = "failed"
+    LEFT = "left"
+
+    @property
+    def is_at_work(self) -> bool:
+        """True where he is given work of the project itself."""
+        return self in (PersonState.ACTIVE, PersonState.PROBATION)
 
 
 SLOT_STEPS: Mapping[SlotState, frozenset[SlotState]] = MappingProxyType(
@@ -104,15 +173,48 @@ ASSIGNMENT_STEPS: Mapping[AssignmentState, frozenset[AssignmentState]] = Mapping
 )
 """What was released or ran out still takes a judgment, late: nothing that somebody did is thrown away."""
 
+_ANYWHERE = frozenset({ItemState.ON_HOLD, ItemState.WITHDRAWN})
 ITEM_STEPS: Mapping[ItemState, frozenset[ItemState]] = MappingProxyType(
     {
-        ItemState.QUEUED: frozenset({ItemState.IN_PROGRESS, ItemState.JUDGED, ItemState.WITHDRAWN}),
-        ItemState.IN_PROGRESS: frozenset({ItemState.JUDGED, ItemState.WITHDRAWN}),
-        ItemState.JUDGED: frozenset({ItemState.IN_PROGRESS, ItemState.WITHDRAWN}),
+        ItemState.QUEUED: frozenset({ItemState.IN_PROGRESS, ItemState.JUDGED}) | _ANYWHERE,
+        ItemState.IN_PROGRESS: frozenset({ItemState.JUDGED}) | _ANYWHERE,
+        ItemState.JUDGED: frozenset(
+            {
+                ItemState.IN_PROGRESS,
+                ItemState.IN_REVIEW,
+                ItemState.IN_ADJUDICATION,
+                ItemState.COMPLETE,
+            }
+        )
+        | _ANYWHERE,
+        ItemState.IN_REVIEW: frozenset({ItemState.JUDGED}) | _ANYWHERE,
+        ItemState.IN_ADJUDICATION: frozenset({ItemState.JUDGED}) | _ANYWHERE,
+        ItemState.ON_HOLD: frozenset({ItemState.JUDGED, ItemState.WITHDRAWN}),
+        ItemState.COMPLETE: frozenset({ItemState.JUDGED, ItemState.WITHDRAWN}),
         ItemState.WITHDRAWN: frozenset(),
     }
 )
-"""A judged item goes back to work when it is given further slots."""
+"""Judged is where the workflow decides: all that was asked for is there, nothing further is asked yet. A
+judged item goes back to work when it is given further slots, a complete one when it is opened anew."""
+
+PERSON_STEPS: Mapping[PersonState, frozenset[PersonState]] = MappingProxyType(
+    {
+        PersonState.TRAINING: frozenset({PersonState.TESTING, PersonState.ACTIVE, PersonState.LEFT}),
+        PersonState.TESTING: frozenset(
+            {PersonState.ACTIVE, PersonState.FAILED, PersonState.PAUSED, PersonState.LEFT}
+        ),
+        PersonState.ACTIVE: frozenset(
+            {PersonState.PROBATION, PersonState.PAUSED, PersonState.TESTING, PersonState.LEFT}
+        ),
+        PersonState.PROBATION: frozenset(
+            {PersonState.ACTIVE, PersonState.PAUSED, PersonState.TESTING, PersonState.LEFT}
+        ),
+        PersonState.PAUSED: frozenset({PersonState.ACTIVE, PersonState.TESTING, PersonState.LEFT}),
+        PersonState.FAILED: frozenset({PersonState.TESTING, PersonState.ACTIVE, PersonState.LEFT}),
+        PersonState.LEFT: frozenset({PersonState.TRAINING, PersonState.TESTING, PersonState.ACTIVE}),
+    }
+)
+"""An alarm pauses; whoever was paused comes back by a lead's word or by passing the entry test anew."""
 
 
 def check_step(steps: Mapping[State, frozenset[State]], old: State, new: State) -> State:

@@ -38,6 +38,9 @@ ID = String(36)
 HASH = String(64)
 WORD = String(32)
 
+FIRST_HASH = "0" * 64
+"""What the first event follows."""
+
 metadata = MetaData(naming_convention=NAMES)
 
 
@@ -120,8 +123,11 @@ item = Table(
     Column("state", WORD, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
+    Column("stage", String(64), nullable=False, server_default="label"),
+    Column("attempt", Integer, nullable=False, server_default="1"),
     Index("ix_item_listing", "project_id", "state", "id"),
 )
+"""`stage` is where in its workflow it stands; `attempt` rises when it begins anew."""
 
 gold = Table(
     "gold",
@@ -130,8 +136,14 @@ gold = Table(
     _key("project_id", "project.id", index=True),
     Column("expected", JSON, nullable=False),
     Column("explanation", Text, nullable=False),
+    Column("tier", WORD, nullable=False, server_default="hidden"),
+    Column("n_uses", Integer, nullable=False, server_default="0"),
+    Column("exposure_cap", Integer, nullable=True),
+    Column("retired_ms", BigInteger, nullable=True),
 )
-"""Items whose answer is known: what it is, by question, and why. Annotators cannot tell them from others."""
+"""Items whose answer is known: what it is, by question, and why. Annotators cannot tell them from others.
+`tier` says what for: hidden checks, training (explained afterward), or the entry test. Once `n_uses` people
+met it and that is its `exposure_cap`, or once it is retired, nobody meets it again."""
 
 slot = Table(
     "slot",
@@ -144,13 +156,17 @@ slot = Table(
     Column("required_skill", String(100), nullable=True),
     Column("priority", Integer, nullable=False),
     Column("state", WORD, nullable=False),
+    Column("lane", WORD, nullable=False, server_default="label"),
     UniqueConstraint("item_id", "number"),
 )
-"""One judgment that is wanted; `priority` is its item's, so that claiming reads one index."""
+"""One judgment that is wanted; `priority` is its item's, so that claiming reads one index. Its `lane` says
+who comes for it: annotators, reviewers or adjudicators."""
 
 Index(
     "ix_slot_open",
     slot.c.project_id,
+    slot.c.lane,
+    slot.c.required_skill,
     slot.c.priority.desc(),
     slot.c.id,
     sqlite_where=text("state = 'open'"),
@@ -159,6 +175,8 @@ Index(
 
 LIVE = "state IN ('leased', 'opened')"
 HELD = "state NOT IN ('expired', 'released')"
+FIRST_SIGHT = f"{HELD} AND purpose NOT IN ('repeat', 'review', 'adjudicate')"
+REPEATED = f"{HELD} AND purpose = 'repeat'"
 
 assignment = Table(
     "assignment",
@@ -196,9 +214,18 @@ Index(
     assignment.c.item_id,
     assignment.c.user_id,
     unique=True,
-    sqlite_where=text(HELD),
-    postgresql_where=text(HELD),
+    sqlite_where=text(FIRST_SIGHT),
+    postgresql_where=text(FIRST_SIGHT),
 )
+Index(
+    "uq_assignment_repeat",
+    assignment.c.item_id,
+    assignment.c.user_id,
+    unique=True,
+    sqlite_where=text(REPEATED),
+    postgresql_where=text(REPEATED),
+)
+Index("ix_assignment_person", assignment.c.project_id, assignment.c.user_id, assignment.c.closed_ms)
 Index(
     "ix_assignment_lease",
     assignment.c.project_id,
@@ -222,6 +249,7 @@ judgment = Table(
     Column("received_ms", BigInteger, nullable=False),
     UniqueConstraint("assignment_id", "revision"),
     UniqueConstraint("user_id", "key"),
+    Index("uq_judgment_author", "id", "user_id", unique=True),
 )
 """What somebody said; a correction is a further revision. `key` is made by the client: a repeated
 submission is the same judgment."""
@@ -259,8 +287,8 @@ chain_head = Table(
 )
 """One row: the end of the chain. Writers queue for it, so that the chain has one order."""
 
-UNCHANGING = (content, definition, judgment, chain)
-"""Tables whose rows are written once."""
+UNCHANGING = [content, definition, judgment, chain]
+"""Tables whose rows are written once; further modules of tables add theirs."""
 
 
 def guard_statements(table_name: str, dialect: str) -> list[str]:

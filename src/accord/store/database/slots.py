@@ -1,0 +1,197 @@
+"""Slots and what holds them, inside a transaction: finding one, making some, giving back, filling.
+
+Every change of state goes through the steps that `states` allows. Leaves out events, which the caller
+writes at the end of his transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, exists, func, select, update
+
+from accord.domain.ids import IdSource
+from accord.store.database.audit import Event
+from accord.store.database.engine import insert_rows
+from accord.store.database.states import (
+    ASSIGNMENT_STEPS,
+    ITEM_STEPS,
+    SLOT_STEPS,
+    AssignmentState,
+    ItemState,
+    Lane,
+    Purpose,
+    SlotState,
+    check_step,
+)
+from accord.store.database.tables import assignment, item, slot
+
+LIVE = [state.value for state in AssignmentState if state.is_live]
+GIVEN_UP = [AssignmentState.EXPIRED.value, AssignmentState.RELEASED.value]
+FOR_ONE = [purpose.value for purpose in Purpose if purpose.is_for_one]
+WANTED = [SlotState.OPEN.value, SlotState.LEASED.value]
+EXPIRED_AT_A_TIME = 100
+"""Leases that ran out and are taken back by one claim."""
+
+
+def find_slot(
+    connection: Connection, project_id: str, user_id: str, skills: Sequence[str], lane: Lane = Lane.LABEL
+) -> Row[Any] | None:
+    """The most urgent open slot of an item this person has not judged; locked against other claims.
+
+    One look into the index for each skill, so that slots which ask for other skills cost nothing. Of
+    equally urgent ones what asks for a skill comes first: those who have it are few.
+    """
+    best: Row[Any] | None = None
+    for skill in (None, *skills):
+        found = connection.execute(_open(project_id, user_id, skill, lane)).first()
+        if found is not None and (best is None or found.priority >= best.priority):
+            best = found
+    return best
+
+
+def _open(project_id: str, user_id: str, skill: str | None, lane: Lane) -> Select[Any]:
+    has_item = exists().where(
+        assignment.c.item_id == slot.c.item_id,
+        assignment.c.user_id == user_id,
+        assignment.c.state.not_in(GIVEN_UP),
+    )
+    if lane is not Lane.LABEL:
+        # Whoever judged an item neither reviews nor decides it; whoever reviewed it may do so again.
+        has_item = has_item.where(
+            assignment.c.purpose.not_in([Purpose.REVIEW.value, Purpose.ADJUDICATE.value])
+        )
+    asks = slot.c.required_skill.is_(None) if skill is None else slot.c.required_skill == skill
+    return (
+        select(slot)
+        .where(
+            slot.c.project_id == project_id,
+            slot.c.lane == lane.value,
+            asks,
+            slot.c.state == SlotState.OPEN.value,
+            ~has_item,
+        )
+        .order_by(slot.c.priority.desc(), slot.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def make_slots(
+    connection: Connection,
+    ids: IdSource,
+    row: Any,
+    count: int,
+    *,
+    purpose: Purpose,
+    lane: Lane = Lane.LABEL,
+    skill: str | None = None,
+    priority: int | None = None,
+) -> list[str]:
+    """Open slots of an item, numbered on from those it has; `row` has its id, project and priority."""
+    newest = connection.execute(select(func.max(slot.c.number)).where(slot.c.item_id == row.id)).scalar()
+    first = 0 if newest is None else newest + 1
+    made = [ids.new() for _ in range(count)]
+    rows = [
+        {
+            "id": one,
+            "item_id": row.id,
+            "project_id": row.project_id,
+            "number": first + k,
+            "purpose": purpose.value,
+            "required_skill": skill,
+            "priority": row.priority if priority is None else priority,
+            "state": SlotState.OPEN.value,
+            "lane": lane.value,
+        }
+        for k, one in enumerate(made)
+    ]
+    insert_rows(connection, slot, rows)
+    return made
+
+
+def expire_overdue(connection: Connection, project_id: str, now: int) -> list[Event]:
+    """Take back leases that ran out."""
+    overdue = connection.execute(
+        select(assignment)
+        .where(
+            assignment.c.project_id == project_id,
+            assignment.c.state.in_(LIVE),
+            assignment.c.lease_until_ms < now,
+        )
+        .limit(EXPIRED_AT_A_TIME)
+        .with_for_update(skip_locked=True)
+    ).all()
+    events = []
+    for row in overdue:
+        close_assignment(connection, row, AssignmentState.EXPIRED, now)
+        set_slot(connection, row.slot_id, SlotState.LEASED, freed(row))
+        events.append(entry(now, "queue", "expire", "assignment", row.id, {}))
+    return events
+
+
+def close_assignment(
+    connection: Connection, row: Row[Any], state: AssignmentState, now: int, *, skip_reason: str | None = None
+) -> None:
+    """End an assignment in that state."""
+    check_step(ASSIGNMENT_STEPS, AssignmentState(row.state), state)
+    connection.execute(
+        update(assignment)
+        .where(assignment.c.id == row.id)
+        .values(state=state.value, closed_ms=now, skip_reason=skip_reason)
+    )
+
+
+def set_slot(connection: Connection, slot_id: str, old: SlotState, new: SlotState) -> bool:
+    """Move a slot; says whether it was in the old state."""
+    check_step(SLOT_STEPS, old, new)
+    moved = connection.execute(
+        update(slot).where(slot.c.id == slot_id, slot.c.state == old.value).values(state=new.value)
+    )
+    return moved.rowcount == 1
+
+
+def freed(row: Row[Any]) -> SlotState:
+    """What becomes of a slot given back: one that was made for one annotator alone is wanted no more."""
+    return SlotState.CANCELLED if Purpose(row.purpose).is_for_one else SlotState.OPEN
+
+
+def fill_slot(connection: Connection, slot_id: str, item_id: str, old: SlotState) -> ItemState:
+    """Fill a slot if it is still in that state; the item's state, judged once it has all it asked for."""
+    set_slot(connection, slot_id, old, SlotState.FILLED)
+    # Locked before counting, so that of two who fill the last two slots the second sees both filled.
+    state = ItemState(
+        connection.execute(
+            select(item.c.state).where(item.c.id == item_id).with_for_update(key_share=True)
+        ).scalar_one()
+    )
+    wanted = connection.execute(
+        select(func.count())
+        .select_from(slot)
+        .where(slot.c.item_id == item_id, slot.c.state.in_(WANTED), slot.c.purpose.not_in(FOR_ONE))
+    ).scalar_one()
+    if wanted or not state.is_waiting:
+        return state
+    set_item(connection, item_id, state, ItemState.JUDGED)
+    return ItemState.JUDGED
+
+
+def cancel_slots(connection: Connection, item_id: str) -> None:
+    """Ask for nothing more of an item; what is in somebody's hands still is taken, as surplus."""
+    connection.execute(
+        update(slot)
+        .where(slot.c.item_id == item_id, slot.c.state == SlotState.OPEN.value)
+        .values(state=check_step(SLOT_STEPS, SlotState.OPEN, SlotState.CANCELLED).value)
+    )
+
+
+def set_item(connection: Connection, item_id: str, old: ItemState, new: ItemState) -> None:
+    """Move an item that is in the old state."""
+    check_step(ITEM_STEPS, old, new)
+    connection.execute(
+        update(item).where(item.c.id == item_id, item.c.state == old.value).values(state=new.value)
+    )
+
+
+def entry(now: int, actor: str, action: str, entity: str, entity_id: str, facts: Mapping[str, Any]) -> Event:
+    """An event of the chain."""
+    return Event(at_ms=now, actor=actor, action=action, entity=entity, entity_id=entity_id, facts=facts)
