@@ -26,8 +26,8 @@ def export_lines(
     """JSON lines in the order in which judgments came in, read page by page; `kind` is one of `FORMATS`.
 
     `raw` holds every revision, with its purpose and status. All others hold the last revision of each and
-    leave out what is not to be trained on: known items, repeats, training, tests, what a review took back, and,
-    without `has_voided`, what was called back.
+    leave out what is not to be trained on: known items, repeats, training, tests, what a review took back,
+    and, without `has_voided`, what was called back.
 
     - `comparisons`: `prompt`, `left` and `right` as they stood on screen, `choice`, and the `strength`;
     - `preference`: `prompt`, `chosen`, `rejected`, of comparisons that took a side and of corrections, where

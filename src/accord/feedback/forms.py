@@ -8,21 +8,58 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from accord.feedback.schema import TaskSchema
-
 Form = Mapping[str, Sequence[str]]
 """Field to its values, in order."""
 
 
-def answers_of(schema: TaskSchema, form: Form, n_places: int) -> dict[str, Any]:
-    """Question id to answer in screen terms; what was left empty is left out. Checks nothing."""
+def answers_of(questions: Sequence[Mapping[str, Any]], form: Form, n_places: int) -> dict[str, Any]:
+    """Question id to answer in screen terms; what was left empty is left out. Checks nothing.
+
+    `questions` are as they are shown.
+    """
     found = {}
-    for question in schema.questions:
-        data = question.shown()
+    for data in questions:
         answer = _answer(data, form, f"q.{data['id']}", n_places)
         if answer is not None:
             found[str(data["id"])] = answer
     return found
+
+
+def fields_of(answers: Mapping[str, Any], questions: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The fields of a form that holds these answers: what `answers_of` would read them from."""
+    form: dict[str, list[str]] = {}
+    for data in questions:
+        answer = answers.get(data["id"])
+        if answer is not None:
+            form |= _fields(data, answer, f"q.{data['id']}")
+    return form
+
+
+def _fields(data: Mapping[str, Any], answer: Any, name: str) -> dict[str, list[str]]:
+    match data["kind"]:
+        case "comparison":
+            return {name: [str(answer["choice"])]}
+        case "ranking":
+            return {
+                f"{name}.{place}": [str(rank)]
+                for rank, group in enumerate(answer["groups"], start=1)
+                for place in group
+            }
+        case "rating" if data["per_candidate"]:
+            return {
+                f"{name}.{place}": [str(grade)] for place, grade in enumerate(answer) if grade is not None
+            }
+        case "choice" if data["multiple"]:
+            return {name: [str(one) for one in answer]}
+        case "support":
+            return {
+                f"{name}.{place}.{number}": [str(chosen)]
+                for place, given in answer.items()
+                for number, chosen in enumerate(given)
+            }
+        case "spans":
+            return {f"spans.{data['id']}": [json.dumps(answer, ensure_ascii=False)]}
+    return {name: [str(answer)]}
 
 
 def _answer(data: Mapping[str, Any], form: Form, name: str, n_places: int) -> Any:

@@ -15,6 +15,8 @@ from accord.feedback.questions import Presented
 ROLES = ("system", "user", "assistant", "tool")
 MAX_CHARS = 1_000_000
 """Characters of one text of an item."""
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
+"""What names a language: a tag as BCP 47 has it."""
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n+")
 """Where a sentence ends: behind its mark and closing quotes, or at a line's end."""
 
@@ -23,7 +25,8 @@ def content_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """An item's content from a row: `messages` or `prompt`, then `candidates`, or a pair, or a response.
 
     Candidates come as `candidates` or `completions` (texts, or objects with `text`), as `left` and `right`,
-    as `chosen` and `rejected`, or as one `response`; `passages` as texts or objects with `title` and `text`.
+    as `chosen` and `rejected`, or as one `response`; `passages` as texts or objects with `title` and `text`;
+    `language` is the tag of what the texts are written in.
     Raises `DataError`.
     """
     candidates = [_candidate(one) for one in _candidates(row)]
@@ -35,6 +38,11 @@ def content_of(row: Mapping[str, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {"messages": _messages(row), "candidates": candidates}
     if passages:
         content["passages"] = [_passage(one) for one in passages]
+    language = row.get("language")
+    if language is not None:
+        if not isinstance(language, str) or not LANGUAGE.fullmatch(language):
+            raise DataError(f"language is {language!r}; expected a tag such as en, de or pt-BR")
+        content["language"] = language
     meta = row.get("meta")
     if meta is not None:
         content["meta"] = meta
@@ -54,6 +62,7 @@ def present(content: Mapping[str, Any], permutation: Sequence[int]) -> Presented
 def shown(content: Mapping[str, Any], presented: Presented) -> dict[str, Any]:
     """What an annotator may see, and nothing else."""
     return {
+        "language": content.get("language", ""),
         "messages": [{"role": one["role"], "content": one["content"]} for one in content["messages"]],
         "passages": [
             {"title": one.get("title", ""), "text": one["text"]} for one in content.get("passages", [])

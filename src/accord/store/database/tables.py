@@ -263,6 +263,15 @@ draft = Table(
 )
 """What is not yet submitted; overwritten as it grows."""
 
+setting = Table(
+    "setting",
+    metadata,
+    _key("user_id", "user.id", primary_key=True),
+    Column("body", JSON, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+)
+"""How somebody wants his pages: theme, language, keys; overwritten, for it is nobody's evidence."""
+
 chain = Table(
     "event",
     metadata,

@@ -1,0 +1,38 @@
+"""The lead's pages: how a project stands."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import Field
+from sqlalchemy import select
+from starlette.exceptions import HTTPException
+
+from accord.feedback.progress import describe_project
+from accord.feedback.screen import Screen
+from accord.feedback.security import need
+from accord.feedback.work import Work
+from accord.store.database.tables import project
+
+Id = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[0-9a-zA-Z-]+$")]
+
+
+def lead_pages(screen: Screen, work: Work) -> APIRouter:
+    """Routes of one project's leads."""
+    router = APIRouter(prefix="/p/{project_id}", include_in_schema=False)
+
+    @router.get("")
+    def dashboard(project_id: Id, request: Request) -> Response:
+        account = screen.visitor(request)
+        if account is None:
+            return RedirectResponse("/login", status_code=303)
+        need(account, "watch", project_id)
+        with work.database.read() as connection:
+            row = connection.execute(select(project).where(project.c.id == project_id)).first()
+        if row is None:
+            raise HTTPException(404, f"there is no project {project_id!r}")
+        facts = describe_project(work, project_id)
+        room = {"id": row.id, "name": row.name}
+        return screen.page("project.html", request, account, project=room, facts=facts)
+
+    return router
