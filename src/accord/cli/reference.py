@@ -89,10 +89,15 @@ def configuration_page() -> str:
 
 def file_roots() -> dict[str, type]:
     """Each command that reads a config file, and the class of the whole file."""
+    from accord.pipeline.charter.principles import Charter
     from accord.pipeline.jobs import KINDS
     from accord.pipeline.plan import SpineConfig
 
-    return {"accord run": SpineConfig, **{f"accord train {name}": kind for name, kind in KINDS.items()}}
+    return {
+        "accord run": SpineConfig,
+        "accord policy": Charter,
+        **{f"accord train {name}": kind for name, kind in KINDS.items()},
+    }
 
 
 def _config_section(kind: type, places: list[str]) -> list[str]:
