@@ -98,7 +98,7 @@ def _serve_models(
     import os
     from contextlib import ExitStack
 
-    from accord.pipeline.serving.application import Door, check_exposure, create_model_app, key_of, run_app
+    from accord.pipeline.serving.application import check_exposure, create_site, key_of, run_app
     from accord.pipeline.serving.model_names import load_models
     from accord.rollouts.engine import Engine, EngineConfig
 
@@ -108,8 +108,13 @@ def _serve_models(
     engine = Engine(models, EngineConfig(max_waiting=max_waiting, max_rows=max_rows))
     with ExitStack() as open_things:
         open_things.callback(engine.close)
-        app = create_model_app(engine, door=Door(key))
-        print_text(f"{', '.join(models)} at http://{host}:{port}/v1; Ctrl-C ends it.")
+        database = None
+        if store is not None:
+            _greet_owner(store)
+            database = open_things.enter_context(opened(store))
+        app = create_site(engine, key=key, database=database, votes=votes, is_secure=is_secure)
+        page = f", side by side at http://{host}:{port}/chat" if len(models) > 1 else ""
+        print_text(f"{', '.join(models)} at http://{host}:{port}/v1{page}; Ctrl-C ends it.")
         run_app(app, host=host, port=port)
 
 

@@ -5,6 +5,7 @@ Loopback needs no key; anything else does. Leaves out accounts: the server of ju
 
 import hmac
 from collections.abc import Mapping
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -16,11 +17,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import accord
 from accord.domain.clock import Clock, SystemClock
 from accord.domain.errors import AccordError, ConfigError
+from accord.domain.ids import TimeOrderedIds
+from accord.feedback.app import create_app
 from accord.feedback.security import HEADERS
 from accord.pipeline.serving.answers import error_body
+from accord.pipeline.serving.chat_page import SAMPLING, install_chat
 from accord.pipeline.serving.chat_request import ApiError
 from accord.pipeline.serving.completions import completion_routes
+from accord.pipeline.serving.visitors import AccountEntrance, Entrance, KeyEntrance, LocalEntrance
+from accord.pipeline.serving.votes import FileVotes, QueueVotes, Votes
 from accord.rollouts.engine import Engine
+from accord.rollouts.sampler import SamplingConfig
+from accord.store.database.accounts import Accounts
+from accord.store.database.engine import Database
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 KEY_VARIABLE = "ACCORD_SERVE_KEY"
@@ -92,6 +101,39 @@ def create_model_app(engine: Engine, *, door: Door | None = None, clock: Clock |
         }
 
     app.add_middleware(SecureHeaders)
+    return app
+
+
+def create_site(
+    engine: Engine,
+    *,
+    key: str = "",
+    database: Database | None = None,
+    votes: Path,
+    clock: Clock | None = None,
+    is_secure: bool = False,
+    sampling: SamplingConfig = SAMPLING,
+) -> FastAPI:
+    """Models, the chat page, and, over a database, the server of judgments behind them.
+
+    With a database who chats has an account there, and votes go through its queue; without one they are
+    appended to the file `votes`, and the chat asks for `key` where there is one.
+    """
+    clock = SystemClock() if clock is None else clock
+    app = create_model_app(engine, door=Door(key), clock=clock)
+    if database is None:
+        entrance: Entrance = KeyEntrance(key) if key else LocalEntrance(LOOPBACK)
+        kept: Votes = FileVotes(votes, clock, TimeOrderedIds())
+    else:
+        queue_votes = QueueVotes(database)
+        entrance, kept = AccountEntrance(Accounts.of(database), queue_votes.project_id), queue_votes
+    if len(engine.models) > 1:
+        has_static = database is not None
+        install_chat(
+            app, engine, kept, entrance, sampling=sampling, is_secure=is_secure, has_static=has_static
+        )
+    if database is not None:
+        app.mount("/", create_app(database, is_secure=is_secure))
     return app
 
 

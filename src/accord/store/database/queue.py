@@ -6,7 +6,7 @@ transaction that ends with its events. Leaves out who may call it and what a jud
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,27 @@ class WorkQueue:
                 events.append(entry)
             append_events(connection, events)
         return taken
+
+    def claim_item(self, item_id: str, user_id: str, permutation: Sequence[int]) -> Assignment:
+        """An open slot of one item, for answers that this user has seen already, in that order.
+
+        For pages that show answers before there is an item, such as a chat: what stood on screen is stored
+        as it was. Asks for no skill. Raises `StoreError` where no slot is open.
+        """
+        now = self._now_ms()
+        with self.database.write() as connection:
+            free = connection.execute(
+                select(slot)
+                .where(slot.c.item_id == item_id, slot.c.state == SlotState.OPEN.value)
+                .order_by(slot.c.number)
+                .limit(1)
+                .with_for_update(key_share=True)
+            ).first()
+            if free is None:
+                raise StoreError(f"item {item_id} has no open slot")
+            made, entry = self._lease(connection, free, user_id, now, permutation=tuple(permutation))
+            append_events(connection, [entry])
+        return made
 
     def open(self, assignment_id: str, lease_token: str) -> None:
         """Note that the work is on screen now; the lease begins anew. Opening twice is opening once."""
@@ -262,7 +283,13 @@ class WorkQueue:
         return connection.execute(select(slot).where(slot.c.id == new_id)).one()
 
     def _lease(
-        self, connection: Connection, free: Row[Any], user_id: str, now: int
+        self,
+        connection: Connection,
+        free: Row[Any],
+        user_id: str,
+        now: int,
+        *,
+        permutation: tuple[int, ...] | None = None,
     ) -> tuple[Assignment, Event]:
         check_step(SLOT_STEPS, SlotState.OPEN, SlotState.LEASED)
         connection.execute(update(slot).where(slot.c.id == free.id).values(state=SlotState.LEASED.value))
@@ -274,7 +301,10 @@ class WorkQueue:
         if shown.state == ItemState.QUEUED:
             _set_item(connection, free.item_id, ItemState.QUEUED, ItemState.IN_PROGRESS)
         new_id, token = self.ids.new(), self.ids.new()
-        permutation = draw_permutation(new_id, shown.n_candidates)
+        if permutation is None:
+            permutation = draw_permutation(new_id, shown.n_candidates)
+        elif sorted(permutation) != list(range(shown.n_candidates)):
+            raise StoreError(f"permutation {permutation} is none of {shown.n_candidates} candidates")
         versions = {
             kind: connection.execute(
                 select(definition.c.id)
