@@ -112,3 +112,19 @@ def test_a_ranking_keeps_candidates_in_stored_order(site):
     (row,) = exported(site, judged(site, [three], answer, kind="ranking"), "ranking")
     assert row["groups"] == [[0], [1, 2]]
     assert row["completions"][0] == says("Best.")
+
+
+def test_grades_are_ratings_of_each_answer_by_question(site):
+    project_id = judged(
+        site,
+        [PAIR],
+        lambda texts: {"preference": {"choice": 4}, "brief": [5 if text == "Good." else 2 for text in texts]},
+        questions=[
+            {"id": "preference", "kind": "comparison"},
+            {"id": "brief", "kind": "rating", "per_candidate": True},
+        ],
+    )
+    assert exported(site, project_id, "ratings") == [
+        {"prompt": PROMPT, "completion": says("Good."), "rating": 5, "dimension": "brief"},
+        {"prompt": PROMPT, "completion": says("Bad."), "rating": 2, "dimension": "brief"},
+    ]

@@ -80,6 +80,11 @@ COMMANDS = (
         module="accord.cli.project",
     ),
     LazyCommand(
+        name="policy",
+        summary="From a written policy: its guideline, questions, reward heads and gates.",
+        module="accord.cli.policy",
+    ),
+    LazyCommand(
         name="serve",
         summary="Start the server where people judge, in the browser and over HTTP.",
         module="accord.cli.serve",

@@ -151,7 +151,7 @@ def export(
         typer.Option(
             "--format",
             help="raw: all that is known; comparisons: for accord quality; preference, unpaired, "
-            "prompt-completion, ranking: for trainers.",
+            "prompt-completion, ranking, ratings: for trainers.",
         ),
     ] = "raw",
     store: StoreOption = STORE,

@@ -89,11 +89,16 @@ def configuration_page() -> str:
 
 def file_roots() -> dict[str, type]:
     """Each command that reads a config file, and the class of the whole file."""
+    from accord.pipeline.charter.principles import Charter
     from accord.pipeline.jobs import KINDS
     from accord.pipeline.plan import SpineConfig
     from accord.pipeline.rounds.plan import LoopConfig
 
-    roots: dict[str, type] = {"accord run": SpineConfig, "accord run (rounds)": LoopConfig}
+    roots: dict[str, type] = {
+        "accord run": SpineConfig,
+        "accord run (rounds)": LoopConfig,
+        "accord policy": Charter,
+    }
     return {**roots, **{f"accord train {name}": kind for name, kind in KINDS.items()}}
 
 

@@ -1,46 +1,121 @@
-"""`accord serve`: the server where people judge."""
+"""`accord serve`: the server where people judge, and the one that models answer from."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from accord.cli.render import print_text
+from accord.cli.render import print_text, progress_note
+from accord.domain.errors import ConfigError
 
 StoreOption = Annotated[
     str, typer.Option("--store", help="The database: a file (SQLite) or a postgresql:// URL.")
 ]
 STORE = "accord-workspace/accord.db"
+VOTES = Path("accord-workspace/chat-votes.jsonl")
 
 
 def serve(
-    store: StoreOption = STORE,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            help=f"The database: a file (SQLite) or a postgresql:// URL; {STORE} unless models are served.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="[NAME=]DIR",
+            help="Serve a model under /v1 and on the chat page; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    votes: Annotated[
+        Path, typer.Option("--votes", help="JSONL file of the chat page's votes, where no store is given.")
+    ] = VOTES,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen on.", min=1, max=65535)] = 8300,
     workers: Annotated[
         int, typer.Option("--workers", help="Processes; more than one needs PostgreSQL.", min=1)
     ] = 1,
+    max_waiting: Annotated[
+        int, typer.Option("--max-waiting", help="Requests to models in line; more are refused.", min=1)
+    ] = 64,
+    max_rows: Annotated[
+        int, typer.Option("--max-rows", help="Answers that models write at one time.", min=1)
+    ] = 64,
     secure: Annotated[
         bool, typer.Option("--secure", help="Browsers come by HTTPS: mark cookies accordingly.")
     ] = False,
 ) -> None:
-    """Start the server where people judge, in the browser and over HTTP.
+    """Start the server where people judge, in the browser and over HTTP; or serve models to talk to.
 
-    On an empty database an owner is made and his password printed once.
+    On an empty database an owner is made and his password printed once. Models are served to this machine
+    alone, unless ACCORD_SERVE_KEY holds the bearer token that clients must send.
 
     \b
     Examples:
       accord serve
       accord serve --store postgresql://accord@db/accord --workers 4 --host 0.0.0.0 --secure
+      accord serve --model smollm2 --model tuned=runs/1/policy
+      accord serve --model new=runs/2/policy --model old=runs/1/policy --store accord-workspace/accord.db
     """
-    from accord.feedback.serving import first_owner, run_server
+    if model:
+        if workers > 1:
+            raise ConfigError("--workers", ["models run in one process; leave it at 1"])
+        _serve_models(model, store, votes, host, port, max_waiting, max_rows, secure)
+        return
+    from accord.feedback.serving import run_server
+
+    place = STORE if store is None else store
+    _greet_owner(place)
+    print_text(f"Accord listens on http://{host}:{port}; Ctrl-C ends it.")
+    run_server(place, host=host, port=port, workers=workers, is_secure=secure)
+
+
+def _greet_owner(store: str) -> None:
+    from accord.feedback.serving import first_owner
 
     with opened(store) as database:
         owner = first_owner(database)
     if owner is not None:
         print_text(f"owner made: handle {owner[0]}, password {owner[1]} (shown this once)")
-    print_text(f"Accord listens on http://{host}:{port}; Ctrl-C ends it.")
-    run_server(store, host=host, port=port, workers=workers, is_secure=secure)
+
+
+def _serve_models(
+    specs: list[str],
+    store: str | None,
+    votes: Path,
+    host: str,
+    port: int,
+    max_waiting: int,
+    max_rows: int,
+    is_secure: bool,
+) -> None:
+    import os
+    from contextlib import ExitStack
+
+    from accord.pipeline.serving.application import check_exposure, create_site, key_of, run_app
+    from accord.pipeline.serving.model_names import load_models
+    from accord.rollouts.engine import Engine, EngineConfig
+
+    key = key_of(os.environ)
+    check_exposure(host, key)
+    models = load_models(specs, tell=progress_note)
+    engine = Engine(models, EngineConfig(max_waiting=max_waiting, max_rows=max_rows))
+    with ExitStack() as open_things:
+        open_things.callback(engine.close)
+        database = None
+        if store is not None:
+            _greet_owner(store)
+            database = open_things.enter_context(opened(store))
+        app = create_site(engine, key=key, database=database, votes=votes, is_secure=is_secure)
+        page = f", side by side at http://{host}:{port}/chat" if len(models) > 1 else ""
+        print_text(f"{', '.join(models)} at http://{host}:{port}/v1{page}; Ctrl-C ends it.")
+        run_app(app, host=host, port=port)
 
 
 def opened(store: str):  # type: ignore[no-untyped-def]

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from accord.feedback.questions import Comparison, Ranking, Text
+from accord.feedback.questions import Comparison, Ranking, Rating, Text
 from accord.feedback.schema import TaskSchema
 from accord.feedback.work import PAGE, Work
 from accord.store.database.recall import voided
@@ -35,7 +35,8 @@ def export_lines(
     - `unpaired`: `prompt`, `completion`, `label`, of comparisons; of two that are both bad each is False, and
       ties say nothing;
     - `prompt-completion`: what was written, demonstrations and corrections;
-    - `ranking`: `prompt`, `completions`, and `groups` of their places, best first.
+    - `ranking`: `prompt`, `completions`, and `groups` of their places, best first;
+    - `ratings`: `prompt`, `completion`, `rating`, `dimension`: a row for each answer and question of grades.
     """
     if kind == "raw":
         yield from map(_line, _rows(work, project_id, after))
@@ -146,6 +147,22 @@ def _rankings(schema: TaskSchema, row: Row, body: Row) -> Iterator[Row]:
         yield {"prompt": body["messages"], "completions": completions, "groups": groups}
 
 
+def _ratings(schema: TaskSchema, row: Row, body: Row) -> Iterator[Row]:
+    for question in schema.questions:
+        value = row["values"].get(question.id)
+        if not isinstance(question, Rating) or value is None:
+            continue
+        # A grade of the whole says whose it is only where there is one answer.
+        grades = value if question.is_per_candidate else [value] if len(body["candidates"]) == 1 else []
+        for candidate, grade in enumerate(grades):
+            yield {
+                "prompt": body["messages"],
+                "completion": _answer(_text(body, candidate)),
+                "rating": grade,
+                "dimension": question.id,
+            }
+
+
 SHAPES: Mapping[str, Callable[[TaskSchema, Row, Row], Iterator[Row]]] = MappingProxyType(
     {
         "comparisons": _comparisons,
@@ -153,6 +170,7 @@ SHAPES: Mapping[str, Callable[[TaskSchema, Row, Row], Iterator[Row]]] = MappingP
         "unpaired": _unpaired,
         "prompt-completion": _written,
         "ranking": _rankings,
+        "ratings": _ratings,
     }
 )
 """What each format makes of one judgment."""

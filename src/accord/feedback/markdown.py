@@ -5,6 +5,7 @@ second would hide where they lead; both stay as they were written. Code is color
 become MathML, and each block reads in the direction of its own text.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,9 +30,17 @@ BLOCKS = frozenset(
 MAX_COLORED = 20_000
 """Characters of code that is colored; longer code is shown plain."""
 
+ANCHOR = re.compile(r"\s*\{#([a-z][a-z0-9_-]{0,60})\}$")
+"""What a heading may end in to be a place on the page."""
+ANCHOR_PREFIX = "guide-"
+"""Before every anchor, so that none takes an id that the page itself uses."""
+
 
 def render_markdown(text: str) -> Markup:
-    """CommonMark with tables, strikethrough, code in color and formulas; line breaks are kept."""
+    """CommonMark with tables, strikethrough, code in color and formulas; line breaks are kept.
+
+    A heading that ends in `{#name}` gets the id `guide-name`.
+    """
     writer = MarkdownIt("commonmark", {"html": False, "breaks": True, "highlight": _colored})
     writer.enable(["table", "strikethrough"]).disable(ADDRESSES)
     dollarmath_plugin(
@@ -46,6 +55,7 @@ def render_markdown(text: str) -> Markup:
     for name in ("math_inline", "math_block", "math_inline_double", "math_block_eqno"):
         writer.add_render_rule(name, _formula)
     writer.core.ruler.push("direction", _give_direction)
+    writer.core.ruler.push("anchors", _anchors)
     return Markup(writer.render(text))
 
 
@@ -76,3 +86,14 @@ def _give_direction(state: StateCore) -> None:
     for token in state.tokens:
         if token.type in BLOCKS:
             token.attrSet("dir", "auto")
+
+
+def _anchors(state: StateCore) -> None:
+    for opening, inline in zip(state.tokens, state.tokens[1:], strict=False):
+        if opening.type != "heading_open" or not inline.children:
+            continue
+        last = inline.children[-1]
+        found = ANCHOR.search(last.content) if last.type == "text" else None
+        if found:
+            opening.attrSet("id", ANCHOR_PREFIX + found[1])
+            last.content = last.content[: found.start()]

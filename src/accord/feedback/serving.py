@@ -60,12 +60,20 @@ def run_server(place: str, *, host: str, port: int, workers: int, is_secure: boo
     )
 
 
-@contextlib.contextmanager
-def serving_here(database: Database, *, ids: IdSource | None = None) -> Iterator[str]:
+def serving_here(
+    database: Database, *, ids: IdSource | None = None
+) -> contextlib.AbstractContextManager[str]:
     """The server in a thread of this process, on a free loopback port; its address."""
+    return app_here(create_app(database, ids=ids))
+
+
+@contextlib.contextmanager
+def app_here(app: FastAPI) -> Iterator[str]:
+    """Any application in a thread of this process, on a free loopback port; its address."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(database, ids=ids), log_level="error", ws="none"))
+    config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()
     try:

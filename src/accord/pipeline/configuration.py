@@ -123,7 +123,12 @@ def config_values(config: Any) -> Any:
 
 def dump_config(config: Any) -> str:
     """A config as TOML text with every value written out; `load_config` gives an equal config back."""
-    return "\n".join(_toml_lines(config_values(config), ())).lstrip("\n") + "\n"
+    return dump_table(config_values(config))
+
+
+def dump_table(values: Mapping[str, Any]) -> str:
+    """Plain values (tables, lists, scalars without None) as TOML text."""
+    return "\n".join(_toml_lines(values, ())).lstrip("\n") + "\n"
 
 
 def _toml_lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:

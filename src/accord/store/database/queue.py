@@ -225,6 +225,27 @@ class WorkQueue:
                 return again
         return free, None
 
+    def claim_item(self, item_id: str, user_id: str, permutation: Sequence[int]) -> Assignment:
+        """An open slot of one item, for answers that this user has seen already, in that order.
+
+        For pages that show answers before there is an item, such as a chat: what stood on screen is stored
+        as it was. Asks for no skill. Raises `StoreError` where no slot is open.
+        """
+        now = self._now_ms()
+        with self.database.write() as connection:
+            free = connection.execute(
+                select(slot)
+                .where(slot.c.item_id == item_id, slot.c.state == SlotState.OPEN.value)
+                .order_by(slot.c.number)
+                .limit(1)
+                .with_for_update(key_share=True)
+            ).first()
+            if free is None:
+                raise StoreError(f"item {item_id} has no open slot")
+            made, entry = self._lease(connection, free, tuple(permutation), user_id, now)
+            append_events(connection, [entry])
+        return made
+
     def open(self, assignment_id: str, lease_token: str) -> None:
         """Note that the work is on screen now; the lease begins anew. Opening twice is opening once."""
         self._touch(assignment_id, lease_token, "open")
@@ -352,6 +373,8 @@ class WorkQueue:
             set_item(connection, free.item_id, ItemState.QUEUED, ItemState.IN_PROGRESS)
         new_id, token = self.ids.new(), self.ids.new()
         permutation = draw_permutation(new_id, shown.n_candidates) if order is None else order
+        if sorted(permutation) != list(range(shown.n_candidates)):
+            raise StoreError(f"permutation {permutation} is none of {shown.n_candidates} candidates")
         versions = {
             kind: connection.execute(
                 select(definition.c.id)

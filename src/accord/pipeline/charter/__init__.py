@@ -1,0 +1,1 @@
+"""The written policy of a project, and all that follows from it."""

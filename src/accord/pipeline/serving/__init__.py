@@ -1,0 +1,1 @@
+"""Models behind an OpenAI-compatible interface, and a page to talk to two of them."""

@@ -1,0 +1,333 @@
+"""Answers many askers at once: a bounded line, running batches, and text as it is drawn.
+
+Each pass of the loop gives every running batch one token, so that a long answer holds up nobody; those who
+wait meanwhile become the next batch. One thread does all of it. A request's draws depend on its seed alone
+(up to rounding that a batch's shape brings); `NativeSampler` with `Streams(seed)` draws the same. Leaves out
+how requests arrive (`pipeline/serving`).
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from accord.domain.errors import AccordError, ConfigError, ModelError
+from accord.domain.messages import FinishReason, Prompt
+from accord.domain.streams import Streams
+from accord.models.language_model import LanguageModel
+from accord.rollouts.cached import CachedDecoder
+from accord.rollouts.decoding import Decoding
+from accord.rollouts.drawing import draw_tokens, row_uniforms
+from accord.rollouts.llama import LlamaDecoder, covers
+from accord.rollouts.native import Precision
+from accord.rollouts.packing import has_fast_bf16
+from accord.rollouts.sampler import SamplingConfig, check_request
+from accord.rollouts.text_stream import TextStream
+
+
+class LineFull(AccordError):
+    """More requests wait than may; ask again later."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """How much an engine takes on."""
+
+    max_waiting: int = 64
+    """Requests in line; one more is refused."""
+    max_rows: int = 64
+    """Answers in progress at one time, over all models."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} is {getattr(self, name)}; expected at least 1"
+            for name in ("max_waiting", "max_rows")
+            if getattr(self, name) < 1
+        ]
+        if problems:
+            raise ConfigError("engine", problems)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Something to be answered `n` times."""
+
+    model: str
+    """Name of a model that the engine has."""
+    prompt: Prompt
+    n: int = 1
+    config: SamplingConfig
+    seed: int = 0
+    top_logprobs: int | None = None
+    """Report each token's log-prob, and so many of the likeliest tokens'; None reports nothing."""
+
+
+@dataclass(frozen=True)
+class TokenReport:
+    """A drawn token under the model's own distribution: temperature 1, nothing left out."""
+
+    token_id: int
+    logprob: float
+    """Natural log."""
+    likeliest: tuple[tuple[int, float], ...] = ()
+    """(token, log-prob), the likeliest first."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What an answer has grown by; the last one of each says how it ended."""
+
+    index: int
+    """Which of the `n` answers."""
+    text: str
+    n_tokens: int
+    """Tokens drawn for this answer so far, its end included."""
+    tokens: tuple[TokenReport, ...] = ()
+    finish: FinishReason | None = None
+
+
+Event = Piece | AccordError
+Sink = Callable[[Event], None]
+
+
+@dataclass
+class Ticket:
+    """A request's place: its prompt's length, and the way to give it up."""
+
+    n_prompt_tokens: int
+    is_cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Stop working on it; nothing more is sent after the pass that is under way."""
+        self.is_cancelled = True
+
+
+@dataclass
+class _Job:
+    request: Request
+    prompt_ids: list[int]
+    ticket: Ticket
+    sink: Sink
+
+
+@dataclass
+class _Slot:
+    job: _Job
+    index: int
+    uniforms: Tensor
+    stream: TextStream
+    is_alive: bool = True
+
+
+@dataclass
+class _Wave:
+    """Jobs that began together on one model."""
+
+    decoding: Decoding
+    slots: list[_Slot]
+    logits: Tensor
+    jobs: list[_Job] = field(default_factory=list)
+
+    @property
+    def n_alive(self) -> int:
+        return sum(slot.is_alive for slot in self.slots)
+
+
+class Engine:
+    """Runs models until closed; `submit` and `close` may be called from any thread."""
+
+    def __init__(
+        self,
+        models: Mapping[str, LanguageModel],
+        config: EngineConfig | None = None,
+        *,
+        precision: Precision = "auto",
+    ):
+        if not models:
+            raise ConfigError("engine", ["there is no model to run"])
+        self.models = dict(models)
+        self.config = config if config is not None else EngineConfig()
+        with torch.no_grad():
+            self._decoders = {name: _decoder(model, precision) for name, model in models.items()}
+        self._waiting: deque[_Job] = deque()
+        self._waves: list[_Wave] = []
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self.n_drawn = 0
+        """Tokens drawn since the start."""
+        self._thread = threading.Thread(target=self._run, name="accord-engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def n_waiting(self) -> int:
+        """Requests in line now."""
+        with self._changed:
+            return len(self._waiting)
+
+    @property
+    def n_running(self) -> int:
+        """Answers in progress now."""
+        with self._changed:
+            return self._n_rows()
+
+    def submit(self, request: Request, sink: Sink) -> Ticket:
+        """Put a request in line; `sink` gets its pieces, in the engine's thread, and must not block.
+
+        Raises:
+            ModelError: no such model.
+            ConfigError: more answers than may run at one time.
+            DataError: prompt and max_tokens do not fit the model's context.
+            LineFull: too many wait.
+        """
+        model = self.models.get(request.model)
+        if model is None:
+            raise ModelError(f"there is no model {request.model!r}; there are: {', '.join(self.models)}")
+        if request.n > self.config.max_rows:
+            raise ConfigError("request", [f"n is {request.n}; at most {self.config.max_rows} run at once"])
+        ids = model.tokenizer.prompt_ids(request.prompt)
+        check_request([ids], group=request.n, config=request.config, context_tokens=model.context_tokens)
+        ticket = Ticket(len(ids))
+        with self._changed:
+            if self._is_closed:
+                raise LineFull("the engine is closing; it takes no further requests")
+            if len(self._waiting) >= self.config.max_waiting:
+                raise LineFull(f"{len(self._waiting)} requests wait already; ask again later")
+            self._waiting.append(_Job(request, ids, ticket, sink))
+            self._changed.notify()
+        return ticket
+
+    def close(self) -> None:
+        """Give up what is under way and end the thread."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with torch.inference_mode():
+            while True:
+                with self._changed:
+                    while not (self._waiting or self._waves or self._is_closed):
+                        self._changed.wait()
+                    if self._is_closed:
+                        break
+                    batches = self._admit()
+                for batch in batches:
+                    self._guarded(batch, partial(self._open, batch))
+                for wave in list(self._waves):
+                    self._guarded(wave.jobs, partial(self._step, wave))
+                with self._changed:
+                    self._waves = [wave for wave in self._waves if wave.n_alive]
+        left = [*self._waiting, *(job for wave in self._waves for job in wave.jobs)]
+        for job in left:
+            job.sink(ModelError("the server is closing"))
+
+    def _guarded(self, jobs: Sequence[_Job], work: Callable[[], None]) -> None:
+        """A batch that fails (memory, a broken model) fails alone, and whoever asked is told."""
+        try:
+            work()
+        except (RuntimeError, ValueError, AccordError) as error:
+            kept = [wave for wave in self._waves if wave.jobs is not jobs]
+            self._waves = kept
+            for job in jobs:
+                job.sink(ModelError(f"{type(error).__name__}: {error}"))
+
+    def _admit(self) -> list[list[_Job]]:
+        """The batches that begin now, in the order of the line; jobs of one model and one n go together."""
+        self._waiting = deque(job for job in self._waiting if not job.ticket.is_cancelled)
+        room = self.config.max_rows - self._n_rows()
+        batches: dict[tuple[str, int], list[_Job]] = {}
+        while self._waiting and self._waiting[0].request.n <= room:
+            job = self._waiting.popleft()
+            room -= job.request.n
+            batches.setdefault((job.request.model, job.request.n), []).append(job)
+        return list(batches.values())
+
+    def _n_rows(self) -> int:
+        return sum(wave.n_alive for wave in self._waves)
+
+    def _open(self, jobs: list[_Job]) -> None:
+        first = jobs[0].request
+        model = self.models[first.model]
+        slots = []
+        for job in jobs:
+            request = job.request
+            uniforms = row_uniforms(
+                [request.prompt],
+                group=request.n,
+                count=request.config.max_tokens,
+                streams=Streams(request.seed),
+            )
+            slots += [
+                _Slot(job, i, uniforms[i], TextStream(model.tokenizer, request.config.stop))
+                for i in range(request.n)
+            ]
+        with torch.autocast(model.device.type, enabled=False):
+            decoding = self._decoders[first.model].begin(
+                [job.prompt_ids for job in jobs],
+                group=first.n,
+                max_tokens=max(job.request.config.max_tokens for job in jobs),
+            )
+        self._waves.append(_Wave(decoding, slots, decoding.first_logits, jobs))
+
+    def _step(self, wave: _Wave) -> None:
+        """One token for each answer of a batch."""
+        for slot in wave.slots:
+            slot.is_alive = slot.is_alive and not slot.job.ticket.is_cancelled
+        if not wave.n_alive:
+            return
+        tokens = torch.zeros(len(wave.slots), dtype=torch.long, device=wave.logits.device)
+        by_config: dict[SamplingConfig, list[int]] = {}
+        for place, slot in enumerate(wave.slots):
+            if slot.is_alive:
+                by_config.setdefault(slot.job.request.config, []).append(place)
+        for config, places in by_config.items():
+            slots = [wave.slots[place] for place in places]
+            uniforms = torch.stack([slot.uniforms[slot.stream.n_tokens] for slot in slots])
+            tokens[places] = draw_tokens(wave.logits[places], uniforms, config).tokens
+        for place, (slot, token) in enumerate(zip(wave.slots, tokens.tolist(), strict=True)):
+            if slot.is_alive:
+                self.n_drawn += 1
+                _take(slot, token, wave.logits[place])
+        if wave.n_alive:
+            self._advance(wave, tokens)
+
+    def _advance(self, wave: _Wave, tokens: Tensor) -> None:
+        kept = wave.decoding.compact([slot.is_alive for slot in wave.slots])
+        if kept is not None:
+            wave.slots = [wave.slots[place] for place in kept]
+            tokens = tokens[kept]
+        with torch.autocast(tokens.device.type, enabled=False):
+            wave.logits = wave.decoding.advance(tokens)
+
+
+def _decoder(model: LanguageModel, precision: Precision) -> LlamaDecoder | CachedDecoder:
+    is_bf16 = precision == "bf16" or (precision == "auto" and has_fast_bf16(model.device))
+    dtype = torch.bfloat16 if is_bf16 else torch.float32
+    model.network.eval()
+    return LlamaDecoder(model, dtype=dtype) if covers(model) else CachedDecoder(model)
+
+
+def _take(slot: _Slot, token: int, logits: Tensor) -> None:
+    """Note a drawn token and send what it adds."""
+    request = slot.job.request
+    text, has_stopped = slot.stream.push(token)
+    is_over = slot.stream.n_tokens >= request.config.max_tokens
+    finish = FinishReason.STOP if has_stopped else FinishReason.LENGTH if is_over else None
+    if finish is not None:
+        slot.is_alive = False
+        text += slot.stream.rest()
+    tokens = () if request.top_logprobs is None else (_report(token, logits, request.top_logprobs),)
+    if text or tokens or finish is not None:
+        slot.job.sink(Piece(slot.index, text, slot.stream.n_tokens, tokens, finish))
+
+
+def _report(token: int, logits: Tensor, count: int) -> TokenReport:
+    logprobs = logits.float().log_softmax(-1)
+    best = logprobs.topk(count) if count else None
+    pairs = () if best is None else zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return TokenReport(token, float(logprobs[token]), tuple(pairs))

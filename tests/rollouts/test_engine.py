@@ -1,0 +1,191 @@
+"""The engine: many askers, one loop; it sends what the sampler draws; who leaves holds up nobody."""
+
+import threading
+from queue import SimpleQueue
+
+import pytest
+
+from accord.domain import ConfigError, DataError, ModelError, Prompt, Streams
+from accord.models.tiny import tiny_model
+from accord.rollouts.engine import Engine, EngineConfig, LineFull, Piece, Request
+from accord.rollouts.native import NativeSampler
+from accord.rollouts.sampler import SamplingConfig
+from accord.rollouts.text_stream import TextStream
+
+CONFIG = SamplingConfig(max_tokens=16)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model(3)
+
+
+@pytest.fixture
+def engine(model):
+    engine = Engine({"tiny": model})
+    yield engine
+    engine.close()
+
+
+def request(text="hello", **fields):
+    return Request(**{"model": "tiny", "prompt": Prompt.from_text(text), "config": CONFIG, **fields})
+
+
+def collect(events, n=1):
+    texts, ends = [""] * n, {}
+    while len(ends) < n:
+        event = events.get(timeout=60)
+        if not isinstance(event, Piece):
+            raise event
+        texts[event.index] += event.text
+        if event.finish is not None:
+            ends[event.index] = (event.finish, event.n_tokens)
+    return texts, ends
+
+
+def sampled(model, text, config, seed, n=1):
+    (group,) = NativeSampler(model).sample(
+        [Prompt.from_text(text)], group=n, config=config, streams=Streams(seed)
+    )
+    return group
+
+
+def test_requests_that_run_together_get_what_each_gets_alone(engine, model):
+    asked = [
+        (f"prompt {k} " * (k + 1), SamplingConfig(max_tokens=5 + 7 * k, temperature=0.5 + 0.2 * k), k)
+        for k in range(6)
+    ]
+    queues = [SimpleQueue() for _ in asked]
+    for (text, config, seed), queue in zip(asked, queues, strict=True):
+        engine.submit(request(text, config=config, seed=seed), queue.put)
+    for (text, config, seed), queue in zip(asked, queues, strict=True):
+        (drawn,) = sampled(model, text, config, seed)
+        texts, ends = collect(queue)
+        assert texts == [drawn.text]
+        assert ends == {0: (drawn.finish_reason, len(drawn.token_ids))}
+
+
+def test_one_more_than_may_wait_is_refused_and_the_others_are_answered(model):
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold(event):
+        entered.set()
+        assert leave.wait(60)
+
+    engine = Engine({"tiny": model}, EngineConfig(max_waiting=2, max_rows=1))
+    try:
+        engine.submit(request(), hold)  # it runs, and its sink keeps the loop
+        assert entered.wait(60)
+        queues = [SimpleQueue(), SimpleQueue()]
+        for queue in queues:
+            engine.submit(request(), queue.put)
+        assert engine.n_waiting == 2
+        with pytest.raises(LineFull, match="2 requests wait"):
+            engine.submit(request(), print)
+        leave.set()
+        for queue in queues:
+            collect(queue)
+    finally:
+        leave.set()
+        engine.close()
+
+
+def test_who_leaves_gets_nothing_more_and_makes_room(model):
+    engine = Engine({"tiny": model}, EngineConfig(max_rows=1))
+    try:
+        left, tickets, stayed = [], [], SimpleQueue()
+        known = threading.Event()
+
+        def leaves_at_once(event):
+            left.append(event)
+            assert known.wait(60)
+            tickets[0].cancel()
+
+        config = SamplingConfig(max_tokens=1500)
+        tickets.append(engine.submit(request(config=config, top_logprobs=0), leaves_at_once))
+        engine.submit(request(), stayed.put)
+        known.set()
+        collect(stayed)
+        assert len(left) == 1  # 1499 tokens were not drawn
+        assert engine.n_running == 0
+    finally:
+        engine.close()
+
+
+def test_a_sink_in_line_that_leaves_is_never_begun(model):
+    engine = Engine({"tiny": model}, EngineConfig(max_rows=1))
+    try:
+        entered, leave, never = threading.Event(), threading.Event(), []
+        engine.submit(request(), lambda event: entered.set() or leave.wait(60))
+        assert entered.wait(60)
+        engine.submit(request(), never.append).cancel()
+        last = SimpleQueue()
+        engine.submit(request(), last.put)
+        leave.set()
+        collect(last)
+        assert never == []
+    finally:
+        engine.close()
+
+
+def test_what_cannot_run_is_refused_before_it_waits(engine):
+    with pytest.raises(ModelError, match="no model 'other'"):
+        engine.submit(request(model="other"), print)
+    with pytest.raises(ConfigError, match="at most 64"):
+        engine.submit(request(n=65), print)
+    with pytest.raises(DataError, match="context of 2048"):
+        engine.submit(request(config=SamplingConfig(max_tokens=2048)), print)
+
+
+def test_closing_tells_those_who_wait(model):
+    engine = Engine({"tiny": model}, EngineConfig(max_rows=1))
+    entered, leave, told = threading.Event(), threading.Event(), SimpleQueue()
+    engine.submit(request(), lambda event: entered.set() or leave.wait(60))
+    assert entered.wait(60)
+    engine.submit(request(), told.put)
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    leave.set()
+    closing.join(60)
+    event = told.get(timeout=60)
+    assert isinstance(event, ModelError | Piece)
+    with pytest.raises(LineFull, match="closing"):
+        engine.submit(request(), print)
+
+
+def ids_of(model, text):
+    return model.tokenizer.completion_ids(text, ended=False)
+
+
+def test_text_is_sent_in_whole_characters(model):
+    stream = TextStream(model.tokenizer)
+    parts = [stream.push(token)[0] for token in ids_of(model, "a€b")]
+    # the euro sign has three bytes; nothing is certain until the third
+    assert parts == ["a", "", "", "€", "b"]
+
+
+def test_the_beginning_of_a_stop_string_is_held_until_it_is_none(model):
+    stream = TextStream(model.tokenizer, ["END"])
+    parts = [stream.push(token) for token in ids_of(model, "xENxEND")]
+    assert parts == [
+        ("x", False),
+        ("", False),
+        ("", False),
+        ("ENx", False),
+        ("", False),
+        ("", False),
+        ("", True),
+    ]
+    assert stream.rest() == ""
+
+
+def test_what_was_held_comes_at_the_end(model):
+    stream = TextStream(model.tokenizer, ["END"])
+    assert [stream.push(token)[0] for token in ids_of(model, "xE")] == ["x", ""]
+    assert stream.rest() == "E"
+
+
+def test_a_turn_that_ends_is_a_stop_without_text(model):
+    stream = TextStream(model.tokenizer)
+    assert stream.push(model.tokenizer.eos_id) == ("", True)
+    assert (stream.rest(), stream.n_tokens) == ("", 1)
