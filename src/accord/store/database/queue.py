@@ -231,7 +231,7 @@ class WorkQueue:
         For pages that show answers before there is an item, such as a chat: what stood on screen is stored
         as it was. Asks for no skill. Raises `StoreError` where no slot is open.
         """
-        now = self._now_ms()
+        now = self.now_ms()
         with self.database.write() as connection:
             free = connection.execute(
                 select(slot)
