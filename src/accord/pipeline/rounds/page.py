@@ -8,12 +8,13 @@ import base64
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
 from accord.evaluation.intervals import Estimate
-from accord.evaluation.report import browser, footer, headline
-from accord.evaluation.report.contents import Card, Lineage, Mark, Report, Sample, Style
+from accord.evaluation.report import browser, footer, headline, sections
+from accord.evaluation.report.contents import Card, Curve, Lineage, Mark, Report, Sample, Style
 from accord.evaluation.report.markup import Child, Markup, element, join
 from accord.evaluation.report.numerals import duration, number, with_interval
 from accord.evaluation.report.section import section
@@ -44,33 +45,26 @@ def loop_to_html(
     state: Mapping[str, Any],
     *,
     samples: Sequence[Sample] = (),
+    curves: Sequence[Curve] = (),
     lineage: Lineage | None = None,
     is_simulated: bool = False,
     refresh_s: int | None = None,
     beside: Child = None,
+    assets: str = "",
 ) -> str:
     """The page. Everything is escaped, and a content policy forbids any request.
 
     `refresh_s` makes a board of it, which loads itself anew; `beside` is put under the head, such as links.
+    With `assets` style and script are linked as `<assets>.css` and `.js` instead of written into the page.
     """
     report = loop_report(records, state, samples=samples, lineage=lineage, is_simulated=is_simulated)
+    report = replace(report, curves=tuple(curves))
     script = browser.script() if samples else Markup("")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
-        Markup(f'<meta http-equiv="refresh" content="{int(refresh_s)}">') if refresh_s else None,
-        element("title", f"{report.title} · Accord"),
-        element("style", _style()),
-    )
     main = element(
         "main",
         beside,
         standing(records, state),
+        sections.curves(report),
         headline.cards(report),
         headline.findings(report),
         trends(records),
@@ -79,14 +73,33 @@ def loop_to_html(
         people(records),
         browser.samples(report),
     )
+    at_end = element("script", src=f"{assets}.js") if assets else element("script", script)
     body = element(
         "body",
         headline.header(report, kind="rounds"),
         main,
-        footer.lineage(report),
-        element("script", script) if script else None,
+        None if assets else footer.lineage(report),
+        at_end if script else None,
     )
+    head = _head(report.title, script, refresh_s=refresh_s, assets=assets)
     return "<!doctype html>\n" + join(element("html", head, body, lang="en")) + "\n"
+
+
+def _head(title: str, script: Markup, *, refresh_s: int | None, assets: str) -> Markup:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    forbids = Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy}">')
+    style = element("link", rel="stylesheet", href=f"{assets}.css") if assets else None
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        None if assets else forbids,
+        Markup(f'<meta http-equiv="refresh" content="{int(refresh_s)}">') if refresh_s else None,
+        element("title", f"{title} · Accord"),
+        style or element("style", Markup(page_style())),
+    )
 
 
 def loop_report(
@@ -144,6 +157,8 @@ def standing(records: Sequence[RoundRecord], state: Mapping[str, Any]) -> Markup
             element("tr", element("th", f"Round {place}", scope="row"), cells, element("td", released))
         )
     words = f"Ended: {state.get('reason', '')}." if over else f"Under way: {current}." if current else ""
+    if state.get("message") and not over:
+        words = f"Stopped in {current}: {state['message']}"
     return section(
         "standing",
         "Where it stands",
@@ -353,10 +368,9 @@ def _estimate(value: Any, low: Any, high: Any, n: int, method: str = "") -> Esti
     return Estimate(value=bounds[0], low=bounds[1], high=bounds[2], n=n, method=method)
 
 
-def _style() -> Markup:
+def page_style() -> str:
+    """The style sheet of the page: that of the reports, and its own."""
     shared = files("accord.evaluation.report").joinpath("page.css").read_text(encoding="utf-8")
-    verdicts = (
-        files("accord.evaluation.report.comparison").joinpath("comparison.css").read_text(encoding="utf-8")
-    )
+    verdicts = files("accord.evaluation.report.comparison").joinpath("comparison.css")
     own = files("accord.pipeline.rounds").joinpath("rounds.css").read_text(encoding="utf-8")
-    return Markup(shared + verdicts + own)
+    return shared + verdicts.read_text(encoding="utf-8") + own
