@@ -6,7 +6,7 @@ round.
 
 from typing import Any
 
-from accord.pipeline.rounds.plan import LoopConfig, ModelJudgesConfig
+from accord.pipeline.rounds.plan import LoopConfig, ModelJudgesConfig, PeopleJudgesConfig
 
 SECONDS_A_JUDGMENT = 40.0
 """Of a person over one pair, a guess to plan by; a project's own median is on its dashboard."""
@@ -17,6 +17,9 @@ def plan_rows(config: LoopConfig) -> list[dict[str, Any]]:
     asking = config.asking
     each = 1 if isinstance(config.judges, ModelJudgesConfig) else asking.judgments_per_pair
     examined = 1 if isinstance(config.judges, ModelJudgesConfig) else asking.judgments_per_examined
+    is_people = isinstance(config.judges, PeopleJudgesConfig)
+    asked = asking.comparisons * each if is_people else 0
+    compared = asking.examined_prompts * examined if is_people else 0
     rows = [_row("tune", "fine-tune on demonstrations", "once")]
     for number in range(1, config.rounds + 1):
         steps = config.policy.optimization.steps
@@ -27,13 +30,13 @@ def plan_rows(config: LoopConfig) -> list[dict[str, Any]]:
             _row(f"r{number}-choose", f"pairs by {asking.strategy}, {asking.random_share:.0%} at random",
                  f"up to {asking.comparisons} pairs"),
             _row(f"r{number}-judge", f"{config.judges.type} judges",
-                 f"up to {asking.comparisons * each} judgments", asking.comparisons * each),
+                 f"up to {asking.comparisons * each} judgments", asked),
             _row(f"r{number}-agree", config.agreeing.method, "every judgment so far"),
             _row(f"r{number}-reward", "reward model", f"{config.reward.epochs:g} passes"),
             _row(f"r{number}-policy", "policy optimization", f"{steps} steps, {tokens} answers"),
             _row(f"r{number}-answer", "candidate and incumbent", f"{asking.examined_prompts} prompts each"),
             _row(f"r{number}-examine", f"{config.judges.type} judges",
-                 f"up to {asking.examined_prompts * examined} judgments", asking.examined_prompts * examined),
+                 f"up to {asking.examined_prompts * examined} judgments", compared),
             _row(f"r{number}-decide", f"gates of {config.gates}", "pass, fail or undecided"),
         ]  # fmt: skip
     return rows
