@@ -20,6 +20,7 @@ from accord.feedback.items import content_of
 from accord.feedback.pages import install_pages
 from accord.feedback.people_routes import people_router
 from accord.feedback.problems import install_problems, problem
+from accord.feedback.review_pages import install_review_pages
 from accord.feedback.review_routes import review_router
 from accord.feedback.reviewing import Reviewing
 from accord.feedback.schema import parse_schema
@@ -141,16 +142,18 @@ def create_app(database: Database, *, is_secure: bool = False, key_file: Path | 
 
     install_problems(app)
     install_headers(app)
+    reviewing, people = Reviewing(work), People(accounts)
     for router in (
         _doors(accounts, signed_in, is_secure=is_secure),
         _setting_out(database, projects, work, signed_in),
         _working(work, work.queue, signed_in),
-        review_router(Reviewing(work), signed_in),
-        people_router(work, People(accounts), vault, signed_in),
+        review_router(reviewing, signed_in),
+        people_router(work, people, vault, signed_in),
         _health(database),
     ):
         app.include_router(router)
     install_pages(app, accounts, work, is_secure=is_secure)
+    install_review_pages(app, accounts, reviewing, people)
     return app
 
 
