@@ -52,6 +52,10 @@ class Site:
     def person(self, handle: str) -> Person:
         return Person(self.app).log_in(handle)
 
+    def stranger(self) -> Person:
+        """Somebody without an account."""
+        return Person(self.app)
+
     def program(self, user_id: str, *scopes: str) -> Person:
         return Person(self.app, token=self.accounts.make_token(user_id, scopes))
 

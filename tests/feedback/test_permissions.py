@@ -37,6 +37,22 @@ TABLE: dict[tuple[str, str], frozenset[Role]] = {
     ("PUT", "/projects/{project_id}/workflow"): LEADS,
     ("GET", "/items/{item_id}/way"): ALL - {Role.REVIEWER, Role.ANNOTATOR},
     ("POST", "/items/{item_id}/retire"): LEADS,
+    ("POST", "/invitations"): frozenset({Role.OWNER}),
+    ("POST", "/users/{user_id}/skills"): frozenset({Role.OWNER}),
+    ("POST", "/me/skills"): ALL,
+    ("GET", "/me/skills"): ALL,
+    ("GET", "/me/standing"): ALL - {Role.AUDITOR},
+    ("GET", "/me/feedback"): ALL - {Role.AUDITOR},
+    ("GET", "/projects/{project_id}/guideline"): ALL - {Role.AUDITOR},
+    ("GET", "/projects/{project_id}/terms"): ALL - {Role.AUDITOR},
+    ("DELETE", "/projects/{project_id}/consent"): ALL - {Role.AUDITOR},
+    ("POST", "/projects/{project_id}/guideline"): LEADS,
+    ("POST", "/projects/{project_id}/terms"): LEADS,
+    ("PUT", "/projects/{project_id}/policy"): LEADS,
+    ("GET", "/projects/{project_id}/alerts"): LEADS,
+    ("GET", "/projects/{project_id}/attributes/{name}"): LEADS,
+    ("GET", "/me/attributes"): ALL,
+    ("PUT", "/me/attributes"): ALL,
 }
 """Route to the roles it is open to."""
 OWN = {
@@ -45,19 +61,37 @@ OWN = {
     ("POST", "/judgments/{judgment_id}/revise"),
     ("POST", "/judgments/{judgment_id}/review"),
     ("POST", "/items/{item_id}/adjudicate"),
+    ("POST", "/alerts/{alert_id}/answer"),
 }
 """Routes to what is the asker's own: for another it is not there, whatever his role."""
-OPEN = {("POST", "/login")}
+OPEN = {("POST", "/login"), ("POST", "/invitations/accept")}
 STATEFUL: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/items/{item_id}/gold"): LEADS,
     ("POST", "/items/{item_id}/release"): LEADS,
+    ("POST", "/projects/{project_id}/people/{user_id}/state"): LEADS,
+    ("POST", "/projects/{project_id}/calibrations"): LEADS,
+    ("POST", "/guidelines/{definition_id}/ack"): ALL,
+    ("POST", "/terms/{definition_id}/agree"): ALL,
+    ("GET", "/calibrations/{round_id}"): ALL,
+    ("POST", "/calibrations/{round_id}/close"): ALL,
+    ("POST", "/me/requalify"): ALL - {Role.AUDITOR},
+    ("DELETE", "/users/{user_id}"): frozenset({Role.OWNER}),
 }
-"""Routes that refuse an item in the wrong state: with 409 those who may, before that with 403 the others."""
+"""Routes that refuse what is in the wrong state or not there: 409 for those who may, 403 for the others."""
 BODIES: dict[str, Any] = {
     "/users": {"handle": "one-more"},
     "/tokens": {"scopes": ["annotate"]},
     "/projects": {"name": "one more", "task": {"kind": "pairwise"}},
     "/projects/{project_id}/queue/next": {"count": 1},
+    "/invitations": {"role": "annotator"},
+    "/users/{user_id}/skills": {"skill": "law"},
+    "/me/skills": {"skill": "law"},
+    "/projects/{project_id}/guideline": {"markdown": "Be kind.", "requires_ack": False},
+    "/projects/{project_id}/terms": {"markdown": "You may leave."},
+    "/projects/{project_id}/policy": {"gold": 0.1},
+    "/projects/{project_id}/people/{user_id}/state": {"state": "left"},
+    "/projects/{project_id}/calibrations": {"name": "r", "items": ["x"], "people": ["a", "b"]},
+    "/me/attributes": {"values": {"age": "30"}},
     "/projects/{project_id}/workflow": {"stages": [{"stage": "label", "kind": "label"}]},
 }
 
@@ -72,7 +106,10 @@ def routes(site: Any) -> set[tuple[str, str]]:
 
 def ask(person: Any, method: str, path: str, project_id: str, item_id: str = "") -> Any:
     place = "/api/v1" + path.replace("{project_id}", project_id).replace("{item_id}", item_id)
-    place += f"?project={project_id}" if path == "/me/history" else ""
+    user_id = person.get("/me").json().get("id", "nobody") if path.endswith("skills") else "nobody"
+    place = re.sub(r"\{\w+\}", "nothing", place.replace("{user_id}", user_id))
+    asks = ("/me/history", "/me/standing", "/me/feedback", "/me/requalify")
+    place += f"?project={project_id}" if path in asks else ""
     body = json.dumps(BODIES.get(path, PAIR if path.endswith("/items") else {}))
     sent = None if method == "GET" else body
     return person.client.request(method, place, content=sent, headers={"Content-Type": "application/json"})

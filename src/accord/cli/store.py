@@ -1,6 +1,7 @@
 """`accord store`: look after the database of judgments."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -64,3 +65,41 @@ def upgrade(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
         print_text(f"from version {done.before or 'nothing'} to {done.after}: {', '.join(done.steps)}")
     else:
         print_text(f"the database has version {done.after}; nothing is to be done")
+
+
+@app.command()
+def deliver(
+    allow: Annotated[
+        list[str], typer.Option("--allow", help="A server that may be told, HOST or HOST:PORT; repeatable.")
+    ],
+    store: StoreOption = STORE,
+    once: Annotated[bool, typer.Option("--once", help="Try what is due now and end.")] = False,
+    pause: Annotated[float, typer.Option("--pause", help="Seconds between two looks.", min=0.1)] = 5.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Send what workflows have to tell other servers, until stopped. Run it beside the server.
+
+    Messages are signed with the key in the environment variable their stage names. Where a server does not
+    take one it is tried again, later each time, for about two days.
+
+    \b
+    Example:
+      ACCORD_WEBHOOK_SECRET=... accord store deliver --allow hooks.example
+    """
+    import os
+    import time
+
+    from accord.domain.clock import SystemClock
+    from accord.feedback.delivery import Postman, hosts_of, send_by_http
+
+    with opened(store) as database:
+        postman = Postman(database, SystemClock(), hosts_of(allow), os.environ, send_by_http)
+        while True:
+            done = postman.deliver()
+            if as_json:
+                print_json(done)
+            elif any(done.values()):
+                print_text(f"{done['sent']} sent, {done['later']} later, {done['failed']} given up")
+            if once:
+                return
+            time.sleep(pause)

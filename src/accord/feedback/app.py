@@ -5,6 +5,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
@@ -19,7 +20,9 @@ from accord.domain.ids import IdSource
 from accord.feedback.export import export_lines
 from accord.feedback.items import content_of
 from accord.feedback.pages import install_pages
+from accord.feedback.people_routes import people_router
 from accord.feedback.problems import install_problems, problem
+from accord.feedback.review_pages import install_review_pages
 from accord.feedback.review_routes import review_router
 from accord.feedback.reviewing import Reviewing
 from accord.feedback.schema import parse_schema
@@ -27,9 +30,12 @@ from accord.feedback.security import COOKIE, account_of, install_headers, need
 from accord.feedback.work import Work
 from accord.store.database.accounts import Account, Accounts, Role
 from accord.store.database.engine import Database
+from accord.store.database.people import People
 from accord.store.database.projects import NewItem, Projects
 from accord.store.database.queue import Receipt, WorkQueue
+from accord.store.database.states import Purpose
 from accord.store.database.tables import chain_head, project
+from accord.store.database.vault import Vault
 
 LINES_AT_A_TIME = 500
 """Rows of an import written in one transaction."""
@@ -120,10 +126,18 @@ class Submission(Revision):
     ui: dict[str, Any] | None = None
 
 
-def create_app(database: Database, *, is_secure: bool = False, ids: IdSource | None = None) -> FastAPI:
+def create_app(
+    database: Database,
+    *,
+    is_secure: bool = False,
+    key_file: Path | None = None,
+    ids: IdSource | None = None,
+) -> FastAPI:
     """The application over an open database; `is_secure` marks cookies for HTTPS only.
 
-    `ids` names what the queue makes; left out, ids are ordered by time and cannot be guessed.
+    `key_file` opens what people say of themselves; by default it lies beside an SQLite database, and
+    without one nothing of the kind is kept. `ids` names what the queue makes; left out, ids are ordered by
+    time and cannot be guessed.
     """
     app = FastAPI(title="Accord", version=accord.__version__, docs_url=None, redoc_url=None)
     accounts, queue = Accounts.of(database), WorkQueue.of(database)
@@ -131,20 +145,26 @@ def create_app(database: Database, *, is_secure: bool = False, ids: IdSource | N
         queue = replace(queue, ids=ids)
     projects, work = Projects.of(database), Work(database, queue)
 
+    keys = key_file or database.key_file
+    vault = None if keys is None else Vault(accounts, keys)
+
     def signed_in(request: Request) -> Account:
         return account_of(request, accounts)
 
     install_problems(app)
     install_headers(app)
+    reviewing, people = Reviewing(work), People(accounts)
     for router in (
         _doors(accounts, signed_in, is_secure=is_secure),
         _setting_out(database, projects, work, signed_in),
         _working(work, work.queue, signed_in),
-        review_router(Reviewing(work), signed_in),
+        review_router(reviewing, signed_in),
+        people_router(work, people, vault, signed_in),
         _health(database),
     ):
         app.include_router(router)
     install_pages(app, accounts, work, is_secure=is_secure)
+    install_review_pages(app, accounts, reviewing, people)
     return app
 
 
@@ -256,7 +276,10 @@ def _working(work: Work, queue: WorkQueue, signed_in: Any) -> APIRouter:
         row = work.owned(assignment_id, account.id)
         need(account, "annotate", row.project_id)
         if step == "submit":
-            return _receipt(work.submit(assignment_id, account.id, _fit(Submission, body)))
+            receipt = _receipt(work.submit(assignment_id, account.id, _fit(Submission, body)))
+            if row.purpose == Purpose.TRAINING:
+                receipt["training"] = work.explain(assignment_id, account.id)
+            return receipt
         if step == "open":
             queue.open(assignment_id, _fit(Held, body)["token"])
         elif step == "release":

@@ -24,10 +24,11 @@ ENTRIES = {"none": PersonState.ACTIVE, "test": PersonState.TESTING, "training": 
 class Policy:
     """One version of it."""
 
-    gold: float = 0.05
-    """Share of work that is a known item, on average over people; who is less known gets more."""
-    repeats: float = 0.05
-    """Share of work that is an own earlier item with its sides swapped."""
+    gold: float | None = None
+    """Share of work that is a known item, on average over people; who is less known gets more. 0.05 if not
+    said."""
+    repeats: float | None = None
+    """Share of work that is an own earlier item with its sides swapped. 0.05 if not said."""
     judgments_per_day: int | None = None
     """Of one person, on one day (UTC)."""
     hours_per_day: float | None = None

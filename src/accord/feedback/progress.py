@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from accord.domain.labels import LabelColumns
 from accord.feedback.questions import Comparison
+from accord.feedback.standing import is_as_expected
 from accord.feedback.verdicts import verdict_of
 from accord.feedback.work import Work
 from accord.quality.agreement import krippendorff_alpha
@@ -89,7 +90,9 @@ def score_gold(work: Work, project_id: str) -> list[dict[str, Any]]:
             .where(gold.c.project_id == project_id)
             .order_by(judgment.c.revision)
         ).all()
-    last = {row.assignment_id: (row.handle, _is_right(row.payload["values"], row.expected)) for row in rows}
+    last = {
+        row.assignment_id: (row.handle, is_as_expected(row.payload["values"], row.expected)) for row in rows
+    }
     n_met, n_right = Counter(handle for handle, _ in last.values()), Counter[str]()
     n_right.update(handle for handle, is_right in last.values() if is_right)
     scores = []
@@ -98,7 +101,3 @@ def score_gold(work: Work, project_id: str) -> list[dict[str, Any]]:
         low, high = float(bounds.low), float(bounds.high)
         scores.append({"handle": handle, "n": count, "n_right": n_right[handle], "low": low, "high": high})
     return scores
-
-
-def _is_right(values: dict[str, Any], expected: dict[str, Any]) -> bool:
-    return all(verdict_of(values.get(name)) == verdict_of(value) for name, value in expected.items())

@@ -12,16 +12,21 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from accord.domain.errors import DataError, LeaseLost, StoreError
-from accord.feedback.flow import Flow
+from accord.feedback.definitions import POLICY, Definitions
+from accord.feedback.describing import describe_value
+from accord.feedback.flow import Flow, is_drawn
+from accord.feedback.gate import asked_first, why_empty
 from accord.feedback.items import present, shown
+from accord.feedback.policy import Policy
 from accord.feedback.questions import Presented
 from accord.feedback.schema import TaskSchema, parse_schema
-from accord.store.database.audit import append_events
+from accord.feedback.standing import LOOK_EVERY, Watch, is_as_expected
+from accord.store.database.audit import Event, append_events
 from accord.store.database.engine import Database
 from accord.store.database.projects import Projects
-from accord.store.database.queue import Assignment, Receipt, WorkQueue
+from accord.store.database.queue import Assignment, Done, Receipt, WorkQueue
 from accord.store.database.reviews import status_of
-from accord.store.database.states import AssignmentState, ItemState, Lane, Mark, Purpose, SlotState
+from accord.store.database.states import AssignmentState, ItemState, Mark, Purpose
 from accord.store.database.tables import (
     assignment,
     chain,
@@ -51,15 +56,40 @@ class Work:
     """Versions of task schemas that were read; a version never changes."""
 
     @cached_property
+    def definitions(self) -> Definitions:
+        """Versions of what defines projects."""
+        return Definitions()
+
+    @cached_property
     def flow(self) -> Flow:
         """What moves items on when a judgment was taken."""
         return Flow(self.queue.ids, self.schema)
 
+    @cached_property
+    def watch(self) -> Watch:
+        """What keeps track of how people stand."""
+        return Watch(self.queue, self.definitions.policy)
+
     def next(self, project_id: str, user_id: str, count: int) -> dict[str, Any]:
         """Up to `count` pieces of work, and why there is none where there is none."""
-        taken = self.queue.claim(project_id, user_id, count=count)
-        empty = None if taken else self.why_empty(project_id, user_id)
+        taken, empty = self._claim(project_id, user_id, count)
         return {"assignments": [self._page(one) for one in taken], "empty": empty}
+
+    def _claim(
+        self, project_id: str, user_id: str, count: int
+    ) -> tuple[list[Assignment], dict[str, str] | None]:
+        with self.database.read() as connection:
+            newest = self.definitions.newest(connection, project_id)
+            policy = self._policy(connection, newest)
+            first = asked_first(connection, user_id, newest, policy)
+        if first is not None:
+            return [], first.shown()
+        taken = self.queue.claim(project_id, user_id, count=count, terms=policy.terms)
+        return taken, None if taken else self.why_empty(project_id, user_id)
+
+    def _policy(self, connection: Connection, newest: Mapping[str, str]) -> Policy:
+        found = newest.get("policy")
+        return POLICY if found is None else self.definitions.policy_of(connection, found)
 
     def resume(self, project_id: str, user_id: str) -> dict[str, Any] | None:
         """The piece of work in this annotator's hands, or a new one; nothing where there is none."""
@@ -79,7 +109,7 @@ class Work:
             ).scalar()
         if held is not None:
             return self.page_of(held, user_id)
-        taken = self.queue.claim(project_id, user_id)
+        taken, _ = self._claim(project_id, user_id, 1)
         return self._page(taken[0]) if taken else None
 
     def page_of(self, assignment_id: str, user_id: str) -> dict[str, Any]:
@@ -100,26 +130,12 @@ class Work:
 
     def why_empty(self, project_id: str, user_id: str) -> dict[str, str]:
         """A reason code and a sentence for somebody who gets no work."""
-        is_label = slot.c.lane == Lane.LABEL.value
-        open_slots = (slot.c.project_id == project_id) & (slot.c.state == SlotState.OPEN.value) & is_label
-        mine = select(assignment.c.item_id).where(assignment.c.user_id == user_id)
         with self.database.read() as connection:
-            n_leased = connection.execute(
-                select(func.count())
-                .select_from(slot)
-                .where(slot.c.project_id == project_id, slot.c.state == SlotState.LEASED.value, is_label)
-            ).scalar_one()
-            n_strange = connection.execute(
-                select(func.count()).select_from(slot).where(open_slots, slot.c.item_id.not_in(mine))
-            ).scalar_one()
-            n_open = connection.execute(select(func.count()).select_from(slot).where(open_slots)).scalar_one()
-        if n_strange:
-            return {"reason": "skill", "text": "What is left asks for a skill you do not have yet."}
-        if n_open:
-            return {"reason": "done", "text": "You have judged everything here; the rest waits for others."}
-        if n_leased:
-            return {"reason": "leased", "text": "Others hold the last pieces; some may come back."}
-        return {"reason": "done", "text": "Everything is judged. Thank you."}
+            newest = self.definitions.newest(connection, project_id)
+            policy = self._policy(connection, newest)
+            first = asked_first(connection, user_id, newest, policy)
+            found = first or why_empty(connection, project_id, user_id, policy, self.queue.now_ms())
+        return found.shown()
 
     def submit(self, assignment_id: str, user_id: str, sent: Mapping[str, Any]) -> Receipt:
         """Take answers; raises `DataError` for answers that do not fit, before anything is written."""
@@ -127,7 +143,37 @@ class Work:
         if row.purpose in (Purpose.REVIEW, Purpose.ADJUDICATE):
             raise DataError("this piece of work is a review or an adjudication; send it as one")
         payload = self.payload(row, sent)
-        return self.queue.submit(assignment_id, sent["token"], sent["key"], payload, follow=self.flow.follow)
+        receipt = self.queue.submit(assignment_id, sent["token"], sent["key"], payload, follow=self._follow)
+        if is_drawn(1 / LOOK_EVERY, receipt.judgment_id):
+            self.watch.look(row.project_id, user_id, self.schema(row.schema_id).deciding.id)
+        return receipt
+
+    def _follow(self, connection: Connection, done: Done) -> list[Event]:
+        """What comes of a judgment: known items first, for a vote weighs by what they say of its giver."""
+        return self.watch.follow(connection, done) + self.flow.follow(connection, done)
+
+    def explain(self, assignment_id: str, user_id: str) -> dict[str, Any] | None:
+        """After a training item: what was expected and why. Nothing after any other work."""
+        row = self.owned(assignment_id, user_id)
+        state = AssignmentState(row.state)
+        if row.purpose != Purpose.TRAINING or not state.has_judgment:
+            return None
+        with self.database.read() as connection:
+            known = connection.execute(select(gold).where(gold.c.item_id == row.item_id)).one()
+            payload = connection.execute(
+                select(judgment.c.payload)
+                .where(judgment.c.assignment_id == assignment_id)
+                .order_by(judgment.c.revision.desc())
+                .limit(1)
+            ).scalar_one()
+        schema, order = self.schema(row.schema_id), row.presentation["permutation"]
+        expected = {
+            question.id: describe_value(question, known.expected[question.id], order)
+            for question in schema.questions
+            if question.id in known.expected
+        }
+        is_right = is_as_expected(payload["values"], known.expected)
+        return {"is_right": is_right, "expected": expected, "explanation": known.explanation}
 
     def project_of(self, judgment_id: str, user_id: str) -> str:
         """The project of an own judgment; another's looks like one that is not there."""
@@ -153,7 +199,7 @@ class Work:
             raise LeaseLost(f"there is no judgment {judgment_id!r} of yours")
         row = self.owned(old, user_id)
         payload = self.payload(row, sent)
-        return self.queue.revise(judgment_id, user_id, sent["key"], payload, follow=self.flow.follow)
+        return self.queue.revise(judgment_id, user_id, sent["key"], payload, follow=self._follow)
 
     def workflow_of(self, project_id: str) -> dict[str, Any]:
         """The newest version of a project's workflow as data, with its number; 0 where it has none."""
@@ -241,7 +287,7 @@ class Work:
         return [
             {
                 "judgment_id": row.id,
-                "item_label": _first_words(row.body),
+                "item_label": first_words(row.body),
                 "received_ms": row.received_ms,
                 "answers": row.payload["answers"],
                 "task": self.schema(row.schema_id).shown(),
@@ -372,10 +418,10 @@ class Work:
         }
 
 
-def newest_definition(connection: Connection, project_id: str, kind: str) -> Row[Any, Any] | None:
-    """The newest version of a project's definition of a kind, with `version` and `body`."""
+def newest_definition(connection: Connection, project_id: str, kind: str) -> Row[Any, Any, Any] | None:
+    """The newest version of a project's definition of a kind, with `version`, `body` and `id`."""
     return connection.execute(
-        select(definition.c.version, definition.c.body)
+        select(definition.c.version, definition.c.body, definition.c.id)
         .where(definition.c.project_id == project_id, definition.c.kind == kind)
         .order_by(definition.c.version.desc())
         .limit(1)
@@ -386,7 +432,8 @@ def _presented(row: Row[Any]) -> Presented:
     return present(row.body, row.presentation["permutation"])
 
 
-def _first_words(body: Mapping[str, Any]) -> str:
+def first_words(body: Mapping[str, Any]) -> str:
+    """How an item is called in lists: the beginning of what the user asked last."""
     said = [one["content"] for one in body["messages"] if one["role"] == "user"]
     text = " ".join((said or [""])[-1].split())
     return text if len(text) <= 80 else text[:79] + "…"

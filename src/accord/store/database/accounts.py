@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from accord.domain.clock import Clock, SystemClock
@@ -136,11 +136,34 @@ class Accounts:
         source: Source = Source.HUMAN,
     ) -> str:
         """A new account's id. Without a password it can only be used by tokens."""
-        if not handle or handle != handle.strip() or not handle.isprintable():
-            raise StoreError(f"the handle {handle!r} is empty or has spaces around it; choose another")
+        kept = self.hash_password(password)
+        with self.database.write() as connection:
+            new_id, events = self.add_in(
+                connection, handle, kept, role, project_id=project_id, skills=skills, source=source
+            )
+            append_events(connection, events)
+        return new_id
+
+    def hash_password(self, password: str | None) -> str | None:
+        """A checked password as it is kept; takes a tenth of a second, so do it before a transaction."""
         if password is not None and len(password) < MIN_PASSWORD:
             raise StoreError(f"the password has {len(password)} characters; expected {MIN_PASSWORD} or more")
-        kept = None if password is None else self.cost.hash_password(password, secrets.token_bytes(16))
+        return None if password is None else self.cost.hash_password(password, secrets.token_bytes(16))
+
+    def add_in(
+        self,
+        connection: Connection,
+        handle: str,
+        password_hash: str | None,
+        role: Role,
+        *,
+        project_id: str = EVERYWHERE,
+        skills: Sequence[str] = (),
+        source: Source = Source.HUMAN,
+    ) -> tuple[str, list[Event]]:
+        """The same inside the caller's transaction, which has to write the events."""
+        if not handle or handle != handle.strip() or not handle.isprintable():
+            raise StoreError(f"the handle {handle!r} is empty or has spaces around it; choose another")
         new_id, now = self.ids.new(), self._now_ms()
         row = {
             "id": new_id,
@@ -148,17 +171,15 @@ class Accounts:
             "source": source.value,
             "skills": sorted(skills),
             "created_ms": now,
-            "password_hash": kept,
+            "password_hash": password_hash,
         }
         try:
-            with self.database.write() as connection:
-                connection.execute(insert(user).values(row))
-                bound = {"user_id": new_id, "project_id": project_id, "role": role.value}
-                connection.execute(insert(role_binding).values(bound))
-                append_events(connection, [self._event(now, "add", new_id, {"role": role.value})])
+            connection.execute(insert(user).values(row))
         except IntegrityError as error:
             raise StoreError(f"the handle {handle!r} is taken; choose another") from error
-        return new_id
+        bound = {"user_id": new_id, "project_id": project_id, "role": role.value}
+        connection.execute(insert(role_binding).values(bound))
+        return new_id, [self._event(now, "add", new_id, {"role": role.value})]
 
     def set_role(self, user_id: str, role: Role, *, project_id: str = EVERYWHERE) -> None:
         """Give somebody another role, there instead of the one he had."""

@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
 
 from accord.domain.errors import MissingExtra, StoreError
-from accord.store.database import workflow_tables
+from accord.store.database import people_tables, workflow_tables
 from accord.store.database.tables import FIRST_HASH, chain_head, guard_unchanging, metadata
 from accord.store.database.versions import Upgrade, check_version, note_version, upgrade_tables, version_of
 
@@ -29,7 +29,7 @@ ROWS_AT_A_TIME = 500
 """Rows of one statement: with ten columns well below the parameters a database takes."""
 
 
-TABLES = (workflow_tables,)
+TABLES = (workflow_tables, people_tables)
 """Modules that add tables to the metadata."""
 
 
@@ -41,6 +41,12 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
         # Threads of one process wait here, in order, and not in SQLite's polling.
         self._writer = threading.Lock() if self.is_sqlite else nullcontext()
+
+    @property
+    def key_file(self) -> Path | None:
+        """Where the key of what people say of themselves lies: beside an SQLite file; else nowhere."""
+        name = self.engine.url.database
+        return Path(name).with_suffix(".key") if self.is_sqlite and name else None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

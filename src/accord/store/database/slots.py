@@ -28,6 +28,8 @@ from accord.store.database.tables import assignment, item, slot
 LIVE = [state.value for state in AssignmentState if state.is_live]
 GIVEN_UP = [AssignmentState.EXPIRED.value, AssignmentState.RELEASED.value]
 FOR_ONE = [purpose.value for purpose in Purpose if purpose.is_for_one]
+ASIDE = [*FOR_ONE, Purpose.CALIBRATION.value]
+"""Work an item does not wait for on its way."""
 WANTED = [SlotState.OPEN.value, SlotState.LEASED.value]
 EXPIRED_AT_A_TIME = 100
 """Leases that ran out and are taken back by one claim."""
@@ -167,7 +169,7 @@ def fill_slot(connection: Connection, slot_id: str, item_id: str, old: SlotState
     wanted = connection.execute(
         select(func.count())
         .select_from(slot)
-        .where(slot.c.item_id == item_id, slot.c.state.in_(WANTED), slot.c.purpose.not_in(FOR_ONE))
+        .where(slot.c.item_id == item_id, slot.c.state.in_(WANTED), slot.c.purpose.not_in(ASIDE))
     ).scalar_one()
     if wanted or not state.is_waiting:
         return state
@@ -175,11 +177,12 @@ def fill_slot(connection: Connection, slot_id: str, item_id: str, old: SlotState
     return ItemState.JUDGED
 
 
-def cancel_slots(connection: Connection, item_id: str) -> None:
+def cancel_slots(connection: Connection, item_id: str, *, purpose: Purpose | None = None) -> None:
     """Ask for nothing more of an item; what is in somebody's hands still is taken, as surplus."""
+    is_meant = slot.c.purpose == purpose.value if purpose is not None else slot.c.purpose.is_not(None)
     connection.execute(
         update(slot)
-        .where(slot.c.item_id == item_id, slot.c.state == SlotState.OPEN.value)
+        .where(slot.c.item_id == item_id, slot.c.state == SlotState.OPEN.value, is_meant)
         .values(state=check_step(SLOT_STEPS, SlotState.OPEN, SlotState.CANCELLED).value)
     )
 
