@@ -26,6 +26,7 @@ from accord.feedback.review_pages import install_review_pages
 from accord.feedback.review_routes import review_router
 from accord.feedback.reviewing import Reviewing
 from accord.feedback.schema import parse_schema
+from accord.feedback.screen import Screen
 from accord.feedback.security import COOKIE, account_of, install_headers, need
 from accord.feedback.work import Work
 from accord.store.database.accounts import Account, Accounts, Role
@@ -33,6 +34,7 @@ from accord.store.database.engine import Database
 from accord.store.database.people import People
 from accord.store.database.projects import NewItem, Projects
 from accord.store.database.queue import Receipt, WorkQueue
+from accord.store.database.settings import Settings
 from accord.store.database.states import Purpose
 from accord.store.database.tables import chain_head, project
 from accord.store.database.vault import Vault
@@ -163,8 +165,9 @@ def create_app(
         _health(database),
     ):
         app.include_router(router)
-    install_pages(app, accounts, work, is_secure=is_secure)
-    install_review_pages(app, accounts, reviewing, people)
+    screen = Screen.of(accounts, Settings(database, work.queue.clock))
+    install_pages(app, screen, work, is_secure=is_secure)
+    install_review_pages(app, screen, reviewing, people)
     return app
 
 

@@ -21,16 +21,14 @@ from accord.feedback.rooms import annotation_rooms
 from accord.feedback.screen import LOOKS, Screen, field_of, read_form, wants_json
 from accord.feedback.security import COOKIE, account_of
 from accord.feedback.work import Work
-from accord.store.database.accounts import Account, Accounts
-from accord.store.database.settings import Settings
+from accord.store.database.accounts import Account
 from accord.store.database.tables import project
 
 HERE = Path(__file__).parent
 
 
-def install_pages(app: FastAPI, accounts: Accounts, work: Work, *, is_secure: bool) -> None:
+def install_pages(app: FastAPI, screen: Screen, work: Work, *, is_secure: bool) -> None:
     """Add the pages and what they load to the application."""
-    screen = Screen.of(accounts, Settings(work.database, work.queue.clock))
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.include_router(_entrance(screen, is_secure=is_secure))
     app.include_router(_hall(screen, work))

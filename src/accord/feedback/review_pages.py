@@ -17,16 +17,12 @@ from starlette.concurrency import run_in_threadpool
 from accord.domain.errors import AccordError, DataError, LeaseLost, StoreError
 from accord.feedback.forms import answers_of
 from accord.feedback.own_work import alerts_of
-from accord.feedback.pages import _field as field_of
-from accord.feedback.pages import _form as form_of
-from accord.feedback.pages import _frame as frame_of
-from accord.feedback.pages import _project as project_of
-from accord.feedback.pages import _Screen as Screen
-from accord.feedback.pages import _visitor as visitor_of
 from accord.feedback.reviewing import Reviewing
+from accord.feedback.rooms import project_of
+from accord.feedback.screen import Screen, field_of, read_form
 from accord.feedback.security import account_of, need
 from accord.feedback.workflow import CAUSES, REASONS
-from accord.store.database.accounts import Account, Accounts, Role
+from accord.store.database.accounts import Account, Role
 from accord.store.database.people import People
 from accord.store.database.states import PERSON_STEPS, Lane, PersonState
 from accord.store.database.tables import user
@@ -44,15 +40,14 @@ VERDICTS = MappingProxyType(
 """Verdict to words and key."""
 
 
-def install_review_pages(app: FastAPI, accounts: Accounts, reviewing: Reviewing, people: People) -> None:
+def install_review_pages(app: FastAPI, screen: Screen, reviewing: Reviewing, people: People) -> None:
     """Add the pages to the application."""
-    screen = Screen()
-    app.include_router(_reading(screen, accounts, reviewing))
-    app.include_router(_leading(screen, accounts, reviewing, people))
+    app.include_router(_reading(screen, reviewing))
+    app.include_router(_leading(screen, reviewing, people))
     app.include_router(_door(screen, people))
 
 
-def _reading(screen: Screen, accounts: Accounts, reviewing: Reviewing) -> APIRouter:
+def _reading(screen: Screen, reviewing: Reviewing) -> APIRouter:
     router = APIRouter(prefix="/p/{project_id}", include_in_schema=False)
     lanes = {"review": Lane.REVIEW, "adjudicate": Lane.ADJUDICATE}
 
@@ -73,17 +68,17 @@ def _reading(screen: Screen, accounts: Accounts, reviewing: Reviewing) -> APIRou
             "key": secrets.token_hex(16),
             "error": error,
         }
-        return screen.page(f"{place}.html", status, **frame_of(request, accounts, account), **values)
+        return screen.page(f"{place}.html", request, account, status=status, **values)
 
     def look(place: str, project_id: str, request: Request) -> Response:
-        account = visitor_of(request, accounts)
+        account = screen.visitor(request)
         if account is None:
             return RedirectResponse("/login", status_code=303)
         return show(place, project_id, request, account)
 
     async def take(place: str, project_id: str, request: Request) -> Response:
-        form = await form_of(request)
-        account = await run_in_threadpool(account_of, request, accounts, csrf=field_of(form, "csrf"))
+        form = await read_form(request)
+        account = await run_in_threadpool(account_of, request, screen.accounts, csrf=field_of(form, "csrf"))
         need(account, "review", project_id)
         act = _review if place == "review" else _adjudicate
         try:
@@ -113,7 +108,7 @@ def _reading(screen: Screen, accounts: Accounts, reviewing: Reviewing) -> APIRou
     return router
 
 
-def _leading(screen: Screen, accounts: Accounts, reviewing: Reviewing, people: People) -> APIRouter:
+def _leading(screen: Screen, reviewing: Reviewing, people: People) -> APIRouter:
     router = APIRouter(prefix="/p/{project_id}", include_in_schema=False)
 
     def show(
@@ -127,11 +122,11 @@ def _leading(screen: Screen, accounts: Accounts, reviewing: Reviewing, people: P
             "link": link,
         }
         status = 409 if error else 200
-        return screen.page("people.html", status, **frame_of(request, accounts, account), **values)
+        return screen.page("people.html", request, account, status=status, **values)
 
     @router.get("/people")
     def look(project_id: Id, request: Request) -> Response:
-        account = visitor_of(request, accounts)
+        account = screen.visitor(request)
         if account is None:
             return RedirectResponse("/login", status_code=303)
         need(account, "manage", project_id)
@@ -139,8 +134,8 @@ def _leading(screen: Screen, accounts: Accounts, reviewing: Reviewing, people: P
 
     @router.post("/people")
     async def change(project_id: Id, request: Request) -> Response:
-        form = await form_of(request)
-        account = await run_in_threadpool(account_of, request, accounts, csrf=field_of(form, "csrf"))
+        form = await read_form(request)
+        account = await run_in_threadpool(account_of, request, screen.accounts, csrf=field_of(form, "csrf"))
         need(account, "manage", project_id)
 
         def act() -> Response:
@@ -158,23 +153,25 @@ def _leading(screen: Screen, accounts: Accounts, reviewing: Reviewing, people: P
 def _door(screen: Screen, people: People) -> APIRouter:
     router = APIRouter(prefix="/join", include_in_schema=False)
 
-    def show(token: str, *, error: str = "", handle: str = "", status: int = 200) -> Response:
+    def show(
+        token: str, request: Request, *, error: str = "", handle: str = "", status: int = 200
+    ) -> Response:
         is_open = people.is_open(token)
         values = {"is_open": is_open, "error": error, "handle_given": handle}
-        return screen.page("join.html", status if is_open else 410, **values)
+        return screen.page("join.html", request, None, status=status if is_open else 410, **values)
 
     @router.get("/{token}")
-    def ask(token: str) -> Response:
-        return show(token)
+    def ask(token: str, request: Request) -> Response:
+        return show(token, request)
 
     @router.post("/{token}")
     async def join(token: str, request: Request) -> Response:
-        form = await form_of(request)
+        form = await read_form(request)
         handle = field_of(form, "handle")
         try:
             await run_in_threadpool(people.accept, token, handle, field_of(form, "password"))
         except StoreError as error:
-            again = partial(show, token, error=str(error), handle=handle, status=409)
+            again = partial(show, token, request, error=str(error), handle=handle, status=409)
             return await run_in_threadpool(again)
         return RedirectResponse("/login", status_code=303)
 
@@ -256,4 +253,5 @@ def _held(form: dict[str, list[str]]) -> dict[str, str]:
 
 
 def _answers(reviewing: Reviewing, row: Any, form: dict[str, list[str]]) -> dict[str, Any]:
-    return answers_of(reviewing.work.schema(row.schema_id), form, len(row.presentation["permutation"]))
+    questions = reviewing.work.schema(row.schema_id).shown()["questions"]
+    return answers_of(questions, form, len(row.presentation["permutation"]))

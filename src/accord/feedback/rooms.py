@@ -92,7 +92,7 @@ def _judging(router: APIRouter, screen: Screen, work: Work) -> None:
         held: str = "",
         given: dict[str, list[str]] | None = None,
     ) -> Response:
-        room = _project(work, project_id)
+        room = project_of(work, project_id)
         found = work.page_of(held, account.id) if held else work.resume(project_id, account.id)
         values = {
             **_form_of(found, given),
@@ -113,7 +113,7 @@ def _looking_back(router: APIRouter, screen: Screen, work: Work) -> None:
         if account is None:
             return RedirectResponse("/login", status_code=303)
         need(account, "annotate", project_id)
-        room = _project(work, project_id)
+        room = project_of(work, project_id)
         found = work.history(project_id, account.id)
         return screen.page("history.html", request, account, project=room, judgments=found)
 
@@ -151,7 +151,7 @@ def _looking_back(router: APIRouter, screen: Screen, work: Work) -> None:
         return {
             **_form_of(old, given),
             "revises": judgment_id,
-            "project": _project(work, project_id),
+            "project": project_of(work, project_id),
             "guideline": _guideline(work, screen, project_id, account.id),
             "actions": ACTIONS,
             "today": _today(work, account.id),
@@ -166,7 +166,7 @@ def _ahead(router: APIRouter, screen: Screen, work: Work) -> None:
         csrf = field_of(form, "csrf")
         account = await run_in_threadpool(account_of, request, screen.accounts, csrf=csrf)
         need(account, "annotate", project_id)
-        room = await run_in_threadpool(_project, work, project_id)
+        room = await run_in_threadpool(project_of, work, project_id)
         given = field_of(form, "count")
         count = int(given) if given in ("0", "1", "2", "3", "4") else 2
         have = form.get("have", [])[:20]
@@ -201,7 +201,7 @@ def _ahead(router: APIRouter, screen: Screen, work: Work) -> None:
         csrf = field_of(form, "csrf")
         account = await run_in_threadpool(account_of, request, screen.accounts, csrf=csrf)
         need(account, "annotate", project_id)
-        room = await run_in_threadpool(_project, work, project_id)
+        room = await run_in_threadpool(project_of, work, project_id)
         given = field_of(form, "version")
         if not (given.isascii() and given.isdigit() and len(given) < 10):
             raise DataError(f"version is {given!r}; expected a number")
@@ -287,7 +287,8 @@ def _told(receipt: Receipt | None) -> dict[str, Any]:
     }
 
 
-def _project(work: Work, project_id: str) -> dict[str, str]:
+def project_of(work: Work, project_id: str) -> dict[str, str]:
+    """Id and name of a project; 404 where there is none."""
     with work.database.read() as connection:
         row = connection.execute(select(project).where(project.c.id == project_id)).first()
     if row is None:

@@ -172,6 +172,7 @@ def rebuild(run: Run, number: int, *, ignores_recalls: bool = False) -> Snapshot
         project=config.name,
         voided=gone,
         without=without,
+        left_out=kept.left_out,
         seed=config.seed,
     ).snapshot
 

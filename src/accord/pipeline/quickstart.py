@@ -25,6 +25,7 @@ def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> LoopConfig:
         judgments_per_pair=3,
         examined_prompts=64,
         judgments_per_examined=3,
+        known_share=0.25,
         sampling=once.evaluation.sampling,
     )
     steps = replace(once.policy.optimization, steps=10, checkpoint_every=5)

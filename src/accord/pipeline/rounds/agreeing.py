@@ -38,6 +38,8 @@ def agree(
     voided: frozenset[str] = frozenset(),
     those: frozenset[str] | None = None,
     without: frozenset[str] = frozenset(),
+    known: Sequence[Judgment] = (),
+    left_out: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Agreement:
     """The snapshot of a round; `asked` holds the questions of each round so far.
@@ -47,12 +49,13 @@ def agree(
     """
     rounds = {question.key: number for number, questions in sorted(asked.items()) for question in questions}
     ours = [one for one in judgments if _key(one) in rounds and one.meta["judgment_id"] not in voided]
-    words = assess_staff(ours, seed=seed)
-    left_out = {
-        word.annotator_id: "; ".join(word.reasons)
-        for word in words
-        if config.has_removal and word.verdict is Verdict.REMOVE
-    }
+    words = assess_staff(ours, known, seed=seed) if left_out is None else []
+    if left_out is None:
+        left_out = {
+            word.annotator_id: "; ".join(word.reasons)
+            for word in words
+            if config.has_removal and word.verdict is Verdict.REMOVE
+        }
     heard = [
         one
         for one in ours

@@ -22,7 +22,7 @@ from accord.feedback.serving import serving_here
 from accord.pipeline.comparing_models import JUDGE_KEY
 from accord.pipeline.material import KnownTaste
 from accord.pipeline.rounds.choosing import Question
-from accord.pipeline.rounds.desk import Desk
+from accord.pipeline.rounds.desk import Desk, KnownPair
 from accord.pipeline.rounds.panel import PanelSession, TasteOfSupport, loop_panel
 from accord.pipeline.rounds.plan import (
     LoopConfig,
@@ -63,6 +63,8 @@ class Bench:
     """The run's."""
     streams: Streams
     taste: KnownTaste | None = None
+    known: Sequence[KnownPair] = ()
+    """Pairs whose better answer is known, hidden among the work."""
 
     @property
     def store(self) -> str:
@@ -97,6 +99,9 @@ class Bench:
             projects = replace(Projects.of(database), ids=ids)
             desk = Desk.open(database, project, projects, guideline=getattr(judges, "guideline", ""))
             before = len(desk.judgments())
+            if not isinstance(judges, ModelJudgesConfig):
+                asking = self.config.asking
+                desk.check_people(self.known, share=asking.known_share, repeats=asking.repeat_share)
             desk.set_out(questions, overlap=overlap, batch=batch)
             stopped: dict[str, str] = dict(paused or {})
             if isinstance(judges, SimulatedJudgesConfig):
@@ -117,6 +122,12 @@ class Bench:
         """Those of a project that exists; none where it does not."""
         with self.opened() as database:
             return Desk.open(database, project, Projects.of(database)).judgments()
+
+    def known_judgments(self, projects: Sequence[str]) -> list[Judgment]:
+        """Those of known pairs, of several projects."""
+        with self.opened() as database:
+            desks = [Desk.open(database, name, Projects.of(database)) for name in projects]
+            return [one for desk in desks for one in desk.known_judgments()]
 
     def voided(self) -> frozenset[str]:
         """Judgments that were called back."""
@@ -151,7 +162,8 @@ class Bench:
                 panel=[one for one in loop_panel() if one.character.id not in paused],
                 taste=TasteOfSupport(self.taste, cut),
                 streams=self.streams.child("panel", batch),
-                look=lambda: assess_staff(desk.judgments(), seed=self.config.seed),
+                look=lambda: assess_staff(desk.judgments(), desk.known_judgments(), seed=self.config.seed),
+                pause=desk.pause,
                 wave=judges.wave,
             )
             session.run(advance)

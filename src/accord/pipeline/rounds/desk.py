@@ -6,21 +6,24 @@ between two transactions loses and doubles nothing. Leaves out who judges.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, select
 
-from accord.domain import Choice, Comparison, Judgment, Message, Prompt, Source
+from accord.domain import Choice, Comparison, Demonstration, Judgment, Message, Prompt, Source
 from accord.feedback.export import export_lines
 from accord.feedback.schema import parse_schema
 from accord.feedback.work import Work, newest_definition
 from accord.pipeline.rounds.choosing import Question
+from accord.store.database.accounts import Accounts
 from accord.store.database.engine import Database
+from accord.store.database.people import People
 from accord.store.database.projects import NewItem, Projects, hash_of
 from accord.store.database.queue import WorkQueue
-from accord.store.database.states import ItemState, SlotState
-from accord.store.database.tables import item, project, slot
+from accord.store.database.states import ItemState, PersonState, Purpose, SlotState
+from accord.store.database.tables import content, item, project, slot, user
+from accord.store.database.workflow_tables import standing
 
 TASK = {
     "kind": "pairwise",
@@ -28,6 +31,35 @@ TASK = {
     "instructions": "Read the question and both answers, then choose. A tie is an answer; so is: both bad.",
 }
 """What is asked about every pair."""
+EXPECTED = {"preference": {"strength": 3, "both_bad": False}}
+"""Of a known pair: its first candidate is better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownPair:
+    """A pair of which one answer is known to be better."""
+
+    prompt: Prompt
+    better: str
+    worse: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Prompt and both answers, whichever way they are shown."""
+        first, second = sorted((self.better, self.worse))
+        return (self.prompt.id, first, second)
+
+
+def known_pairs(demonstrations: Sequence[Demonstration], count: int) -> list[KnownPair]:
+    """Somebody's answer to a question against his answer to another one, which does not answer it."""
+    rows = list({one.prompt.id: one for one in demonstrations}.values())
+    n = len(rows)
+    if n < 2:
+        return []
+    step = max(1, n // 2)
+    made = [KnownPair(prompt=one.prompt, better=one.completion, worse=rows[(i + step) % n].completion)
+            for i, one in enumerate(rows)]  # fmt: skip
+    return [one for one in made if one.better != one.worse][:count]
 
 
 @dataclass(frozen=True)
@@ -66,6 +98,80 @@ class Desk:
         ]
         self.projects.add_items(self.project_id, new)
         return len(new)
+
+    def check_people(self, known: Sequence[KnownPair], *, share: float, repeats: float) -> None:
+        """Hide known pairs and own earlier ones among the work, so that a share of it checks who works.
+
+        Those that are there already are left as they are; other shares become the next version of the terms.
+        """
+        terms = {"gold": share, "repeats": repeats}
+        with self.database.read() as connection:
+            newest = newest_definition(connection, self.project_id, "policy")
+        if newest is None or dict(newest.body) != terms:
+            self.projects.add_definition(self.project_id, "policy", terms)
+        contents = [
+            {
+                "messages": [{"role": turn.role, "content": turn.content} for turn in one.prompt.messages],
+                "candidates": [{"text": one.better}, {"text": one.worse}],
+                "meta": {"batch": "known"},
+            }
+            for one in known
+        ]
+        there = self._known([hash_of(body) for body in contents])
+        for body in contents:
+            if hash_of(body) not in there:
+                self.projects.add_gold(self.project_id, NewItem(content=body), EXPECTED)
+
+    def pause(self, handle: str, reason: str) -> None:
+        """Let somebody get no more work of this project; whoever never worked here is left alone."""
+        people = People(replace(Accounts.of(self.database), ids=self.projects.ids))
+        with self.database.read() as connection:
+            row = connection.execute(
+                select(user.c.id, standing.c.state)
+                .join(standing, standing.c.user_id == user.c.id)
+                .where(user.c.handle == handle, standing.c.project_id == self.project_id)
+            ).first()
+        if row is not None and PersonState(row.state).is_at_work:
+            people.set_state(row.id, self.project_id, PersonState.PAUSED, by="quality", reason=reason)
+
+    def known_judgments(self) -> list[Judgment]:
+        """Judgments of known pairs, first revisions, in order; `meta` holds the better text as `better`."""
+        work = Work(self.database, WorkQueue.of(self.database))
+        made, after = [], 0
+        while page := work.judgments(self.project_id, after):
+            after = page[-1]["seq"]
+            made += [
+                one
+                for row in page
+                if row["purpose"] == Purpose.GOLD.value
+                and row["revision"] == 1
+                and (one := self._known_judgment(row)) is not None
+            ]
+        return made
+
+    def _known_judgment(self, row: Mapping[str, Any]) -> Judgment | None:
+        with self.database.read() as connection:
+            body = connection.execute(
+                select(content.c.body)
+                .join(item, item.c.content_hash == content.c.hash)
+                .where(item.c.id == row["item"])
+            ).scalar_one()
+        texts = [one["text"] for one in body["candidates"]]
+        value = next(iter(row["values"].values()), None)
+        if not isinstance(value, Mapping) or "strength" not in value:
+            return None
+        is_as_stored = row["permutation"][0] == 0
+        leftward = value["strength"] if is_as_stored else -value["strength"]
+        choice = Choice.LEFT if leftward > 0 else Choice.RIGHT if leftward < 0 else Choice.TIE
+        left, right = texts if is_as_stored else texts[::-1]
+        prompt = Prompt(messages=tuple(Message(one["role"], one["content"]) for one in body["messages"]))
+        return Judgment(
+            comparison=Comparison(prompt=prompt, left=left, right=right),
+            annotator_id=row["annotator"],
+            choice=choice,
+            source=Source(row["source"]),
+            meta={"judgment_id": row["id"], "better": texts[0]},
+        )
 
     def open_slots(self) -> int:
         """Judgments that are still wanted."""

@@ -19,6 +19,7 @@ from accord.pipeline.material import gather_material
 from accord.pipeline.narration import Narrator, SilentNarrator
 from accord.pipeline.plan import SpineConfig
 from accord.pipeline.rounds.bench import Bench
+from accord.pipeline.rounds.desk import known_pairs
 from accord.pipeline.rounds.plan import LoopConfig
 from accord.pipeline.rounds.releasing import RoundRecord, why_stop
 from accord.pipeline.rounds.round import Round
@@ -64,7 +65,13 @@ def _begin(config: LoopConfig, folder: Path, narrator: Narrator, until: str, clo
     as_pass = SpineConfig(seed=config.seed, model=config.model, task=config.task)
     material = gather_material(as_pass, model.tokenizer)
     streams = Streams(config.seed)
-    bench = Bench(config=config, folder=folder, streams=streams.child("bench"), taste=material.taste)
+    bench = Bench(
+        config=config,
+        folder=folder,
+        streams=streams.child("bench"),
+        taste=material.taste,
+        known=known_pairs(material.demonstrations, config.asking.known_pairs),
+    )
     return LoopState(
         config=config,
         folder=folder,

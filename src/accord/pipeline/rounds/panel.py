@@ -86,6 +86,8 @@ class PanelSession:
     streams: Streams
     look: Callable[[], Sequence[Word]] = field(default=lambda: ())
     """Asked after each wave; who may not work gets nothing more."""
+    pause: Callable[[str, str], None] = field(default=lambda handle, reason: None)
+    """Tells the server that somebody gets no more work, and why."""
     wave: int = 120
     n_done: dict[str, int] = field(default_factory=dict)
     """Judgments each gave before this session and in it; tiredness follows from them."""
@@ -119,5 +121,6 @@ class PanelSession:
 
     def _pause(self) -> None:
         for word in self.look():
-            if not word.verdict.may_work:
-                self.paused.setdefault(word.annotator_id, word)
+            if not word.verdict.may_work and word.annotator_id not in self.paused:
+                self.paused[word.annotator_id] = word
+                self.pause(word.annotator_id, "; ".join(word.reasons))

@@ -37,6 +37,13 @@ class AskingConfig:
     """Held-out prompts on which candidate and incumbent are compared by the same judges."""
     judgments_per_examined: int = 3
     """How many judge each of these."""
+    known_share: float = 0.1
+    """Share of everybody's work that is a known pair, hidden: a demonstration against one of another
+    question."""
+    known_pairs: int = 40
+    """How many of them there are; nobody meets one twice."""
+    repeat_share: float = 0.05
+    """Share that is an own earlier pair with its sides swapped."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How answers are sampled, for asking and for examining."""
 
@@ -45,11 +52,11 @@ class AskingConfig:
             "asking",
             self,
             {"prompts": 1, "answers_per_prompt": 2, "comparisons": 1, "judgments_per_pair": 1,
-             "examined_prompts": 2, "judgments_per_examined": 1},
+             "examined_prompts": 2, "judgments_per_examined": 1, "known_pairs": 0},
             extra=[
-                f"random_share is {self.random_share}; expected 0 to 1"
-                for _ in [0]
-                if not 0 <= self.random_share <= 1
+                f"{name} is {share}; expected 0 to {top}"
+                for name, top in (("random_share", 1), ("known_share", 0.9), ("repeat_share", 0.9))
+                if not 0 <= (share := getattr(self, name)) <= top
             ],
         )  # fmt: skip
 

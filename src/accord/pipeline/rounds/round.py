@@ -254,6 +254,7 @@ class Round:
             round_number=self.number,
             project=config.name,
             voided=self.loop.bench.voided(),
+            known=self.loop.bench.known_judgments([self.project("judge"), self.project("examine")]),
             those=those,
             without=without,
             seed=config.seed,

@@ -47,12 +47,16 @@ class Word:
         }
 
 
-def assess_staff(judgments: Sequence[Judgment], *, seed: int = 0) -> list[Word]:
+def assess_staff(
+    judgments: Sequence[Judgment], known: Sequence[Judgment] = (), *, seed: int = 0
+) -> list[Word]:
     """One word an annotator, by name; none while there are too few decided comparisons.
 
-    Whoever tied everything gets no word. The order of the judgments is their order in time.
+    `known` are judgments of pairs whose better answer is known (`meta["better"]`): only they can show that
+    somebody's word is worth nothing. Whoever tied everything gets no word. The order of the judgments is
+    their order in time.
     """
-    decided = [one for one in judgments if one.choice.is_decided]
+    decided = [one for one in (*judgments, *known) if one.choice.is_decided]
     people = {one.annotator_id for one in decided}
     if len(decided) < MIN_JUDGMENTS or len(people) < 3:
         return []
@@ -69,6 +73,7 @@ def assess_staff(judgments: Sequence[Judgment], *, seed: int = 0) -> list[Word]:
     assessment = assess_annotators(
         table,
         np.stack([share, 1 - share], axis=1),
+        gold=_truth(known, {str(item) for item in table.items}),
         evidence=LabelEvidence(sides=sides),
         config=AssessmentConfig(),
         seed=seed,
@@ -85,6 +90,17 @@ def assess_staff(judgments: Sequence[Judgment], *, seed: int = 0) -> list[Word]:
         )
         for row in assessment.rows
     ]
+
+
+def _truth(known: Sequence[Judgment], items: set[str]) -> dict[str, int]:
+    """Class of the better answer of each known pair that is among the items."""
+    truth = {}
+    for one in known:
+        first, second = sorted((one.comparison.left, one.comparison.right))
+        item = _item(one.comparison.prompt.id, first, second)
+        if item in items:
+            truth[item] = 0 if one.meta["better"] == first else 1
+    return truth
 
 
 def _columns(decided: Sequence[Judgment]) -> LabelColumns:
