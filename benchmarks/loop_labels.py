@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_expit
 
 from accord.domain import Choice, Comparison, Completion, Judgment, Prompt, Source
@@ -221,6 +221,7 @@ def compare_on_people(data: Path, folds: int) -> dict[str, Any]:
     place = {name: i for i, name in enumerate(models)}
     fold_of = {pair: i % folds for i, pair in enumerate(np.random.default_rng(0).permutation(ids).tolist())}
     losses: dict[str, list[FloatArray]] = {"majority": [], "soft": [], "annotator_aware": []}
+    rights: dict[str, list[FloatArray]] = {name: [] for name in losses}
     clusters: list[int] = []
     for fold in range(folds):
         train = [row for row in rows if fold_of[row["pair"]] != fold]
@@ -231,6 +232,7 @@ def compare_on_people(data: Path, folds: int) -> dict[str, Any]:
         for name, scores in learned.items():
             margin = seen @ scores
             losses[name].append(-(is_left * log_expit(margin) + (1 - is_left) * log_expit(-margin)))
+            rights[name].append((np.sign(margin) == np.where(is_left > 0, 1, -1)).astype(float))
         clusters += [row["pair"] for row in test]
     told = {name: np.concatenate(values) for name, values in losses.items()}
     means = {name: _clustered(values, clusters) for name, values in told.items()}
@@ -238,7 +240,13 @@ def compare_on_people(data: Path, folds: int) -> dict[str, Any]:
         f"{better} - {worse}": _clustered(told[better] - told[worse], clusters)
         for better, worse in (("soft", "majority"), ("annotator_aware", "soft"))
     }
-    return {"votes": len(clusters), "held_out_nll": means, "paired": gaps}
+    accuracy = {name: _clustered(np.concatenate(values), clusters) for name, values in rights.items()}
+    return {
+        "votes": len(clusters),
+        "held_out_nll": means,
+        "held_out_accuracy": accuracy,
+        "paired": gaps,
+    }
 
 
 def _learn_people(
@@ -258,11 +266,22 @@ def _learn_people(
         is_first=np.array([row["winner"] == "left" for row in train]),
     )
     aware, _ = fit_aware(features, votes, len(people))
-    return {
+    learned = {
         "majority": fit_linear(features, soft_labels(votes, len(pairs), "majority")),
         "soft": fit_linear(features, soft_labels(votes, len(pairs), "dawid_skene")),
         "annotator_aware": aware,
     }
+    # Labels differ in how sure they are; single votes are predicted at the scale that fits the training votes.
+    seen = features[votes.pair]
+    return {name: scores * _scale(seen @ scores, votes.is_first) for name, scores in learned.items()}
+
+
+def _scale(margins: FloatArray, is_first: NDArray[np.bool_]) -> float:
+    sign = np.where(is_first, 1.0, -1.0)
+    found = minimize_scalar(
+        lambda scale: -log_expit(sign * scale * margins).sum(), bounds=(0.01, 10), method="bounded"
+    )
+    return float(found.x)
 
 
 def _difference(row: dict[str, Any], place: dict[str, int]) -> FloatArray:
