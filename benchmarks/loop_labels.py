@@ -271,7 +271,7 @@ def _learn_people(
         "soft": fit_linear(features, soft_labels(votes, len(pairs), "dawid_skene")),
         "annotator_aware": aware,
     }
-    # Labels differ in how sure they are; single votes are predicted at the scale that fits the training votes.
+    # Labels differ in how sure they are: votes are predicted at the scale that fits the training votes.
     seen = features[votes.pair]
     return {name: scores * _scale(seen @ scores, votes.is_first) for name, scores in learned.items()}
 
