@@ -247,7 +247,7 @@ def replay(_: int = 0) -> Callable[[int], World]:
         return replay_curve(table, dict(enumerate(truth.tolist())), settings, seed=seed).points[0]
 
     names = ("labels_per_item", "accuracy", "majority_accuracy", "accepted_share", "error_of_accepted")
-    many = [figures(10**6 + k, 0) for k in range(300)]
+    many = [figures(10**6 + k, 0) for k in range(150)]
     truth = {name: float(np.mean([getattr(one, name).value for one in many])) for name in names}
 
     def world(seed: int) -> World:

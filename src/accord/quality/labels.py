@@ -183,7 +183,7 @@ def _in_table_order(
 
 
 def _number(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Distinct values in sorted order, and the number of each; whole numbers that lie close without sorting."""
+    """Distinct values in order, and the number of each; whole numbers that lie close without sorting."""
     if values.dtype.kind in "iu" and len(values):
         low, high = int(values.min()), int(values.max())
         if high - low < SPARSEST * len(values) and high <= np.iinfo(np.int64).max:
