@@ -94,8 +94,10 @@ def test_annotators_in_two_groups_and_ratings_are_errors(files, tmp_path):
     assert isinstance(result.exception, DataError)
     assert "mixed.csv, line 3" in str(result.exception)
     ratings = tmp_path / "ratings.csv"
-    ratings.write_text("item,annotator,label\n" + "".join(f"i{k},w,{k / 7}\n" for k in range(100)))
+    ratings.write_text("item,annotator,label\n" + "".join(f"i{k},w,{k / 7}\n" for k in range(9000)))
     result = run("report", ratings, "--out", tmp_path / "r.html")
     assert isinstance(result.exception, DataError)
-    assert "100 distinct values" in str(result.exception)
+    # 9000 classes of 9000 items: 81 million probabilities
+    assert "9,000 distinct values" in str(result.exception)
+    assert "would hold 0.6 GB in one array" in str(result.exception)
     assert not (tmp_path / "r.html").exists()

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accord.domain import DataError, LabelColumns
 from accord.quality import tabulate_labels
@@ -92,3 +94,29 @@ def test_selecting_drops_items_without_labels():
     assert list(table.items) == ["b"]
     assert table.item_index.tolist() == [0, 0]
     assert table.n_annotators == 2
+
+
+IDS = st.one_of(st.integers(-3, 8), st.sampled_from([-(10**12), 10**15]))
+
+
+@given(st.lists(st.tuples(IDS, st.integers(0, 5), st.integers(0, 2)), min_size=1, max_size=60), st.booleans())
+def test_the_table_is_the_sorted_rows_whatever_the_ids(rows, is_named):
+    # whole numbers close together, far apart and names are numbered in three ways
+    if is_named:
+        rows = [(f"i{item}", f"w{who}", value) for item, who, value in rows]
+    items, annotators, values = (np.array(column) for column in zip(*rows, strict=True))
+    columns = LabelColumns(items=items, annotators=annotators, values=values)
+    for policy, place in (("first", 0), ("last", -1)):
+        table = tabulate_labels(columns, repeats=policy)
+        by_pair = {}
+        for number, (item, who, _) in enumerate(rows):
+            by_pair.setdefault((item, who), []).append(number)
+        expected = [by_pair[pair][place] for pair in sorted(by_pair)]
+        assert table.rows.tolist() == expected
+        assert table.items[table.item_index].tolist() == [rows[k][0] for k in expected]
+        assert table.annotators[table.annotator_index].tolist() == [rows[k][1] for k in expected]
+        assert [table.classes[k] for k in table.class_index] == [rows[k][2] for k in expected]
+        assert table.n_repeats == len(rows) - len(expected)
+    if len(by_pair) < len(rows):
+        with pytest.raises(DataError, match="rows repeat a pair"):
+            tabulate_labels(columns, repeats="error")

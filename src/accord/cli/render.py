@@ -77,8 +77,8 @@ def error_note(message: str) -> None:
 
 
 def format_cell(value: Any) -> str:
-    """A table cell: floats to four significant digits or whole, times in minutes, None as a dash."""
-    if value is None:
+    """A table cell: floats to four significant digits or whole, times in minutes, None and NaN as a dash."""
+    if value is None or value != value:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -14,8 +14,11 @@ from accord.pipeline.quality_scoring import PosteriorScore, choose_gold, score_p
 from accord.quality.consensus import Consensus, ConsensusFit, GoldStack, Method, fit_consensus, fit_gold_stack
 from accord.quality.consensus.vote import vote_share
 
-MOST_CATEGORIES = 60
-"""More distinct values than this are ratings, not classes: nobody's confusion matrix could be known."""
+MOST_CELLS = 1 << 26
+"""Numbers in the probabilities of all items or in the confusion matrices of all annotators: half a gigabyte
+each, of which a fit holds several. What is larger are ratings, or the values are free text."""
+SHOWN_CHARACTERS = 60
+"""Of a value in a message."""
 FEW_GOLD = 10
 """Fewer known answers than this fit a calibrator that rests on its priors alone."""
 
@@ -102,6 +105,13 @@ class ConsensusOutcome:
         write_text_atomic(path, "".join(row + "\n" for row in rows))
 
 
+def _short(value: Value) -> str:
+    text = repr(value)
+    return (
+        text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}... ({len(text):,} characters)"
+    )
+
+
 def consensus_of(
     labels: LabelSet, *, method: Method = "auto", gold_fit: int = 0, seed: int = 0
 ) -> ConsensusOutcome:
@@ -111,11 +121,14 @@ def consensus_of(
         raise DataError(f"--gold-fit is {gold_fit}; expected 0 or more known answers to calibrate on")
     if gold_fit and gold is None:
         raise DataError("--gold-fit needs known answers; give their file with --gold")
-    if table.n_classes > MOST_CATEGORIES:
+    cells = table.n_classes * max(table.n_items, table.n_annotators * table.n_classes)
+    if cells > MOST_CELLS:
+        first, last = _short(table.classes[0]), _short(table.classes[-1])
         raise DataError(
-            f"{labels.columns.source}: {table.n_classes} distinct values, such as {table.classes[0]!r} and "
-            f"{table.classes[-1]!r}; consensus is of at most {MOST_CATEGORIES} classes. For ratings see "
-            f"`accord quality agreement --level interval`, or cut them into classes"
+            f"{labels.columns.source}: {table.n_classes:,} distinct values, such as {first} and {last}, of "
+            f"{table.n_items:,} items by {table.n_annotators:,} annotators: consensus would hold "
+            f"{cells * 8 / 2**30:,.1f} GB in one array, and {MOST_CELLS * 8 / 2**30} GB is the most. For "
+            f"ratings see `accord quality agreement --level interval`, or cut them into classes"
         )
     known: Mapping[Any, Value] = gold or {}
     fit = fit_consensus(table, method=method, seed=seed)

@@ -10,10 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array, csr_array
 
 from accord.domain import DataError, LabelColumns, Value
 
 RepeatPolicy = Literal["first", "last", "error"]
+SPARSEST = 4
+"""Ids that span at most so many times the rows are numbered by a list of those that occur."""
 REPEAT_POLICIES: tuple[RepeatPolicy, ...] = ("first", "last", "error")
 
 
@@ -127,10 +130,7 @@ def tabulate_labels(
     items, item_index = _ids(labels, "item", labels.items)
     annotators, annotator_index = _ids(labels, "annotator", labels.annotators)
     names, class_index = _classes(labels, classes)
-    key = item_index * len(annotators) + annotator_index
-    order = np.argsort(key, kind="stable")
-    key = key[order]
-    is_repeat = key[1:] == key[:-1]
+    order, is_repeat = _in_table_order(item_index, annotator_index, len(items), len(annotators))
     if repeats == "error" and is_repeat.any():
         at = int(np.argmax(is_repeat))
         first, second = int(order[at]), int(order[at + 1])
@@ -156,6 +156,46 @@ def tabulate_labels(
     )
 
 
+def _in_table_order(
+    item_index: NDArray[Any], annotator_index: NDArray[Any], n_items: int, n_annotators: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Row numbers [row] by item, annotator and row; and whether each but the first repeats the pair before.
+
+    Turning a sparse matrix of one entry a column around is a counting sort, O(rows); then the few labels of
+    each item are sorted among themselves, and the rows of a repeated pair.
+    """
+    n_rows = len(item_index)
+    number = np.arange(n_rows + 1, dtype=np.int32 if n_rows < np.iinfo(np.int32).max else np.int64)
+    items = item_index.astype(number.dtype)
+    by_item = csc_array((number[:-1], items, number), shape=(n_items, n_rows)).tocsr()
+    rows = csr_array(
+        (by_item.data, annotator_index[by_item.data].astype(number.dtype), by_item.indptr),
+        shape=(n_items, n_annotators),
+    )
+    rows.sort_indices()
+    order = rows.data.astype(np.int64)
+    is_repeat = (rows.indices[1:] == rows.indices[:-1]) & (item_index[order[1:]] == item_index[order[:-1]])
+    if is_repeat.any():
+        in_run = np.flatnonzero(np.append(is_repeat, False) | np.append(False, is_repeat))
+        run = np.cumsum(~np.append(False, is_repeat))[in_run]
+        order[in_run] = order[in_run][np.lexsort((order[in_run], run))]
+    return order, is_repeat
+
+
+def _number(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Distinct values in order, and the number of each; whole numbers that lie close without sorting."""
+    if values.dtype.kind in "iu" and len(values):
+        low, high = int(values.min()), int(values.max())
+        if high - low < SPARSEST * len(values) and high <= np.iinfo(np.int64).max:
+            offset = values.astype(np.int64) - low
+            is_seen = np.zeros(high - low + 1, dtype=bool)
+            is_seen[offset] = True
+            number = np.cumsum(is_seen, dtype=np.int64) - 1
+            return (np.flatnonzero(is_seen) + low).astype(values.dtype), number[offset]
+    distinct, index = np.unique(values, return_inverse=True)
+    return distinct, index.astype(np.int64)
+
+
 def _starts(item_index: NDArray[Any], n_items: int) -> NDArray[np.int64]:
     starts = np.zeros(n_items + 1, dtype=np.int64)
     np.cumsum(np.bincount(item_index, minlength=n_items), out=starts[1:])
@@ -165,13 +205,20 @@ def _starts(item_index: NDArray[Any], n_items: int) -> NDArray[np.int64]:
 def _ids(labels: LabelColumns, noun: str, column: Sequence[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Distinct ids in sorted order, and the number of each row's."""
     values = column if isinstance(column, np.ndarray) else np.asarray(column)
-    if values.dtype.kind not in "iu":
-        for row, value in enumerate(column):
-            if value is None or value == "" or value != value:
-                raise DataError(f"{labels.place(row)}: {noun} is {value!r}, expected an id")
-        values = np.asarray([str(value) for value in column])
-    ids, index = np.unique(values, return_inverse=True)
-    return ids, index.astype(np.int64)
+    if values.dtype.kind in "iu":
+        return _number(values)
+    for row, value in enumerate(column):
+        if value is None or value == "" or value != value:
+            raise DataError(f"{labels.place(row)}: {noun} is {value!r}, expected an id")
+    found: dict[str, int] = {}
+    index = np.fromiter(
+        (found.setdefault(str(value), len(found)) for value in column), dtype=np.int64, count=len(column)
+    )
+    names = np.asarray(list(found))
+    by_name = np.argsort(names, kind="stable")
+    place = np.empty(len(names), dtype=np.int64)
+    place[by_name] = np.arange(len(names))
+    return names[by_name], place[index]
 
 
 def _classes(
@@ -183,8 +230,8 @@ def _classes(
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values)))
             raise DataError(f"{labels.place(row)}: value is {values[row]}, expected a finite number")
-        distinct, index = np.unique(values, return_inverse=True)
-        return tuple(distinct.tolist()), index.astype(np.int64)
+        distinct, index = _number(values)
+        return tuple(distinct.tolist()), index
     found: dict[Value, int] = {}
     index = np.empty(len(labels), dtype=np.int64)
     for row, value in enumerate(values):

@@ -166,6 +166,23 @@ def test_smoothing_counts_the_labels_as_the_probabilities_say(table_of):
     assert smoothed(table, np.array([[1.0, 0.0]])) == pytest.approx(np.array([[3.5 / 4, 0.5 / 4]]))
 
 
+def test_more_classes_than_anybody_could_confuse_get_a_model_of_few_parameters():
+    generator = np.random.default_rng(0)
+    n_items, n_classes = 300, 90
+    truth = generator.integers(n_classes, size=n_items)
+    right = generator.random((n_items, 5)) < 0.7
+    values = np.where(right, truth[:, None], generator.integers(n_classes, size=right.shape))
+    items, annotators = np.indices(values.shape)
+    columns = LabelColumns(items=items.ravel(), annotators=annotators.ravel(), values=values.ravel())
+    table = tabulate_labels(columns)
+    fit = fit_consensus(table)
+    assert set(fit.candidates) == {"vote_share", "one_coin", "mace"}
+    assert (np.array(fit.consensus.labels) == truth).mean() > 0.9
+    # each is right on .7 and 1/90 of the rest
+    for one in fit.annotators:
+        assert 0.0 < one.accuracy_low < one.accuracy < one.accuracy_high < 1.0
+
+
 def test_few_labels_get_the_default(table_of):
     fit = fit_consensus(table_of([("i", "w", "a"), ("i", "v", "b"), ("j", "w", "a")]))
     assert fit.consensus.method == "dawid_skene"

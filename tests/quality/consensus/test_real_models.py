@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from accord.domain import LabelColumns
+from accord.quality.consensus.dawid_skene import DawidSkeneConfig
 from accord.quality.consensus.evidence import gather_evidence
 from accord.quality.consensus.glad import GladConfig, GladObjective, fit_glad
 from accord.quality.consensus.models import fit_model
@@ -59,3 +60,44 @@ def test_a_class_with_a_thousandth_of_the_labels_does_not_gather_items():
     model = fit_model(table, "dawid_skene", evidence=gather_evidence(table))
     taken = int((model.posterior.argmax(axis=1) == rare).sum())
     assert taken <= given[rare]
+
+
+NEARLY_NO_PRIOR = DawidSkeneConfig(right_count=0.01, wrong_count=0.01, start="vote")
+PUBLISHED = {
+    # nats a held-out label of a known annotator, one draw of a tenth of the labels of each set
+    "bluebirds": (0.445, 0.442, 0.573, 0.446, 0.593),
+    "rte": (0.464, 0.429, 0.506, 0.432, 0.611),
+    "sentiment1000": (0.374, 0.372, 0.468, 0.370, 0.434),
+}
+MODELS = (
+    ("dawid_skene", NEARLY_NO_PRIOR),
+    ("dawid_skene", DawidSkeneConfig(start="vote")),
+    ("one_coin", None),
+    ("hierarchical", None),
+    ("vote_share", None),
+)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_loss_of_held_out_labels_is_the_published_one_up_to_the_draw(name):
+    table = crowd(name)
+    losses = []
+    for draw in range(12):
+        is_kept = np.random.default_rng(draw).random(table.n_labels) >= 0.1
+        rest = table.select(is_kept)
+        place = np.full(table.n_items, -1)
+        place[np.unique(table.item_index[is_kept])] = np.arange(rest.n_items)
+        is_known = np.bincount(rest.annotator_index, minlength=table.n_annotators) > 0
+        held = ~is_kept & (place[table.item_index] >= 0) & is_known[table.annotator_index]
+        pairs = place[table.item_index[held]], table.annotator_index[held]
+        rows = np.arange(held.sum())
+        fits = [fit_model(rest, method, config=config) for method, config in MODELS]
+        found = [fit.predict(*pairs)[rows, table.class_index[held]] for fit in fits]
+        losses.append([-np.log(np.maximum(chances, 1e-6)).mean() for chances in found])
+    mean, spread = np.mean(losses, axis=0), np.std(losses, axis=0, ddof=1)
+    # five models on three sets: all within two standard deviations of a draw
+    assert (np.abs(mean - PUBLISHED[name]) < 2 * spread).all(), (mean, spread)
+    no_prior, prior, one_coin, pooled, vote = mean
+    assert min(prior, pooled) < no_prior < one_coin
+    assert max(prior, pooled) < vote - 0.05
+    assert abs(prior - pooled) < 0.01

@@ -30,8 +30,8 @@ METHODS = ("human_accuracy", "ceiling_fresh", "ceiling_nll", "ceiling_majority")
 UNANIMOUS = "no interval: on every item all judgments agree"
 MAJORITY_DRAWS = 100_000
 """Simulated items behind the majority ceiling; its own error is below 0.0016."""
-MAJORITY_FITS = 200
-"""Resampled fits among which those at the bounds are looked for."""
+MAJORITY_FITS = 24
+"""Resampled fits at which it is simulated; between them it is interpolated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,8 @@ def measure_ceiling(
     """Ceilings and floor of a task with classes, from items with two judgments or more.
 
     Total agreement gives 1, 1, 0 and 1 without intervals; no item with two judgments gives None with the
-    reason. The bounds of `majority` are its values at the resampled fits that lie nearest the bounds of
-    `fresh`, for both rise with clearer items.
+    reason. For its interval `majority` is taken for a quadratic of `fresh` and `nll`, fitted to simulations
+    with the same draws at a few resampled fits.
     """
     numbers = None if clusters is None else number_clusters(clusters, n_items=table.n_items)
     rows = rows_of_table(table, clusters=numbers).pairable
@@ -75,17 +75,19 @@ def measure_ceiling(
             [_found(rows, method, value, UNANIMOUS) for method, value in zip(METHODS, values, strict=True)]
         )
     statistic = ceiling_statistic(rows)
-    found = bootstrap(statistic, rows.units, config=config, undefined=NOTHING_PAIRABLE)
-    human, fresh, nll = (
-        _found(rows, METHODS[i], found.values[i], found.reasons[i], found.lows[i], found.highs[i])
-        for i in range(3)
-    )
     fit = fit_dirichlet(rows, rows.units.multiplicity[None, :].astype(np.float64))[0]
+    value = _majority_accuracy(rows, fit, config.seed)
+    with_majority = _with_majority(rows, statistic, fit, value, config)
+    found = bootstrap(with_majority, rows.units, config=config, undefined=NOTHING_PAIRABLE)
+    human, fresh, nll, majority = (
+        _found(rows, METHODS[i], found.values[i], found.reasons[i], found.lows[i], found.highs[i])
+        for i in range(4)
+    )
     return TaskCeiling(
         human=human,
         fresh=fresh,
         nll=nll,
-        majority=_majority(rows, fit, fresh, config),
+        majority=majority,
         concentrations=dict(zip(table.classes, fit.tolist(), strict=True)),
     )
 
@@ -119,18 +121,32 @@ def _others_majority(rows: CountRows) -> FloatArray:
     return np.asarray(np.where(top > second, top / rows.totals * credit, 0.0))
 
 
-def _majority(rows: CountRows, fit: FloatArray, fresh: Agreement, config: BootstrapConfig) -> Agreement:
-    value = _majority_accuracy(rows, fit, config.seed)
-    if fresh.low is None or fresh.high is None:
-        return _found(rows, "ceiling_majority", value, fresh.reason)
-    few = BootstrapConfig(replicates=min(config.replicates, MAJORITY_FITS), seed=config.seed)
-    fits = np.concatenate([fit_dirichlet(rows, weights) for weights in replicate_weights(rows.units, few)])
-    shares = expected_largest_share(fits)
-    low, high = (
-        _majority_accuracy(rows, fits[np.argmin(np.abs(shares - bound))], config.seed)
-        for bound in (fresh.low, fresh.high)
-    )
-    return _found(rows, "ceiling_majority", value, None, min(low, value), max(high, value))
+def _with_majority(
+    rows: CountRows, statistic: Statistic, fit: FloatArray, value: float, config: BootstrapConfig
+) -> Statistic:
+    """The statistic with a fourth figure, which is `value` at the `fit` and a quadratic around it."""
+    center = np.array([expected_largest_share(fit[None])[0], expected_entropy(fit[None])[0]])
+    slopes: FloatArray = np.zeros(5)
+    if config.replicates:
+        few = BootstrapConfig(replicates=MAJORITY_FITS, seed=config.seed)
+        weights = np.concatenate(list(replicate_weights(rows.units, few)))
+        fits = fit_dirichlet(rows, weights)
+        rises = [_majority_accuracy(rows, one, config.seed) - value for one in fits]
+        terms = _quadratic(statistic(weights)[:, 1:] - center)
+        slopes = np.asarray(np.linalg.lstsq(terms, rises, rcond=1e-6)[0])
+
+    def extended(weights: FloatArray) -> FloatArray:
+        figures = statistic(weights)
+        shift = _quadratic(figures[:, 1:] - center) @ slopes
+        return np.column_stack([figures, np.minimum(value + shift, 1.0)])
+
+    return extended
+
+
+def _quadratic(offsets: FloatArray) -> FloatArray:
+    """[replicate, term] Both offsets, their squares and their product."""
+    first, second = offsets.T
+    return np.stack([first, second, first**2, second**2, first * second], axis=1)
 
 
 def _majority_accuracy(rows: CountRows, concentrations: FloatArray, seed: int) -> float:

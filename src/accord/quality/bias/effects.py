@@ -19,6 +19,8 @@ from accord.quality.bias.ordered_logit import FloatArray, OrderedLogitFit, fit_o
 from accord.quality.judgments import LEFT, RIGHT, TIE
 
 POSITION = "position"
+SMALLEST_REST = 1e-6
+"""A cluster that alone tells of some parameter cannot be left out; its score stays as it is."""
 NO_MAXIMUM = (
     "no answer is decided, or covariates are collinear or constant at 0, or they settle every answer: "
     "no effect can be estimated"
@@ -98,7 +100,7 @@ def fit_effects(
 
     `answer` [judgment] holds LEFT, RIGHT or TIE as seen on screen. Without ties this is logistic
     regression, with them the ordered logit. Standard errors are the sandwich over `clusters` [judgment]
-    (Liang and Zeger 1986) times C / (C - 1), with Student's t of C - 1 degrees: give the item, so that
+    (Liang and Zeger 1986) freed of their own pull, with Student's t of C - 1 degrees: give the item, so that
     judgments of one pair do not count as independent, or something wider. One cluster has estimates
     and no interval. Effects that cannot be told apart have None with the reason.
     """
@@ -125,11 +127,23 @@ def fit_effects(
 
 
 def sandwich(fit: OrderedLogitFit, cluster: NDArray[np.int64], n_clusters: int) -> FloatArray:
-    """Covariance [parameter, parameter] that stays right when judgments of a cluster hang together."""
-    by_cluster = np.zeros((n_clusters, fit.scores.shape[1]))
+    """Covariance [parameter, parameter] that stays right when judgments of a cluster hang together.
+
+    A fit is nearer to its own clusters than to others, so that their scores are too small. Each is divided by
+    1 - its share of the information, which gives the jackknife over clusters in one step (Bell and
+    McCaffrey 2002, CR3).
+    """
+    size = fit.scores.shape[1]
+    by_cluster = np.zeros((n_clusters, size))
     np.add.at(by_cluster, cluster, fit.scores)
-    meat = by_cluster.T @ by_cluster * n_clusters / (n_clusters - 1)
+    parts = np.zeros((n_clusters, size, size))
+    np.add.at(parts, cluster, fit.parts)
     bread = np.linalg.inv(fit.information)
+    rest = np.eye(size) - parts @ bread
+    is_whole = np.abs(np.linalg.det(rest)) < SMALLEST_REST
+    rest[is_whole] = np.eye(size)
+    freed = np.linalg.solve(rest, by_cluster[:, :, None])[:, :, 0]
+    meat = freed.T @ freed * (n_clusters - 1) / n_clusters
     return np.asarray(bread @ meat @ bread)
 
 

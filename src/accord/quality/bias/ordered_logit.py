@@ -45,6 +45,8 @@ class OrderedLogitFit:
     """[parameter, parameter] Negative second derivatives; after the covariates the threshold, with ties."""
     scores: FloatArray
     """First derivatives [judgment, parameter] at the maximum."""
+    parts: FloatArray
+    """[judgment, parameter, parameter] What each judgment adds to the information."""
 
 
 def log_likelihood(answer: NDArray[np.intp], predictor: FloatArray, threshold: float) -> Derivatives:
@@ -90,7 +92,8 @@ def fit_ordered_logit(answer: NDArray[np.intp], design: FloatArray) -> OrderedLo
         parameters[-1] = 1.0
     for _ in range(MAX_STEPS):
         derivatives = _at(answer, design, parameters, has_ties)
-        scores, information = _expand(derivatives, design, has_ties)
+        scores, parts = _expand(derivatives, design, has_ties)
+        information = parts.sum(axis=0)
         gradient = scores.sum(axis=0)
         try:
             step = np.linalg.solve(information, gradient)
@@ -98,7 +101,7 @@ def fit_ordered_logit(answer: NDArray[np.intp], design: FloatArray) -> OrderedLo
             return None
         if gradient @ step < TOLERANCE:
             threshold = float(parameters[-1]) if has_ties else 0.0
-            return OrderedLogitFit(parameters[: design.shape[1]], threshold, information, scores)
+            return OrderedLogitFit(parameters[: design.shape[1]], threshold, information, scores, parts)
         parameters = _climb(answer, design, parameters, step, derivatives.value.sum(), has_ties)
         if np.abs(design @ parameters[: design.shape[1]]).max() > MAX_PREDICTOR:
             return None
@@ -130,12 +133,14 @@ def _at(answer: NDArray[np.intp], design: FloatArray, parameters: FloatArray, ha
 
 
 def _expand(derivatives: Derivatives, design: FloatArray, has_ties: bool) -> tuple[FloatArray, FloatArray]:
-    """Scores [judgment, parameter] and information [parameter, parameter]."""
+    """Scores [judgment, parameter] and information [judgment, parameter, parameter]."""
     scores = design * derivatives.by_predictor[:, None]
-    information = -(design.T * derivatives.curvature) @ design
-    if has_ties:
-        scores = np.column_stack([scores, derivatives.by_threshold])
-        side = -(design.T @ derivatives.mixed)
-        corner = -derivatives.threshold_curvature.sum()
-        information = np.block([[information, side[:, None]], [side[None, :], np.array([[corner]])]])
-    return scores, information
+    parts = -derivatives.curvature[:, None, None] * (design[:, :, None] * design[:, None, :])
+    if not has_ties:
+        return scores, parts
+    scores = np.column_stack([scores, derivatives.by_threshold])
+    whole = np.zeros((len(design), scores.shape[1], scores.shape[1]))
+    whole[:, :-1, :-1] = parts
+    whole[:, -1, :-1] = whole[:, :-1, -1] = -derivatives.mixed[:, None] * design
+    whole[:, -1, -1] = -derivatives.threshold_curvature
+    return scores, whole

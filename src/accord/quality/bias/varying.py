@@ -51,8 +51,9 @@ def fit_varying_effect(
 
     Group g has effect_g = effect + u_g, u_g ~ N(0, spread^2); all other coefficients are held where the
     fit has them. Spread maximises the marginal likelihood in Laplace's approximation (Breslow and
-    Clayton 1993, section 2.1); u_g is the posterior mode and its interval the curvature there, with the
-    spread taken as known: right on average over groups, not for a group picked as the most extreme.
+    Clayton 1993, section 2.1); u_g is the posterior mode. Its interval is from the curvature there and, to
+    first order, what is not known of the spread and of the effect of all (Kass and Steffey 1989): right on
+    average over groups, not for a group picked as the most extreme.
     A group that always answers one side has a finite estimate. With a single group the spread is 0.
     """
     effect = fit[name].estimate
@@ -75,7 +76,8 @@ def fit_varying_effect(
     is_varying = len(present) > 1 and ratio > 0
     spread = float(np.exp(best.x)) if is_varying else 0.0
     modes, curvatures = problem.modes(spread)
-    deviations = np.sqrt(1 / (curvatures + spread**-2)) if spread else np.zeros(len(present))
+    doubt = fit[name].standard_error or 0.0
+    deviations = _deviations(modes, curvatures, spread, doubt) if spread else np.zeros(len(present))
     reach = float(ndtri((1 + confidence) / 2))
     sizes = np.bincount(index, minlength=len(present)).tolist()
     return VaryingEffect(
@@ -93,6 +95,14 @@ def fit_varying_effect(
             for i, group in enumerate(present)
         ),
     )
+
+
+def _deviations(modes: FloatArray, curvatures: FloatArray, spread: float, doubt: float) -> FloatArray:
+    """Standard deviations of effects. With B the prior's share in a mode u, du / dlog spread = 2 B u."""
+    of_prior = 1 / (1 + curvatures * spread**2)
+    told = max(float(((1 - of_prior) ** 2).sum()), 1.0)
+    of_spread = (2 * of_prior * modes) ** 2 / (2 * told)
+    return np.asarray(np.sqrt(of_prior * spread**2 + of_spread + (of_prior * doubt) ** 2))
 
 
 class _Groups:

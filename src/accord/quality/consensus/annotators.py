@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from accord.quality.consensus.evidence import gather_evidence
-from accord.quality.consensus.information import diagonal_covariance
+from accord.quality.consensus.information import MOST_CELLS, diagonal_covariance
 from accord.quality.labels import LabelTable
 
 RIGHT_COUNT = 2.0
 WRONG_COUNT = 1.0
-"""Imagined labels on and off the diagonal of each row, as in Dawid-Skene's prior."""
+"""Imagined labels on and off the diagonal of each row, as in Dawid-Skene's prior. Of a matrix of more than
+`MOST_CELLS` free cells a whole row shares one wrong label: otherwise they would drown those given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,8 @@ def annotator_confusions(
     """
     size = table.n_classes
     counts = gather_evidence(table).count(probabilities)
-    counts = counts + WRONG_COUNT + (RIGHT_COUNT - WRONG_COUNT) * np.eye(size)
+    wrong = WRONG_COUNT if size * (size - 1) <= MOST_CELLS else WRONG_COUNT / (size - 1)
+    counts = counts + wrong + (RIGHT_COUNT - wrong) * np.eye(size)
     totals = counts.sum(axis=2, keepdims=True)
     rates = counts / totals
     shares = probabilities.mean(axis=0)

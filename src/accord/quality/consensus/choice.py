@@ -52,6 +52,12 @@ CANDIDATES = ("vote_share", "one_coin", "dawid_skene", "mace", "hierarchical", "
 SLOW_ABOVE = 50_000
 """Labels above which `auto` leaves out the models without a closed-form step."""
 SLOW = ("glad", "kinds")
+DEFAULTS = {"dawid_skene": "Dawid-Skene, the default", "one_coin": "one rate each, for so many classes"}
+MANY_CLASSES = 60
+"""Classes above which nobody gives labels enough to know a matrix of all confusions: `auto` then chooses
+among `FEW_PARAMETERS`."""
+FEW_PARAMETERS = ("vote_share", "one_coin", "mace")
+"""Models with no more parameters an annotator than classes."""
 DISCOUNTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 """What the log posterior may be multiplied by."""
 MOST = CalibratorConfig().posterior_weight
@@ -160,16 +166,22 @@ class _HeldOut:
 
 def _choose(table: LabelTable, gold: GoldIndex | None, seed: int) -> ConsensusFit:
     is_large = table.n_labels > SLOW_ABOVE
+    is_many = table.n_classes > MANY_CLASSES
     names = [name for name in (*CANDIDATES, "kinds") if not (is_large and name in SLOW)]
+    names = [name for name in names if not is_many or name in FEW_PARAMETERS]
     held = _hold_out(table, names, gold, seed)
     if held is None:
-        model = fit_model(table, "dawid_skene", gold=gold, seed=seed)
-        reason = "too few labels to hold any back: Dawid-Skene, the default"
-        return _finish(table, "dawid_skene", model, reason=reason, discount=1.0, gold=gold)
+        default = "one_coin" if is_many else "dawid_skene"
+        model = fit_model(table, default, gold=gold, seed=seed)
+        reason = f"too few labels to hold any back: {DEFAULTS[default]}"
+        return _finish(table, default, model, reason=reason, discount=1.0, gold=gold)
     means = {name: float(found.plain.mean()) for name, found in held.items()}
     candidates = [name for name in names if name != "kinds"]
     best = max(candidates, key=lambda name: means[name])
-    gain = _shared_error(_part_of(table, gold, best, seed) if is_large else held, best)
+    beside: Mapping[str, _HeldOut] | None = held
+    if is_large and not is_many:
+        beside = _part_of(table, gold, best, seed)
+    gain = _shared_error(beside, best)
     if gain is not None:
         model = fit_model(table, "vote_share", gold=gold, seed=seed)
         alarm = SHARED_ERROR.format(gain=gain)
@@ -204,7 +216,7 @@ def _why(chosen: str, best: str, means: Mapping[str, float]) -> str:
 
 def _shared_error(held: Mapping[str, _HeldOut] | None, best: str) -> float | None:
     """Nats a held-out label that kinds of items gain over the best model, where it is alarming; else None."""
-    if held is None:
+    if held is None or "kinds" not in held:
         return None
     kinds = held["kinds"]
     gains = kinds.plain - held[best].plain

@@ -10,6 +10,8 @@ uncertain at once. Up to `JOINT_LIMIT` parameters the information of all annotat
 annotator's alone, which takes the other matrices as known. Departs from Louis in that the probabilities may
 be any posterior, not the maximum-likelihood one, so that the information can be indefinite: at least
 `LEAST_KEPT` of the complete information is kept in every direction. Shares of classes are taken as known.
+Beyond `MOST_CELLS` free cells a matrix, a label is only right or wrong, which wrong class is not looked at:
+a matrix of that size holds hardly a label a cell, and its information has the fourth power of the classes.
 """
 
 import numpy as np
@@ -21,6 +23,8 @@ from accord.quality.labels import LabelTable
 FloatArray = NDArray[np.float64]
 JOINT_LIMIT = 1600
 """Free cells of all matrices, annotators x classes x (classes - 1), that are inverted together at most."""
+MOST_CELLS = 132
+"""Free cells of one matrix, classes x (classes - 1), whose information is taken whole: twelve classes."""
 LEAST_KEPT = 0.02
 
 
@@ -35,14 +39,36 @@ def diagonal_covariance(
     size = table.n_classes
     if size == 1:
         return np.zeros((table.n_annotators, 1, 1))
+    width = size * (size - 1)
+    if width > MOST_CELLS:
+        return _of_right_or_wrong(table, probabilities, rates, totals)
     slopes = _slopes(rates)
     complete = _complete_information(rates, totals)
-    width = size * (size - 1)
     if table.n_annotators * width <= JOINT_LIMIT:
         covariance = _joint(table, probabilities, rates, complete)
     else:
         covariance = _alone(table, probabilities, rates, complete)
     return np.asarray(np.einsum("akp,apq,alq->akl", slopes, covariance, slopes))
+
+
+def _of_right_or_wrong(
+    table: LabelTable, probabilities: FloatArray, rates: FloatArray, totals: FloatArray
+) -> FloatArray:
+    """[annotator, true, true] Of each annotator alone, by logits of the diagonal; O(labels x classes^2)."""
+    right = np.diagonal(rates, axis1=1, axis2=2)
+    slope = right * (1 - right)
+    classes = np.arange(table.n_classes)
+    covariance = np.empty_like(rates)
+    by_annotator = np.argsort(table.annotator_index, kind="stable")
+    ends = np.cumsum(np.bincount(table.annotator_index, minlength=table.n_annotators))
+    for i, own in enumerate(np.split(by_annotator, ends[:-1])):
+        known = probabilities[table.item_index[own]]
+        score = (table.class_index[own][:, None] == classes) - right[i]
+        missing = -(known * score).T @ (known * score)
+        missing[classes, classes] += (known * score**2).sum(axis=0)
+        half = np.diag((totals[i] * slope[i]) ** -0.5)
+        covariance[i] = _invert(half[None], missing[None])[0]
+    return np.asarray(slope[:, :, None] * covariance * slope[:, None, :])
 
 
 def _off_diagonal(size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -15,7 +15,9 @@ Departs from the log-linear gain exp(g_w) of Rasch-type models in that gains are
 N(m, spread^2): they may be 0 or negative, and the mode cannot run away to huge gains on tiny scores.
 The scale is fixed by a mean gain of 1 over judgments, the origin by scores of sum 0. Intervals are those of
 the Laplace approximation with the expected information; those of annotators and scores count to first order
-what is not known of their spreads and of the mean gain (Kass and Steffey 1989).
+what is not known of their spreads and of the mean gain (Kass and Steffey 1989). Variances of scores are also
+expanded by rows over rows less parameters, as in any regression: the habits of many annotators of few rows
+each fit some of the noise, and without it nominal 95 % intervals covered 93.7 %.
 """
 
 from dataclasses import dataclass, field, replace
@@ -370,7 +372,8 @@ def _describe(
     if latent.shared_covariance is not None:
         place = by_name["score"].place
         variances = variances_around_mean(latent.shared_covariance[place, place])
-        half = Z95 * np.sqrt(variances + _doubt_of_score_spread(by_name["score"], scores, variances))
+        doubt = _doubt_of_score_spread(by_name["score"], scores, variances)
+        half = Z95 * np.sqrt(_expansion(problem, latent) * variances + doubt)
     spreads = {block.name: block.spread for block in blocks}
     locals_ = zip(("gain", "left_habit", "tie_habit"), (problem.local_precision**-0.5).tolist(), strict=True)
     log_threshold = _estimate_sum(latent, [by_name["log_threshold"].start])
@@ -465,6 +468,17 @@ def _doubt_of_score_spread(
     of_prior = np.minimum(variances / block.spread**2, 1.0)
     told = max(float(((1 - of_prior) ** 2).sum()), 1.0)
     return np.asarray((2 * of_prior * scores) ** 2 / (2 * told))
+
+
+def _expansion(problem: LatentProblem, latent: LatentFit) -> float:
+    """Rows over rows less the parameters that the rows, not the priors, determine; at most 2."""
+    assert latent.shared_covariance is not None
+    assert latent.local_covariance is not None
+    own = np.diagonal(latent.local_covariance, axis1=1, axis2=2)
+    of_shared = 1 - problem.shared_precision * np.diag(latent.shared_covariance)
+    of_local = 1 - problem.local_precision * own
+    determined = float(np.maximum(of_shared, 0.0).sum() + np.maximum(of_local, 0.0).sum())
+    return problem.n_rows / max(problem.n_rows - determined, problem.n_rows / 2)
 
 
 def _habits(
