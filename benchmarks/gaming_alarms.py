@@ -3,8 +3,8 @@
     python benchmarks/gaming_alarms.py --runs 2000
 
 Prints one JSON line: the share of simulated runs of 24 prompts in which any alarm is raised, calm and with a
-planted change, and how often each alarm is raised then. The calm share is what `accord.evaluation.gaming_alarms`
-promises to keep at 1 % or below.
+planted change, and how often each alarm is raised then. The calm share is what
+`accord.evaluation.gaming_alarms` promises to keep at 1 % or below.
 """
 
 import argparse
