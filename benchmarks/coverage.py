@@ -1,4 +1,4 @@
-"""How often 95 % intervals hold the truth: win rates, paired differences and leaderboards, by simulation.
+"""How often 95 % intervals hold the truth, from win rates and leaderboards to suites, by simulation.
 
     python benchmarks/coverage.py --draws 1000
 
@@ -14,12 +14,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from accord.evaluation.clusters import Clusters
 from accord.evaluation.imports.comparison import paired_share_interval
 from accord.evaluation.intervals import Estimate, mean_estimate, share_estimate
 from accord.evaluation.judged_pairs import JudgedPair, measure_judged_pairs
 from accord.evaluation.leaderboard.battles import make_battles
 from accord.evaluation.leaderboard.ranking import RankingConfig, rank_models
 from accord.evaluation.leaderboard.ranks import measure_ranks
+from accord.evaluation.reward_frontier import Form, fit_frontier
+from accord.evaluation.reward_groups import measure_groups
+from accord.evaluation.simultaneous import bootstrap_matrix, simultaneous_intervals
+from accord.evaluation.suites.bbq import BBQ
+from accord.evaluation.suites.bold import BOLD
+from accord.evaluation.suites.ifeval import IFEval
+from accord.evaluation.suites.safety import XSTest
+from accord.evaluation.suites.suite import SuiteRun
 
 Held = tuple[list[bool], list[bool]]
 """Whether each interval held the truth, and whether each of the control did (empty where there is none)."""
@@ -120,6 +129,132 @@ def rank_intervals(truth: np.ndarray) -> Callable[[np.random.Generator, int], He
     return draw
 
 
+def groups_together(generator: np.random.Generator, seed: int) -> Held:
+    """Accuracy of six groups of 60 prompts with two rows each that mostly agree: all intervals at once."""
+    truth = np.array([0.9, 0.8, 0.75, 0.7, 0.65, 0.6])
+    first = generator.random((6, 60)) < truth[:, None]
+    second = np.where(generator.random((6, 60)) < 0.7, first, generator.random((6, 60)) < truth[:, None])
+    hits = np.stack([first, second], axis=2).astype(float).ravel()
+    labels = np.repeat(list("abcdef"), 120).tolist()
+    found = measure_groups(hits, labels, np.repeat(np.arange(360), 2).tolist(), seed=seed)
+    return [all(holds(row.accuracy, one) for row, one in zip(found.groups, truth.tolist(), strict=True))], []
+
+
+def means_together(generator: np.random.Generator, seed: int) -> Held:
+    """Five skewed means over the same 80 clusters of 1 to 4 rows: max-t, all at once."""
+    truth = np.array([1.0, 1.0, 2.0, 0.5, 0.2])
+    labels = np.repeat(np.arange(80), generator.integers(1, 5, 80))
+    table = generator.gamma(2.0, truth[:, None] / 2, (5, len(labels))) + generator.normal(0, 0.5, 80)[labels]
+    clusters = Clusters.of(labels.tolist(), rows=len(labels))
+    values, draws = bootstrap_matrix(
+        lambda weights: table @ weights / weights.sum(), clusters, resamples=400, seed=seed
+    )
+    found = simultaneous_intervals(values, draws, sizes=[len(labels)] * 5, clusters=80)
+    return [all(holds(row, one) for row, one in zip(found.intervals, truth.tolist(), strict=True))], []
+
+
+def gao_fit(form: Form) -> Callable[[np.random.Generator, int], Held]:
+    """alpha, beta and the peak of Gao's form from 60 prompts at six distances."""
+    distance = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
+    alpha, beta = 2.0, 0.8
+    turn = distance if form == "best_of_n" else np.log(distance)
+    peak = alpha / (2 * beta) if form == "best_of_n" else math.exp(alpha / beta - 1)
+
+    def draw(generator: np.random.Generator, seed: int) -> Held:
+        gains = (distance * (alpha - beta * turn))[:, None] + generator.normal(size=(6, 60)) * (
+            1 + distance[:, None]
+        )
+        found = fit_frontier(distance, gains, form=form, resamples=500, seed=seed)
+        pairs = ((found.alpha, alpha), (found.beta, beta), (found.peak_distance, peak))
+        return [holds(one, truth) for one, truth in pairs], []
+
+    return draw
+
+
+def suite_bbq(generator: np.random.Generator, seed: int) -> Held:
+    """60 templates of 4 to 12 items whose lean is the template's: accuracy and both biases, ambiguous."""
+    sizes = generator.integers(4, 13, 60)
+    lean = generator.beta(6.0, 4.0, 60)
+    items, answers = [], []
+    for template, size in enumerate(sizes.tolist()):
+        for _ in range(size):
+            row = len(items)
+            items.append(
+                {"category": "c", "example_id": row, "condition": "ambig", "label": 2, "unknown": 2}
+                | {"target": 0, "question_index": template, "row": row}
+            )
+            said = 2 if generator.random() < 0.4 else int(generator.random() >= lean[template])
+            answers.append({"prediction": said})
+    run = SuiteRun(suite="bbq", items=tuple(items), answers=tuple(answers), facts={})
+    found = {one.metric: one.estimate for one in BBQ().score(run, seed=seed) if one.slice == "all"}
+    truth = {"bbq_accuracy_ambig": 0.4, "bbq_raw_bias_ambig": 0.2, "bbq_bias_ambig": 0.6 * 0.2}
+    return [holds(found[name], value) for name, value in truth.items()], []
+
+
+def suite_ifeval(generator: np.random.Generator, seed: int) -> Held:
+    """200 prompts of one to three instructions kept together or not: prompt and instruction level, strict."""
+    kept = generator.beta(4.0, 2.0, 200)
+    items, answers = [], []
+    for row in range(200):
+        count = 1 + row % 3
+        names = ["punctuation:no_comma", "change_case:english_lowercase", "startend:quotation"][:count]
+        is_kept = generator.random(3) < kept[row]
+        text = ("a" if is_kept[0] else "a, a") + (" b" if is_kept[1] else " B")
+        items.append(
+            {
+                "key": row,
+                "prompt": f"p{row}",
+                "instruction_id_list": names,
+                "kwargs": [{}] * count,
+                "row": row,
+            }
+        )
+        answers.append({"response": f'"{text}"' if is_kept[2] else text})
+    run = SuiteRun(suite="ifeval", items=tuple(items), answers=tuple(answers), facts={})
+    found = {one.metric: one.estimate for one in IFEval().score(run, seed=seed) if one.slice == "all"}
+    # E[k^j] of Beta(4, 2): 2/3, 10/21, 20/56; a third of the prompts has each count (67, 67, 66).
+    moments = [2 / 3, 10 / 21, 20 / 56]
+    truth = sum(n * one for n, one in zip((67, 67, 66), moments, strict=True)) / 200
+    pairs = ((found["ifeval_prompt_strict"], truth), (found["ifeval_instruction_strict"], 2 / 3))
+    return [holds(one, value) for one, value in pairs], []
+
+
+def suite_xstest(generator: np.random.Generator, seed: int) -> Held:
+    """250 safe prompts, 12 % refused in full and 6 % in part: Wilson."""
+    levels = generator.choice(["full", "partial", "none"], 250, p=[0.12, 0.06, 0.82])
+    items = tuple({"id": i, "type": "t", "label": "safe", "row": i} for i in range(250))
+    answers = tuple({"refusal": str(one)} for one in levels)
+    run = SuiteRun(suite="xstest", items=items, answers=answers, facts={})
+    found = {one.metric: one.estimate for one in XSTest().score(run, seed=seed) if one.slice == "all"}
+    truth = {"safe_refusal": 0.18, "safe_full_refusal": 0.12, "safe_partial_refusal": 0.06}
+    return [holds(found[name], value) for name, value in truth.items()], []
+
+
+def bold_answers(generator: np.random.Generator) -> SuiteRun:
+    """Three groups of 60 entities with two prompts each, scores that share the entity's part."""
+    levels = {"a": 0.0, "b": 0.3, "c": 1.0}
+    items, answers = [], []
+    for group, level in levels.items():
+        for entity in range(60):
+            part = generator.normal(0, 0.6)
+            for _ in range(2):
+                items.append({"domain": "d", "group": group, "entity": f"e{entity}", "prompt": "p"})
+                answers.append({"score": level + part + float(generator.normal(0, 0.5))})
+    return SuiteRun(suite="bold", items=tuple(items), answers=tuple(answers), facts={})
+
+
+def suite_bold_gap(generator: np.random.Generator, seed: int) -> Held:
+    """Highest less lowest of three groups that differ: percentile over entities."""
+    found = {one.metric: one.estimate for one in BOLD().score(bold_answers(generator), seed=seed)}
+    return [holds(found["bold_score_gap"], 1.0)], []
+
+
+def suite_bold_groups(generator: np.random.Generator, seed: int) -> Held:
+    """The means of the three groups, all at once."""
+    found = [one for one in BOLD().score(bold_answers(generator), seed=seed) if one.metric == "bold_score"]
+    return [all(holds(one.estimate, value) for one, value in zip(found, (0.0, 0.3, 1.0), strict=True))], []
+
+
 def measure(
     scenario: Callable[[np.random.Generator, int], Held], draws: int, number: int
 ) -> dict[str, float]:
@@ -152,6 +287,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "leaderboard_sandwich": leaderboard("sandwich", truth),
         "leaderboard_bootstrap": leaderboard("bootstrap", truth),
         "leaderboard_ranks": rank_intervals(truth),
+        "groups_together": groups_together,
+        "means_together": means_together,
+        "gao_best_of_n": gao_fit("best_of_n"),
+        "gao_rl": gao_fit("rl"),
+        "suite_bbq": suite_bbq,
+        "suite_ifeval": suite_ifeval,
+        "suite_xstest": suite_xstest,
+        "suite_bold_gap": suite_bold_gap,
+        "suite_bold_groups": suite_bold_groups,
     }
     found = {
         name: measure(scenario, options.draws, number)

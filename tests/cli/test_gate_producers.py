@@ -100,6 +100,16 @@ def suites() -> dict[str, list[dict]]:
     truth = [
         {"Question": f"Q {i}?", "Best Answer": "Yes", "Incorrect Answers": "No; Never"} for i in range(8)
     ]
+    pronouns = [
+        {
+            "index": i,
+            "occupation": f"o{i}",
+            "BLS_percent_women_2019": 10 * i,
+            "sentence_with_blank": f"The o{i} said _ was in.",
+            "pronoun_options": ["he", "she"],
+        }
+        for i in range(6)
+    ]
     ifeval = [
         {"key": i, "prompt": f"Say {i}", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
         for i in range(4)
@@ -108,6 +118,7 @@ def suites() -> dict[str, list[dict]]:
         "bbq": bbq,
         "crows_pairs": crows,
         "sycophancy": truth,
+        "winogenerated": pronouns,
         "ifeval": ifeval,
         "xstest": [{"id": i, "prompt": f"kill {i}", "type": "t", "label": "safe"} for i in range(4)],
         "harmful_prompts": [

@@ -39,3 +39,5 @@ def test_canaries_of_suites_are_found():
 def test_no_prompts_are_no_zero():
     with pytest.raises(EvaluationError, match="n = 0"):
         find_overlap([], ["text"])
+    with pytest.raises(EvaluationError, match="too few to tell a copy by"):
+        find_overlap(["hello there"], ["hello there"])

@@ -85,3 +85,41 @@ def test_numbers_without_an_interval_are_null(tmp_path: Path):
     assert "NaN" not in text
     rows = json.loads(text)["measurements"]
     assert next(one for one in rows if one["metric"] == "kl_divergence")["estimate"]["low"] is None
+
+
+def test_a_job_examines_its_policy_by_config(tmp_path: Path):
+    from accord.pipeline.configuration import load_config
+    from accord.pipeline.jobs import KINDS, start_job
+    from accord.pipeline.workspace import Workspace
+
+    (tmp_path / "demos.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"Say {i}", "completion": "one two"}) + "\n" for i in range(8))
+    )
+    (tmp_path / "asked.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"Count {i}"}) + "\n" for i in range(9))
+    )
+    (tmp_path / "judge.py").write_text(
+        "def score(prompts, rows):\n    return [float(len(r.text)) for r in rows]\n"
+    )
+    overrides = [
+        f'demonstrations=["{tmp_path}/demos.jsonl"]',
+        'model.name="tiny"',
+        "sft.batch_size=4",
+        "sft.optimization.steps=4",
+        f'probe.prompts=["{tmp_path}/asked.jsonl"]',
+        f'probe.judge="{tmp_path}/judge.py:score"',
+        "probe.every=2",
+        "probe.limit=6",
+        "probe.sampling.max_tokens=6",
+    ]
+    job = load_config(KINDS["sft"], None, overrides)
+    run = start_job(Workspace(tmp_path / "work"), "sft", job)
+    files = sorted((run.folder / "probe").glob("step-*.json"))
+    assert [file.name for file in files] == ["step-000002.json", "step-000004.json"]
+    found = json.loads(files[-1].read_text())
+    metrics = {one["metric"] for one in found["measurements"]}
+    assert {"win_rate", "kl_divergence", "repeated_4grams", "judge_score"} <= metrics
+    assert len(found["evidence"]["votes"]["means"]) == 6
+    plain = load_config(KINDS["sft"], None, overrides[:4])
+    other = start_job(Workspace(tmp_path / "work"), "sft", plain)
+    assert not (other.folder / "probe").exists()

@@ -9,7 +9,7 @@ from accord.cli.measurements import JsonOption
 from accord.cli.render import print_json, print_table, print_text, progress_note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from accord.evaluation.comparison import Comparison
     from accord.evaluation.gates.plan import GatePlan
@@ -40,7 +40,7 @@ GoldOption = Annotated[
         show_default=False,
     ),
 ]
-GatesOption = Annotated[str, typer.Option("--gates", help="TOML or JSON plan of gates, or `default`.")]
+GatesOption = Annotated[str, typer.Option("--gates", help="TOML, YAML or JSON plan of gates, or `default`.")]
 LimitOption = Annotated[int, typer.Option("--limit", help="Prompts at most.", min=1)]
 TokensOption = Annotated[int, typer.Option("--max-tokens", help="Of an answer.", min=1)]
 TemperatureOption = Annotated[
@@ -70,6 +70,14 @@ ResultsOption = Annotated[
         show_default=False,
     ),
 ]
+RateOption = Annotated[
+    float,
+    typer.Option("--judge-rate", help="Requests a minute to a judge behind an endpoint; 0 is all.", min=0),
+]
+PriceOption = Annotated[
+    tuple[float, float],
+    typer.Option("--judge-price", help="Of a million tokens asked, and answered, to show the cost."),
+]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and could be shown.")]
 
 
@@ -87,6 +95,8 @@ def compare(
     out: OutOption = None,
     results: ResultsOption = None,
     evidence: EvidenceOption = None,
+    judge_rate: RateOption = 0.0,
+    judge_price: PriceOption = (0.0, 0.0),
     is_dry: DryOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -121,6 +131,7 @@ def compare(
         max_tokens=max_tokens,
         temperature=temperature,
         seed=seed,
+        judge_rate=judge_rate,
         out=out,
     )
     plan = read_plan(gates)
@@ -138,8 +149,24 @@ def compare(
     release = judge_release(plan, [*found.measurements, *more], today=now.date(), reasons=known)
     if out is not None:
         _write(out, found, release, joined, others)
+    _show_spent(found.facts, judge_price)
     _show(found, release, as_json=as_json)
     raise typer.Exit(release.exit_code)
+
+
+def _show_spent(facts: "Mapping[str, Any]", price: tuple[float, float]) -> None:
+    """What a judge behind an endpoint was asked and what that cost; on stderr, beside any JSON."""
+    spent = facts.get("judge_spent")
+    if not spent:
+        return
+    tokens = spent["prompt_tokens"], spent["completion_tokens"]
+    words = f"judge: {spent['questions']} questions, {spent['remembered']} remembered, "
+    words += f"{tokens[0]:,} tokens asked and {tokens[1]:,} answered"
+    if any(price):
+        words += f", cost {(tokens[0] * price[0] + tokens[1] * price[1]) / 1e6:.4g}"
+    progress_note(words)
+    for reason, count in spent["reasons"].items():
+        progress_note(f"judge: no verdict {count} times: {reason}")
 
 
 def _write(

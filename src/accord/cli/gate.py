@@ -10,7 +10,7 @@ from accord.cli.render import print_json, print_table, print_text
 
 
 def gate(
-    plan: Annotated[str, typer.Argument(help="TOML or JSON file of gates, or `default`.")],
+    plan: Annotated[str, typer.Argument(help="TOML, YAML or JSON file of gates, or `default`.")],
     results: Annotated[list[Path], typer.Argument(help="JSON files of measurements, as --json prints them.")],
     junit: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML to this file.")] = None,
     report: Annotated[

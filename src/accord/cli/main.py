@@ -30,6 +30,7 @@ EXTRAS = {
     "tqdm": "train",
     "transformers": "train",
     "uvicorn": "server",
+    "yaml": "yaml",
 }
 """Which extra brings a package that the base install leaves out."""
 

@@ -39,11 +39,11 @@ class Overlap:
     @property
     def share(self) -> float:
         """Of the prompts that were looked for."""
-        return len(self.found) / max(1, self.prompts - self.too_short)
+        return len(self.found) / (self.prompts - self.too_short)
 
 
 def find_overlap(prompts: Sequence[str], training: Iterable[str], *, order: int = ORDER) -> Overlap:
-    """Look for every prompt in the training texts, which are read once; no prompts raise."""
+    """Look for every prompt in the training texts, which are read once; no prompts of five words raise."""
     if not prompts:
         raise EvaluationError("there are no evaluation prompts to look for (n = 0)")
     wanted: dict[int, dict[tuple[str, ...], list[int]]] = {}
@@ -57,6 +57,10 @@ def find_overlap(prompts: Sequence[str], training: Iterable[str], *, order: int 
         table = wanted.setdefault(size, {})
         for i in range(len(words) - size + 1):
             table.setdefault(tuple(words[i : i + size]), []).append(place)
+    if too_short == len(prompts):
+        raise EvaluationError(
+            f"all {too_short} evaluation prompts have fewer than {SHORTEST} words, too few to tell a copy by"
+        )
     found: dict[int, str] = {}
     canaries: set[str] = set()
     for text in training:

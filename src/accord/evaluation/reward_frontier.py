@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtr, stdtrit
 
 from accord.domain.errors import EvaluationError
 from accord.evaluation.clusters import Clusters, FloatArray, finite_array
@@ -296,9 +297,11 @@ def _coefficient_draws(
 def _percentile(value: float, draws: FloatArray, rows: int, count: int) -> Estimate:
     if not len(draws):
         return Estimate(value=value, n=rows, method="no interval")
-    low = float(np.quantile(draws, 0.025, method="lower"))
-    high = float(np.quantile(draws, 0.975, method="higher"))
-    return Estimate(value=value, low=low, high=high, n=rows, method=f"percentile, {count} clusters")
+    # A bootstrap of n prompts is short by n / (n - 1) and knows no Student: the tails are widened by both.
+    tail = float(ndtr(-math.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.975)))
+    low = float(np.quantile(draws, tail, method="lower"))
+    high = float(np.quantile(draws, 1 - tail, method="higher"))
+    return Estimate(value=value, low=low, high=high, n=rows, method=f"expanded percentile, {count} clusters")
 
 
 def _weighted_mean(values: FloatArray, weights: FloatArray) -> float:

@@ -14,6 +14,7 @@ from scipy.special import ndtri
 from accord.domain.errors import EvaluationError
 from accord.evaluation.clusters import Clusters, FloatArray, share_array
 from accord.evaluation.intervals import Estimate
+from accord.evaluation.simultaneous import max_t_critical
 
 MIN_GROUP = 30
 """Rows below which a group's accuracy is not shown."""
@@ -141,7 +142,6 @@ def _critical_value(
     upper: FloatArray, lower: FloatArray, errors: FloatArray, confidence: float, seed: int
 ) -> float:
     """Quantile of max |t| over groups; never below the two-sided normal one of a single group."""
-    floor = float(ndtri(0.5 + confidence / 2))
     is_varying = errors > 0
     if not is_varying.any():
         return float(ndtri(0.5 + confidence ** (1.0 / len(errors)) / 2))
@@ -149,8 +149,8 @@ def _critical_value(
     influence = (upper - share[:, None] * lower)[is_varying] / lower.sum(axis=1)[is_varying, None]
     generator = np.random.default_rng(seed)
     signs = generator.standard_normal(size=(RESAMPLES, upper.shape[1]))
-    largest = np.abs(signs @ influence.T / errors[is_varying]).max(axis=1)
-    return max(floor, float(np.quantile(largest, confidence)))
+    draws = signs @ influence.T
+    return max_t_critical(draws, np.zeros(len(influence)), errors[is_varying], confidence=confidence)
 
 
 def _interval(

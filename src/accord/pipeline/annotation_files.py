@@ -77,6 +77,8 @@ def read_annotations(path: Path) -> dict[str, Annotations]:
         one.preferences.append(preference - 1)
         one.baseline_lengths.append(_length(row, "len_baseline", "output_1", path, line))
         one.model_lengths.append(_length(row, "len_model", "output_2", path, line))
+    if found and not any(one.rows for one in found.values()):
+        raise DataError("no row has a preference (1 the baseline wins to 2 the model does)", path=str(path))
     if not found:
         raise DataError("there is no annotation in it", path=str(path))
     return found

@@ -75,6 +75,8 @@ class CompareConfig:
     """Of the samples; KL is that of the distributions sampled from. 0 is greedy and has no KL."""
     seed: int = 0
     """Of the samples and every bootstrap."""
+    judge_rate: float = 0.0
+    """Requests a minute to a language model that judges, at most; 0 is as fast as it goes."""
     out: Path | None = None
     """Where answers are kept; None keeps nothing."""
 
@@ -126,10 +128,12 @@ def choose_prompts(config: CompareConfig) -> PromptSet:
 
 def choose_judge(config: CompareConfig, prompts: PromptSet) -> PairJudge | None:
     """The judge that the config names; the known taste where the prompts have one; else None."""
-    return find_judge(config.judge, prompts, out=config.out)
+    return find_judge(config.judge, prompts, out=config.out, rate=config.judge_rate)
 
 
-def find_judge(name: str | None, prompts: PromptSet, *, out: Path | None = None) -> PairJudge | None:
+def find_judge(
+    name: str | None, prompts: PromptSet, *, out: Path | None = None, rate: float = 0.0
+) -> PairJudge | None:
     """A judge by its name; for None the known taste where the prompts have one. `out` keeps verdicts."""
     if name is None and not prompts.is_support:
         return None
@@ -141,16 +145,17 @@ def find_judge(name: str | None, prompts: PromptSet, *, out: Path | None = None)
     if name.startswith(PAIR):
         return EachPair(_pair_function(name.removeprefix(PAIR)), name)
     if name.startswith(LANGUAGE_MODEL):
-        return _language_model(name.removeprefix(LANGUAGE_MODEL), out)
+        return _language_model(name.removeprefix(LANGUAGE_MODEL), out, rate)
     reward = load_reward(name)
     return ScoreJudge(lambda asked, rows: reward.score(asked, rows).values, _judge_name(name))
 
 
-def _language_model(name: str, out: Path | None) -> LanguageModelJudge:
+def _language_model(name: str, out: Path | None, rate: float) -> LanguageModelJudge:
     model, found, url = name.partition("@")
     if not found:
         raise ConfigError("compare", [f"the judge is 'llm:{name}'; expected llm:MODEL@URL"])
-    endpoint = ChatEndpoint(EndpointConfig(model=model, url=url, key=os.environ.get(JUDGE_KEY, "")))
+    key = os.environ.get(JUDGE_KEY, "")
+    endpoint = ChatEndpoint(EndpointConfig(model=model, url=url, key=key, requests_per_minute=rate))
     return LanguageModelJudge(endpoint, cache=None if out is None else out / "verdicts")
 
 

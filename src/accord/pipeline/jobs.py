@@ -13,6 +13,7 @@ from accord.pipeline.configuration import load_config
 from accord.pipeline.plan import ModelConfig
 from accord.pipeline.provenance import collect_provenance
 from accord.pipeline.runs import Headline, Run
+from accord.pipeline.training_probe import ProbeConfig, find_probe
 from accord.pipeline.workspace import Workspace
 from accord.rollouts import load_reward
 from accord.store import read_demonstrations, read_preferences, read_prompts
@@ -65,6 +66,8 @@ class SftJob:
     """The model that starts."""
     sft: SftConfig = field(default_factory=SftConfig)
     """How it is trained."""
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +104,8 @@ class DpoJob:
     """The model that starts, and the reference."""
     dpo: DpoConfig = field(default_factory=DpoConfig)
     """How it is trained."""
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +124,8 @@ class KtoJob:
     """The model that starts, and the reference."""
     kto: KtoConfig = field(default_factory=KtoConfig)
     """How it is trained."""
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +144,8 @@ class PolicyJob:
     """The model that starts."""
     policy: OnlineConfig = field(default_factory=OnlineConfig)
     """How it is optimized."""
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +164,8 @@ class GrpoJob:
     """The model that starts."""
     grpo: GrpoConfig = field(default_factory=GrpoConfig)
     """Which member of the family, and how it is optimized."""
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +184,8 @@ class PpoJob:
     """The model that starts."""
     ppo: PpoConfig = field(default_factory=PpoConfig)
     """The critic, and how the policy is optimized."""
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +204,8 @@ class ReinforceJob:
     """The model that starts."""
     reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
     """How the policy is optimized."""
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +224,8 @@ class OnlineDpoJob:
     """The model that starts."""
     online_dpo: OnlineDpoConfig = field(default_factory=OnlineDpoConfig)
     """The pair loss, and how the policy is optimized."""
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,6 +244,8 @@ class BestOfNJob:
     """The model that starts."""
     best_of_n: BestOfNConfig = field(default_factory=BestOfNConfig)
     """What is kept, and how the policy is optimized."""
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
 
 OnlineJob = PolicyJob | GrpoJob | PpoJob | ReinforceJob | OnlineDpoJob | BestOfNJob
@@ -308,7 +327,7 @@ def _carry_out(run: Run, kind: str, job: Job, observers: Sequence[Observer], *, 
     with run:
         if job.threads:
             torch.set_num_threads(job.threads)
-        metrics = _train(job, run.folder, {"observers": observers, "resume": is_resumed})
+        metrics = _train(job, run.folder, {"observers": observers, "resume": is_resumed}, has_probe=True)
         run.add_artifact("model", run.model_folder)
         headline = HEADLINES[kind]
         run.finish(Headline(name=headline, value=metrics[headline]) if headline in metrics else None)
@@ -323,9 +342,12 @@ def _take_part(run: Run, job: Job, *, is_resumed: bool) -> Run:
     return run
 
 
-def _train(job: Job, folder: Path, shared: dict[str, Any]) -> Mapping[str, float]:
+def _train(job: Job, folder: Path, shared: dict[str, Any], *, has_probe: bool = False) -> Mapping[str, float]:
     model = _load(job.model)
     common = {**shared, "run_dir": folder, "streams": Streams(job.seed)}
+    if has_probe and not isinstance(job, RewardJob):
+        probe = find_probe(model, job.probe, folder=folder / "probe")
+        common["observers"] = (*shared["observers"], *([] if probe is None else [probe]))
     match job:
         case SftJob():
             return train_sft(
@@ -398,10 +420,12 @@ def _load(config: ModelConfig) -> LanguageModel:
 def _inputs(job: Job) -> list[Path]:
     match job:
         case SftJob():
-            return [*job.demonstrations, *job.eval_demonstrations]
-        case RewardJob() | DpoJob():
+            return [*job.demonstrations, *job.eval_demonstrations, *job.probe.prompts]
+        case RewardJob():
             return [*job.preferences, *job.eval_preferences]
+        case DpoJob():
+            return [*job.preferences, *job.eval_preferences, *job.probe.prompts]
         case KtoJob():
-            return [*job.verdicts, *job.eval_verdicts]
+            return [*job.verdicts, *job.eval_verdicts, *job.probe.prompts]
         case _:
-            return list(job.prompts)
+            return [*job.prompts, *job.probe.prompts]

@@ -13,18 +13,29 @@ from typing import Any
 
 from accord.domain import ConfigError, Prompt, Streams
 from accord.domain.files import write_text_atomic
+from accord.domain.messages import content_hash
 from accord.evaluation.comparison import Comparison, PairJudge, Responses, compare_responses
 from accord.evaluation.measurement import Measurement
-from accord.models import LanguageModel
-from accord.pipeline.comparing_models import score_both
+from accord.evaluation.report.comparison import comparison_evidence
+from accord.evaluation.report.encoding import encode
+from accord.models import LanguageModel, frozen_copy
+from accord.pipeline.comparing_models import PromptSet, find_judge, score_both
 from accord.rollouts import NativeSampler, SamplingConfig
+from accord.store import read_prompts
 from accord.training import EvalReport, RunStart, StepReport
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """When a policy is examined and how it is asked."""
+    """When a policy is examined, on what, and how it is asked."""
 
+    prompts: tuple[Path, ...] = ()
+    """Files of prompts that are not trained on; none examines nothing."""
+    limit: int = 64
+    """Prompts at most, at even distances."""
+    judge: str = ""
+    """Who compares the answers with the start's: reward model folder, `module:function`, `pair:...` or
+    `llm:MODEL@URL`; empty measures texts and KL alone. Code that is named is run."""
     every: int = 0
     """Steps between two examinations; 0 for none but those in `steps` and the last."""
     steps: tuple[int, ...] = ()
@@ -40,6 +51,8 @@ class ProbeConfig:
         problems = []
         if self.every < 0:
             problems.append(f"every is {self.every}; expected 0 or more steps")
+        if self.limit < 1:
+            problems.append(f"limit is {self.limit}; expected at least 1 prompt")
         if any(step < 1 for step in self.steps):
             problems.append(f"steps are {list(self.steps)}; expected numbers from 1")
         if problems:
@@ -50,6 +63,19 @@ class ProbeConfig:
         if step in self.steps or (self.at_end and step == last):
             return True
         return self.every > 0 and step % self.every == 0
+
+
+def find_probe(policy: LanguageModel, config: ProbeConfig, *, folder: Path) -> "MeasurementProbe | None":
+    """The probe that a job's config asks for, its files in `folder`; None where it names no prompts."""
+    if not config.prompts:
+        return None
+    prompts = read_prompts(config.prompts)
+    count = min(config.limit, len(prompts))
+    kept = tuple(prompts[i * len(prompts) // count] for i in range(count))
+    source = ", ".join(path.name for path in config.prompts)
+    given = PromptSet(prompts=kept, source=source, digest=content_hash([one.id for one in kept]))
+    judge = find_judge(config.judge or None, given, out=folder)
+    return MeasurementProbe(policy, frozen_copy(policy), kept, folder=folder, config=config, judge=judge)
 
 
 class MeasurementProbe:
@@ -128,6 +154,7 @@ def measurement_file(comparison: Comparison, *, step: int) -> dict[str, Any]:
         "facts": {**comparison.facts, "step": step},
         "measurements": rows,
         "not_measured": dict(comparison.not_measured),
+        "evidence": {name: part for name, part in encode(comparison_evidence(comparison)).items() if part},
     }
 
 

@@ -1,6 +1,7 @@
 """Plans: the default one, all problems together, a hash of what is asked."""
 
 import datetime
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +77,24 @@ def test_files_in_two_forms(tmp_path):
     toml.write_text("gates = [")
     with pytest.raises(ConfigError, match=r"p\.toml.*\n.*cannot be read"):
         read_plan(toml)
+
+
+def test_yaml_holds_the_same_plan_as_toml(tmp_path: Path):
+    (tmp_path / "p.toml").write_text(
+        'name = "n"\n[[gates]]\nid = "g"\nmetric = "win_rate"\ncomparator = "superiority"\nmargin = 0.5\n'
+        '[[waivers]]\ngate = "g"\nname = "Ada"\nreason = "why"\nexpires = 2027-01-31\n'
+    )
+    (tmp_path / "p.yaml").write_text(
+        "name: n\ngates:\n  - {id: g, metric: win_rate, comparator: superiority, margin: 0.5}\n"
+        "waivers:\n  - {gate: g, name: Ada, reason: why, expires: 2027-01-31}\n"
+    )
+    first, second = read_plan(tmp_path / "p.toml"), read_plan(tmp_path / "p.yaml")
+    assert first == second
+    assert first.hash == second.hash
+
+
+@pytest.mark.parametrize("text", ["gates: [", "!!python/object/apply:os.getcwd []", "just text"])
+def test_yaml_that_is_no_plan_is_refused_and_runs_nothing(tmp_path: Path, text: str):
+    (tmp_path / "p.yml").write_text(text)
+    with pytest.raises(ConfigError):
+        read_plan(tmp_path / "p.yml")

@@ -51,3 +51,11 @@ def test_square_root_scale_gives_room_to_small_values():
 def test_gap_in_the_data_breaks_the_line():
     frame = Frame(x_range=(0, 2), y_range=(0, 1), x_label="x", y_label="y")
     assert frame.path((0, 1, 2), (0.5, math.nan, 0.5)).count("M") == 2
+
+
+def test_an_axis_of_names_has_no_ticks_of_its_own():
+    frame = Frame(x_range=(0.0, 3.0), y_range=(0.0, 1.0), x_label="", y_label="", has_columns=False)
+    plain = Frame(x_range=(0.0, 3.0), y_range=(0.0, 1.0), x_label="", y_label="")
+    named, numbered = (one.svg([], key="k", title="t", description="d") for one in (frame, plain))
+    assert "tick middle" not in named
+    assert "tick middle" in numbered

@@ -3,6 +3,7 @@
 import pytest
 
 from accord.domain.errors import DataError
+from accord.evaluation.suites.ifeval import check_answer
 from accord.evaluation.suites.ifeval_checks import CHECKS, compares
 
 CASES = [
@@ -74,6 +75,66 @@ CASES = [
 def test_kept_and_broken(name, arguments, kept, broken):
     assert CHECKS[name](kept, arguments)
     assert not CHECKS[name](broken, arguments)
+
+
+LOOSE = [
+    # Kept once the first line, the last line or the asterisks are gone.
+    ("keywords:existence", {"keywords": ["cat"]}, "c*a*t"),
+    ("keywords:forbidden_words", {"forbidden_words": ["cat"]}, "A cat, you ask:\nno animal"),
+    ("keywords:frequency", {"keyword": "war", "relation": "at least", "frequency": 2}, "w*ar war"),
+    ("keywords:letter_frequency", {"letter": "q", "let_relation": "less than", "let_frequency": 1}, "q\nno"),
+    (
+        "language:response_language",
+        {"language": "de"},
+        "Here is the answer that you have asked for in the other language, and it is as follows:\n"
+        "Das ist nicht gut.",
+    ),
+    ("length_constraints:number_sentences", {"relation": "less than", "num_sentences": 2}, "Sure. So.\nOne."),
+    ("length_constraints:number_words", {"relation": "less than", "num_words": 3}, "Here it is\none two"),
+    ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "Sure\n***\na\n***\nb"),
+    (
+        "length_constraints:nth_paragraph_first_word",
+        {"num_paragraphs": 1, "nth_paragraph": 1, "first_word": "sun"},
+        "Sure:\nSun is out",
+    ),
+    ("detectable_content:postscript", {"postscript_marker": "P.S."}, "P.*S.* x"),
+    ("detectable_format:number_bullet_lists", {"num_bullets": 1}, "* a\nb\n- c"),
+    ("detectable_format:constrained_response", {}, "My answer is *no*."),
+    ("detectable_format:multiple_sections", {"section_spliter": "Part", "num_sections": 1}, "P*art 1"),
+    ("detectable_format:json_format", {}, 'Here you are:\n{"a": 1}'),
+    ("detectable_format:title", {}, "<*<a>>"),
+    ("combination:two_responses", {}, "Sure\n******\na\n******\nb"),
+    ("combination:repeat_prompt", {"prompt_to_repeat": "Say hi."}, "Sure:\nsay hi. Hi!"),
+    ("startend:end_checker", {"end_phrase": "Peace!"}, "So long. Peace!\n(end of text)"),
+    ("startend:quotation", {}, 'Here:\n"a"'),
+    ("change_case:english_capital", {}, "Here it is:\nTHIS IS THE END"),
+    ("change_case:english_lowercase", {}, "Here it is:\nthis is the end"),
+    (
+        "change_case:capital_word_frequency",
+        {"capital_relation": "less than", "capital_frequency": 1},
+        "OK\nno",
+    ),
+    ("punctuation:no_comma", {}, "Sure, here:\na b"),
+]
+NEVER_LOOSER = {
+    "detectable_content:number_placeholders": ({"num_placeholders": 1}, "[a\nb*]\n"),
+    "detectable_format:number_highlighted_sections": ({"num_highlights": 1}, "*a\nb*"),
+}
+"""What taking lines and asterisks away can only lessen."""
+
+
+@pytest.mark.parametrize(("name", "arguments", "response"), LOOSE, ids=[case[0] for case in LOOSE])
+def test_broken_strictly_and_kept_loosely(name, arguments, response):
+    found = check_answer("1", [name], [arguments], response)
+    assert found.strict == (False,)
+    assert found.loose == (True,)
+
+
+def test_every_check_has_a_loose_case_or_can_have_none():
+    assert {case[0] for case in LOOSE} | set(NEVER_LOOSER) == set(CHECKS)
+    for name, (arguments, response) in NEVER_LOOSER.items():
+        found = check_answer("1", [name], [arguments], response)
+        assert (found.strict, found.loose) == ((False,), (False,))
 
 
 def test_every_check_has_a_case():

@@ -1,4 +1,4 @@
-"""A plan of gates, as a TOML or JSON file holds it; its hash goes into every report.
+"""A plan of gates, as a TOML, YAML or JSON file holds it; its hash goes into every report.
 
     id       gate's name, unique in the plan
     metric   what is measured; `slice` (default "all") on which part; `versus` "incumbent" for differences
@@ -19,7 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from accord.domain.errors import ConfigError
+from accord.domain.errors import ConfigError, MissingExtra
 from accord.domain.messages import content_hash
 
 Comparator = Literal["superiority", "noninferiority", "absolute", "budget"]
@@ -31,6 +31,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "better": ("higher", "lower"),
 }
 NUMBERS = ("margin", "alpha")
+YAML = (".yaml", ".yml")
 DEFAULT = "default"
 """In place of a file: the plan that comes with the package."""
 
@@ -88,10 +89,25 @@ def read_plan(path: str | Path) -> GatePlan:
             text = files("accord.evaluation.gates").joinpath("default.toml").read_text(encoding="utf-8")
         else:
             text = Path(path).read_text(encoding="utf-8")
-        data = json.loads(text) if source.endswith(".json") else tomllib.loads(text)
+        data = _parse_text(text, source)
     except (OSError, ValueError) as error:
         raise ConfigError(source, [f"cannot be read: {error}"]) from error
     return parse_plan(data, source)
+
+
+def _parse_text(text: str, source: str) -> Any:
+    if source.endswith(".json"):
+        return json.loads(text)
+    if not source.endswith(YAML):
+        return tomllib.loads(text)
+    try:
+        import yaml
+    except ImportError as error:
+        raise MissingExtra("a plan of gates in YAML", "yaml") from error
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
 
 
 def parse_plan(data: Any, source: str) -> GatePlan:

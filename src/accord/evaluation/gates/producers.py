@@ -25,9 +25,11 @@ PRODUCERS: Mapping[str, str] = {
     "safe_refusal": "accord evaluate suite xstest --model DIR --incumbent DIR",
     "bbq_bias_ambig": "accord evaluate suite bbq --model DIR --incumbent DIR",
     "crows_stereotype": "accord evaluate suite crows_pairs --model DIR --incumbent DIR",
+    "pronoun_slope": "accord evaluate suite winogenerated --model DIR --incumbent DIR",
     "sycophancy_flip_rate": "accord evaluate suite sycophancy --model DIR --incumbent DIR",
     "annotator_agreement": "accord evaluate drift REFERENCE CURRENT",
     "train_eval_overlap": "accord evaluate overlap EVALUATION TRAINING",
+    "train_eval_canaries": "accord evaluate overlap EVALUATION TRAINING",
 }
 """Metric -> the command that prints it with --json."""
 

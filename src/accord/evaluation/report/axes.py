@@ -71,6 +71,8 @@ class Frame:
     y_ticks: tuple[float, ...] = ()
     has_rows: bool = True
     """False leaves out horizontal grid lines and their labels."""
+    has_columns: bool = True
+    """False leaves out ticks and labels of the horizontal axis."""
     is_percent: bool = False
     """True labels both axes as percentages."""
 
@@ -139,6 +141,8 @@ class Frame:
 
     def _columns(self, base: float) -> list[Child]:
         """Ticks on the horizontal axis with their labels."""
+        if not self.has_columns:
+            return []
         ticks = list(self.x_ticks) or self._default_x_ticks()
         is_ladder = self.x_scale == "sqrt"
         marks: list[Child] = []

@@ -11,8 +11,10 @@ from accord.domain.errors import DataError
 from accord.evaluation.clusters import Clusters, FloatArray
 from accord.evaluation.intervals import Estimate, bootstrap_estimate, mean_estimate
 from accord.evaluation.measurement import Measurement
+from accord.evaluation.simultaneous import bootstrap_matrix, simultaneous_intervals
 from accord.evaluation.suites.suite import Suite, SuiteRun, read_number
 
+RESAMPLES = 1_000
 SMALLEST_GROUP = 30
 """Prompts of a group below which it is left out of the gap and named as too few."""
 
@@ -20,7 +22,8 @@ SMALLEST_GROUP = 30
 class BOLD(Suite):
     """Mean score of each group, and within a domain the highest minus the lowest.
 
-    Dhamala et al. 2021. `column` is the score (toxicity, sentiment, refusal, length). Intervals
+    Dhamala et al. 2021. Intervals of a domain's groups hold together (max-t).
+    `column` is the score (toxicity, sentiment, refusal, length). Intervals
     resample entities. The gap of equal groups is positive by chance alone: compare the
     interval with that of the incumbent, not with 0.
     """
@@ -46,9 +49,7 @@ class BOLD(Suite):
             names, counts = np.unique(groups, return_counts=True)
             large = [str(name) for name, count in zip(names, counts, strict=True) if count >= SMALLEST_GROUP]
             too_few = sorted(set(map(str, names)) - set(large))
-            for name in large:
-                rows = np.flatnonzero(groups == name)
-                estimate = mean_estimate(values[places][rows], [entities[i] for i in rows], seed=seed)
+            for name, estimate in _group_means(values[places], groups, large, entities, seed):
                 measured.append(
                     run.measure(f"bold_{self.column}", estimate, slice=f"domain={domain},group={name}")
                 )
@@ -60,6 +61,30 @@ class BOLD(Suite):
         if not measured:
             raise DataError(f"no group has {SMALLEST_GROUP} prompts; there is nothing to compare")
         return measured
+
+
+def _group_means(
+    values: FloatArray, groups: np.ndarray, names: list[str], entities: list[str], seed: int
+) -> list[tuple[str, Estimate]]:
+    """Mean of each group; the intervals of a domain hold together."""
+    places = [np.flatnonzero(groups == name) for name in names]
+    counts = [len({entities[i] for i in rows}) for rows in places]
+    if len(names) < 2 or min(counts) < 2:
+        return [
+            (name, mean_estimate(values[rows], [entities[i] for i in rows], seed=seed))
+            for name, rows in zip(names, places, strict=True)
+        ]
+
+    def means(weights: FloatArray) -> list[float]:
+        totals = [(weights[rows].sum(), weights[rows] @ values[rows]) for rows in places]
+        return [float(upper / lower) if lower > 0 else float("nan") for lower, upper in totals]
+
+    clusters = Clusters.of(entities, rows=len(entities))
+    found, draws = bootstrap_matrix(means, clusters, resamples=RESAMPLES, seed=seed)
+    together = simultaneous_intervals(
+        found, draws, sizes=[len(rows) for rows in places], clusters=min(counts)
+    )
+    return list(zip(names, together.intervals, strict=True))
 
 
 def _gap(

@@ -55,7 +55,7 @@ def _control_chart(chart: DriftChart, key: str) -> Markup:
         height=210,
         top=12,
         bottom=30,
-        x_ticks=(-1.0,),
+        has_columns=False,
     )
     parts: list[Child] = []
     for limit in limits:
