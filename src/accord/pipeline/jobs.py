@@ -14,7 +14,8 @@ from accord.pipeline.plan import ModelConfig
 from accord.pipeline.provenance import collect_provenance
 from accord.pipeline.runs import Headline, Run
 from accord.pipeline.workspace import Workspace
-from accord.rollouts import load_reward
+from accord.rollouts import RewardsConfig, load_rewards
+from accord.rollouts.reward_loading import require_one_reward
 from accord.store import read_demonstrations, read_preferences, read_prompts
 from accord.store.reading import (
     read_judgments,
@@ -127,8 +128,11 @@ class PolicyJob:
 
     prompts: tuple[Path, ...]
     """Files of prompts."""
-    reward: str
-    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    reward: str = ""
+    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
+    address of a service. Empty where `rewards` has parts."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """Several rewards in its place, weighed or as an ensemble."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -138,6 +142,9 @@ class PolicyJob:
     policy: OnlineConfig = field(default_factory=OnlineConfig)
     """How it is optimized."""
 
+    def __post_init__(self) -> None:
+        require_one_reward(self.reward, self.rewards)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GrpoJob:
@@ -145,8 +152,11 @@ class GrpoJob:
 
     prompts: tuple[Path, ...]
     """Files of prompts."""
-    reward: str
-    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    reward: str = ""
+    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
+    address of a service. Empty where `rewards` has parts."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """Several rewards in its place, weighed or as an ensemble."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -156,6 +166,9 @@ class GrpoJob:
     grpo: GrpoConfig = field(default_factory=GrpoConfig)
     """Which member of the family, and how it is optimized."""
 
+    def __post_init__(self) -> None:
+        require_one_reward(self.reward, self.rewards)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PpoJob:
@@ -163,8 +176,11 @@ class PpoJob:
 
     prompts: tuple[Path, ...]
     """Files of prompts."""
-    reward: str
-    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    reward: str = ""
+    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
+    address of a service. Empty where `rewards` has parts."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """Several rewards in its place, weighed or as an ensemble."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -174,6 +190,9 @@ class PpoJob:
     ppo: PpoConfig = field(default_factory=PpoConfig)
     """The critic, and how the policy is optimized."""
 
+    def __post_init__(self) -> None:
+        require_one_reward(self.reward, self.rewards)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReinforceJob:
@@ -181,8 +200,11 @@ class ReinforceJob:
 
     prompts: tuple[Path, ...]
     """Files of prompts."""
-    reward: str
-    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    reward: str = ""
+    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
+    address of a service. Empty where `rewards` has parts."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """Several rewards in its place, weighed or as an ensemble."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -192,6 +214,9 @@ class ReinforceJob:
     reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
     """How the policy is optimized."""
 
+    def __post_init__(self) -> None:
+        require_one_reward(self.reward, self.rewards)
+
 
 @dataclass(frozen=True, kw_only=True)
 class OnlineDpoJob:
@@ -199,8 +224,11 @@ class OnlineDpoJob:
 
     prompts: tuple[Path, ...]
     """Files of prompts."""
-    reward: str
-    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    reward: str = ""
+    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
+    address of a service. Empty where `rewards` has parts."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """Several rewards in its place, weighed or as an ensemble."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -210,6 +238,9 @@ class OnlineDpoJob:
     online_dpo: OnlineDpoConfig = field(default_factory=OnlineDpoConfig)
     """The pair loss, and how the policy is optimized."""
 
+    def __post_init__(self) -> None:
+        require_one_reward(self.reward, self.rewards)
+
 
 @dataclass(frozen=True, kw_only=True)
 class BestOfNJob:
@@ -217,8 +248,11 @@ class BestOfNJob:
 
     prompts: tuple[Path, ...]
     """Files of prompts."""
-    reward: str
-    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    reward: str = ""
+    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
+    address of a service. Empty where `rewards` has parts."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """Several rewards in its place, weighed or as an ensemble."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -227,6 +261,9 @@ class BestOfNJob:
     """The model that starts."""
     best_of_n: BestOfNConfig = field(default_factory=BestOfNConfig)
     """What is kept, and how the policy is optimized."""
+
+    def __post_init__(self) -> None:
+        require_one_reward(self.reward, self.rewards)
 
 
 OnlineJob = PolicyJob | GrpoJob | PpoJob | ReinforceJob | OnlineDpoJob | BestOfNJob
@@ -354,7 +391,7 @@ def _train(job: Job, folder: Path, shared: dict[str, Any]) -> Mapping[str, float
 
 
 def _train_online(model: LanguageModel, job: OnlineJob, common: dict[str, Any]) -> Mapping[str, float]:
-    prompts, reward = read_prompts(job.prompts), load_reward(job.reward)
+    prompts, reward = read_prompts(job.prompts), load_rewards(job.reward, job.rewards)
     match job:
         case PolicyJob():
             return train_rloo(model, prompts, reward, job.policy, **common).metrics

@@ -421,7 +421,7 @@ class DpoTask:
                 f"{share:.0%} of the chosen answers are less likely than at the start, and more than "
                 f"{DISPLACED_SHARE:.0%} in each of {DISPLACED_STEPS} updates (dpo/displacement "
                 f"{metrics['dpo/displacement']:.2f} nats): their probability goes to answers in no pair. "
-                f"Raise beta, add dpo.sft_weight, take loss apo_zero, or leave out pairs of nearly equal answers"
+                f"Raise beta, add dpo.sft_weight, take loss apo_zero, or leave nearly equal pairs out"
             )
             self.warnings.append(message)
             LOGGER.warning(message)
