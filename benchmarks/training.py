@@ -2,10 +2,12 @@
 
 Rows are read as they stand, in file order: step i takes rows i * batch to (i + 1) * batch. Prompt and
 completion are tokenized apart without adding special tokens; a completion ends in the text of EOS. Everything
-after the ids is the product's own code: `SftTask`, `RewardTask`, `DpoTask`, `KtoTask` and `optimize`.
+after the ids is the product's own code: `SftTask`, `RewardTask`, `DpoTask`, `KtoTask` and `optimize`. The
+online tasks draw their own samples, see `online_work.py`.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import resource
@@ -14,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -30,6 +33,7 @@ from accord.models.silence import without_progress_bars
 from accord.training import loop
 from accord.training.dpo import DpoConfig, DpoTask
 from accord.training.kto import JudgedRow, KtoConfig, KtoTask
+from accord.training.observers import Recorder
 from accord.training.optimizer import OptimizationConfig
 from accord.training.order import DataOrder
 from accord.training.pairs import PairRow, group_pairs
@@ -40,6 +44,10 @@ from accord.training.trunk_cache import TrunkCache
 
 HEAD_STD = 0.02
 """Of the reward head's first weights, drawn from a generator with the settings' seed."""
+
+
+ONLINE = ("grpo", "rloo", "ppo")
+"""Tasks that draw their own samples."""
 
 
 class FixedSft(SftTask):
@@ -325,11 +333,11 @@ def report(
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="time training on fixed work; one JSON line")
-    parser.add_argument("task", choices=["sft", "reward", "dpo", "kto"])
+    parser.add_argument("task", choices=["sft", "reward", "dpo", "kto", *ONLINE])
     parser.add_argument(
         "--model", type=Path, required=True, help="folder of a causal LM in Hugging Face form"
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder with pairs.jsonl")
+    parser.add_argument("--data", type=Path, required=True, help="folder with pairs.jsonl or prompts.jsonl")
     parser.add_argument("--settings", type=Path, default=Path(__file__).with_name("settings.json"))
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
     parser.add_argument("--steps", type=int, help="default: what the settings say")
@@ -340,6 +348,37 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="tuned: glibc keeps freed memory, as every training of ours asks it to; system: as it comes",
     )
     return parser.parse_args(arguments)
+
+
+def measure_online(
+    options: argparse.Namespace,
+    settings: Mapping[str, Any],
+    work: dict[str, Any],
+    optimization: OptimizationConfig,
+) -> None:
+    """Sample, score and learn `steps` rollouts, and print the line."""
+    online = online_work()
+    updates = work.get("ppo_epochs", work.get("num_iterations", 1)) * work.get("mini_batches", 1)
+    if updates > 1:
+        raise SystemExit(
+            f"{updates} updates a rollout: steps are timed one by one, so each has to draw its own"
+        )
+    task = online.online_task(options.task, load_plain(options.model), options.data, work, optimization)
+    clock, recorder = StepClock("policy/loss"), Recorder()
+    loop.optimize(task, optimization, streams=Streams(settings["seed"]), observers=[clock, recorder])
+    work["batch"] = work["prompts_per_step"] * work.get("group", 1)
+    line = report(options, settings, work, clock, [each.tokens for each in recorder.steps])
+    print(json.dumps({**line, **online.online_figures(recorder, work, settings["warmup_steps"])}), flush=True)
+
+
+def online_work() -> ModuleType:
+    """The module beside this one, however this one was started."""
+    spec = importlib.util.spec_from_file_location("online_work", Path(__file__).with_name("online_work.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -357,6 +396,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # optimize() tunes the allocator itself; this is the one thing here that a user cannot do
         loop.keep_freed_memory = lambda: False
     optimization = optimization_from(settings, work, options.precision)
+    if options.task in ONLINE:
+        measure_online(options, settings, work, optimization)
+        return
     answers_each = 2 if options.task == "kto" else 1
     rows = read_rows(options.data, -(-work["steps"] * work["batch"] // answers_each))
     model = load_plain(options.model)

@@ -54,6 +54,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = json.loads(SCRIPT.with_name("settings.json").read_text(encoding="utf-8"))
     settings.update(threads=1, sft=WORK, reward=WORK, dpo={**settings["dpo"], **WORK})
     settings.update(kto={**settings["kto"], **WORK, "batch": 4})
+    for name in ("grpo", "rloo", "ppo"):
+        settings[name].update(prompts_per_step=2, completion_tokens=6)
+    (folder / "prompts.jsonl").write_text(
+        "".join(json.dumps({"prompt": row["prompt"]}) + "\n" for row in ROWS), encoding="utf-8"
+    )
     (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
     return folder
 
@@ -165,3 +170,27 @@ def test_the_allocator_can_be_left_as_it_comes(measure: Callable[..., dict], mon
 def test_too_few_rows_are_refused(measure: Callable[..., dict]):
     with pytest.raises(DataError, match="4 rows; 6 are needed"):
         measure("sft", "--steps", "3")
+
+
+@pytest.mark.parametrize("task", ["grpo", "rloo", "ppo"])
+def test_an_online_line_has_the_peers_keys_and_samples_of_full_length(
+    task: str, measure: Callable[..., dict], place: Path
+):
+    line = measure(task)
+    assert set(line) == KEYS | {"breakdown", "generated_tokens_per_s", "mean_reward", "kl"}
+    assert len(line["loss"]) == len(line["mean_reward"]) == len(line["kl"]) == 2
+    assert sum(line["breakdown"].values()) == pytest.approx(1.0, abs=0.002)
+    assert line["kl"][0] == 0.0
+    tokenizer = AutoTokenizer.from_pretrained(place / "model")
+    prompts = [len(tokenizer(row["prompt"], add_special_tokens=False)["input_ids"]) for row in ROWS[:2]]
+    group = 1 if task == "ppo" else 8
+    assert line["tokens_per_step"][0] == group * sum(length + 6 for length in prompts)
+
+
+def test_several_updates_a_rollout_are_not_timed_as_steps(measure: Callable[..., dict], place: Path):
+    settings = json.loads((place / "settings.json").read_text(encoding="utf-8"))
+    settings["ppo"]["ppo_epochs"] = 2
+    other = place / "twice.json"
+    other.write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(SystemExit, match="each has to draw its own"):
+        measure("ppo", "--settings", str(other))

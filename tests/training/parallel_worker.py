@@ -1,5 +1,6 @@
 """What one rank does in test_parallel: started by torchrun, trains on the tiny model, writes what it saw."""
 
+import dataclasses
 import json
 import math
 import signal
@@ -12,13 +13,17 @@ from torch import distributed, nn
 from accord.domain import Demonstration, Interrupted, Preference, Prompt, Streams, TrainingError
 from accord.models.export import save_model
 from accord.models.tiny import tiny_model
+from accord.rollouts import SamplingConfig
 from accord.training import (
     DpoConfig,
+    OnlineConfig,
     OptimizationConfig,
+    PpoConfig,
     Recorder,
     RewardTrainingConfig,
     SftConfig,
     train_dpo,
+    train_ppo,
     train_reward_model,
     train_sft,
 )
@@ -62,6 +67,37 @@ def pairs():
     ]
 
 
+PPO = PpoConfig(
+    critic="separate",
+    online=OnlineConfig(
+        prompts_per_step=4,
+        group_size=2,
+        kl_coefficient=0.05,
+        kl_target=0.1,
+        epochs=2,
+        minibatches=2,
+        stop_update_kl=10.0,
+        whiten_advantages=True,
+        sampling=SamplingConfig(max_tokens=8),
+        optimization=dataclasses.replace(OPTIMIZATION, steps=6),
+    ),
+)
+
+
+def prompts():
+    return [Prompt.from_text(f"tell me {'more ' * i}") for i in range(4)]
+
+
+def by_length(ranks):
+    """A reward that only rank 0 may be asked."""
+
+    def score(prompts, completions):
+        assert ranks.is_first
+        return [len(each.token_ids) / 8 + each.text.count("e") for each in completions]
+
+    return score
+
+
 def train_all(place: Path, ranks: Ranks) -> None:
     common = {"streams": Streams(5)}
     recorder = Recorder()
@@ -71,6 +107,7 @@ def train_all(place: Path, ranks: Ranks) -> None:
     train_reward_model(tiny_model(), pairs(), reward, run_dir=place / "reward", **common)
     dpo = DpoConfig(batch_size=4, eval_share=0.0, optimization=OPTIMIZATION)
     train_dpo(tiny_model(), pairs(), dpo, run_dir=place / "dpo", **common)
+    train_ppo(tiny_model(), prompts(), by_length(ranks), PPO, run_dir=place / "ppo", **common)
     if ranks.is_first:
         save_model(tiny_model(), place / "start" / "model")
     try:

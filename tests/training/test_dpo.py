@@ -196,6 +196,24 @@ def test_trap_35_displacement_is_measured_and_an_alarm_is_raised_once(tiny, capl
     assert caplog.text.count("chosen answers") == 1
 
 
+def test_trap_35_the_preferred_answer_is_the_more_probable_one_whatever_its_side(tiny):
+    reference = frozen_copy(tiny)
+    with torch.no_grad():
+        tiny.network.model.norm.weight.mul_(1.3)
+    found = []
+    turned = [
+        dataclasses.replace(each, chosen=each.rejected, rejected=each.chosen, p_chosen=1 - each.p_chosen)
+        for each in pairs()
+    ]
+    for rows in (pairs(), turned):
+        task = DpoTask(tiny, rows, config(), reference=reference, streams=Streams(0))
+        (part,) = task.next_update(0).micro_batches
+        metrics = task.loss(part).metrics
+        found.append([float(metrics[f"dpo/{name}"]) for name in ("displaced", "displacement")])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert found[0][1] > 0
+
+
 def test_trap_35_no_alarm_where_chosen_answers_gain(tiny):
     result = train_dpo(tiny, pairs(), config(steps=8, sft_weight=1.0))
     assert result.warnings == ()

@@ -294,8 +294,10 @@ def test_importance_weights_scale_the_gradient_of_a_sampler_that_is_off(tiny, mo
         settings = online(importance=importance, importance_level=level, importance_cap=cap)
         one = task(tiny, settings, grpo(), sampler=OtherKernels(tiny, 1.25))
         for part in one.next_update(0).micro_batches:
-            one.loss(part).loss.backward()
+            share = one.loss(part)
+            share.loss.backward()
         found.append(gradients(tiny))
+    assert float(share.metrics["importance/weight"]) == pytest.approx(expected, rel=1e-4)
     for plain, weighed in zip(*found, strict=True):
         torch.testing.assert_close(weighed, plain * expected, rtol=1e-3, atol=1e-6)
 

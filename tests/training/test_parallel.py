@@ -66,6 +66,22 @@ def test_trap_17_two_ranks_equal_one_to_the_rounding(finished, stage):
     )
 
 
+def test_trap_17_ppo_on_two_ranks_equals_one_controller_critic_and_all(finished):
+    # two updates of minibatches an epoch; only rank 0 is asked for rewards, and counts are the rollout's
+    one, two = (finished / f"by{world}" / "ppo" for world in (1, 2))
+    rows = [
+        [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (one, two)
+    ]
+    assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]] == [1, 2, 3, 4, 5, 6]
+    for own, other in zip(*rows, strict=True):
+        assert own["metrics"].keys() == other["metrics"].keys()
+        for name, value in own["metrics"].items():
+            if not name.startswith(("throughput/", "time/", "memory/", "sampler/tokens")):
+                assert other["metrics"][name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
+    for name, weight in weights_of(one).items():
+        torch.testing.assert_close(weights_of(two)[name], weight, rtol=1e-3, atol=1e-5, msg=name)
+
+
 def test_trap_46_two_ranks_stopped_and_resumed_equal_two_uninterrupted(finished):
     whole, parts = (weights_of(finished / "by2" / run) for run in ("sft", "resumed"))
     for name, weight in whole.items():

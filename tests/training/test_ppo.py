@@ -326,13 +326,13 @@ def test_whitened_rewards_have_variance_one_and_their_mean(tiny):
     assert after.mean().item() == pytest.approx(before.mean().item(), rel=1e-3, abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["shared", "separate", "lora", "top"])
+@pytest.mark.parametrize("kind", ["shared", "separate", "lora", "lora separate", "top"])
 def test_trap_46_a_run_stopped_within_a_rollout_resumes_bit_for_bit(tmp_path, kind):
     def fresh():
         model = tiny_model()
         if kind == "top":
             train_top_layers(model.causal_lm, 1)
-        return add_adapter(model, LoraConfig(rank=4, alpha=8.0)) if kind == "lora" else model
+        return add_adapter(model, LoraConfig(rank=4, alpha=8.0)) if "lora" in kind else model
 
     class Stop(Exception):
         pass
@@ -349,7 +349,7 @@ def test_trap_46_a_run_stopped_within_a_rollout_resumes_bit_for_bit(tmp_path, ki
         kl_coefficient=0.05,
         kl_target=0.2,
         minibatches=2,
-        ppo={"critic": "separate" if kind == "separate" else "shared", "critic_warmup": 1},
+        ppo={"critic": "separate" if "separate" in kind else "shared", "critic_warmup": 1},
         optimization={"checkpoint_every": 5},
     )
     whole, first, second = Recorder(), StopAt(), Recorder()

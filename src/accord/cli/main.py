@@ -51,7 +51,7 @@ COMMANDS = (
     ),
     LazyCommand(
         name="train",
-        summary="Train on files: supervised fine-tuning, a reward model, or a policy by DPO, KTO or RLOO.",
+        summary="Train on files: fine-tuning, a reward model, or a policy by DPO, KTO, RLOO, PPO and others.",
         module="accord.cli.train",
     ),
     LazyCommand(

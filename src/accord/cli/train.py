@@ -13,7 +13,7 @@ from accord.cli.runs import JsonOption, WorkspaceOption, open_workspace
 from accord.cli.train_estimate import estimate
 
 app = typer.Typer(
-    help="Train on files: supervised fine-tuning, a reward model, or a policy by DPO, KTO, RLOO, PPO, ...",
+    help="Train on files: fine-tuning, a reward model, or a policy by DPO, KTO, RLOO, PPO and others.",
     no_args_is_help=True,
 )
 

@@ -15,7 +15,8 @@ from accord.pipeline.provenance import collect_provenance
 from accord.pipeline.runs import Headline, Run
 from accord.pipeline.training_probe import ProbeConfig, find_probe
 from accord.pipeline.workspace import Workspace
-from accord.rollouts import load_reward
+from accord.rollouts import RewardsConfig, load_rewards
+from accord.rollouts.reward_loading import require_one_reward
 from accord.store import read_demonstrations, read_preferences, read_prompts
 from accord.store.reading import (
     read_judgments,
@@ -134,8 +135,11 @@ class PolicyJob:
 
     prompts: tuple[Path, ...]
     """Files of prompts."""
-    reward: str
-    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    reward: str = ""
+    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
+    address of a service. Empty where `rewards` has parts."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """Several rewards in its place, weighed or as an ensemble."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -147,6 +151,9 @@ class PolicyJob:
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
+    def __post_init__(self) -> None:
+        require_one_reward(self.reward, self.rewards)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GrpoJob:
@@ -154,8 +161,11 @@ class GrpoJob:
 
     prompts: tuple[Path, ...]
     """Files of prompts."""
-    reward: str
-    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    reward: str = ""
+    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
+    address of a service. Empty where `rewards` has parts."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """Several rewards in its place, weighed or as an ensemble."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -167,6 +177,9 @@ class GrpoJob:
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
+    def __post_init__(self) -> None:
+        require_one_reward(self.reward, self.rewards)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PpoJob:
@@ -174,8 +187,11 @@ class PpoJob:
 
     prompts: tuple[Path, ...]
     """Files of prompts."""
-    reward: str
-    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    reward: str = ""
+    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
+    address of a service. Empty where `rewards` has parts."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """Several rewards in its place, weighed or as an ensemble."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -187,6 +203,9 @@ class PpoJob:
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
+    def __post_init__(self) -> None:
+        require_one_reward(self.reward, self.rewards)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReinforceJob:
@@ -194,8 +213,11 @@ class ReinforceJob:
 
     prompts: tuple[Path, ...]
     """Files of prompts."""
-    reward: str
-    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    reward: str = ""
+    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
+    address of a service. Empty where `rewards` has parts."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """Several rewards in its place, weighed or as an ensemble."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -207,6 +229,9 @@ class ReinforceJob:
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
+    def __post_init__(self) -> None:
+        require_one_reward(self.reward, self.rewards)
+
 
 @dataclass(frozen=True, kw_only=True)
 class OnlineDpoJob:
@@ -214,8 +239,11 @@ class OnlineDpoJob:
 
     prompts: tuple[Path, ...]
     """Files of prompts."""
-    reward: str
-    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    reward: str = ""
+    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
+    address of a service. Empty where `rewards` has parts."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """Several rewards in its place, weighed or as an ensemble."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -227,6 +255,9 @@ class OnlineDpoJob:
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
 
+    def __post_init__(self) -> None:
+        require_one_reward(self.reward, self.rewards)
+
 
 @dataclass(frozen=True, kw_only=True)
 class BestOfNJob:
@@ -234,8 +265,11 @@ class BestOfNJob:
 
     prompts: tuple[Path, ...]
     """Files of prompts."""
-    reward: str
-    """A reward model folder, `module:function` or `file.py:function`; code that is named is run."""
+    reward: str = ""
+    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
+    address of a service. Empty where `rewards` has parts."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """Several rewards in its place, weighed or as an ensemble."""
     seed: int = 0
     """The one seed every draw of the run comes from."""
     threads: int = 0
@@ -246,6 +280,9 @@ class BestOfNJob:
     """What is kept, and how the policy is optimized."""
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
+
+    def __post_init__(self) -> None:
+        require_one_reward(self.reward, self.rewards)
 
 
 OnlineJob = PolicyJob | GrpoJob | PpoJob | ReinforceJob | OnlineDpoJob | BestOfNJob
@@ -376,7 +413,7 @@ def _train(job: Job, folder: Path, shared: dict[str, Any], *, has_probe: bool = 
 
 
 def _train_online(model: LanguageModel, job: OnlineJob, common: dict[str, Any]) -> Mapping[str, float]:
-    prompts, reward = read_prompts(job.prompts), load_reward(job.reward)
+    prompts, reward = read_prompts(job.prompts), load_rewards(job.reward, job.rewards)
     match job:
         case PolicyJob():
             return train_rloo(model, prompts, reward, job.policy, **common).metrics

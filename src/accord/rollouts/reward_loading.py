@@ -1,19 +1,21 @@
-"""Finds a reward by what a config says: "module:function", "file.py:function", or a reward model folder."""
+"""Finds rewards by what a config says: a function's place, a reward model folder, or a service's address."""
 
 import importlib
 import importlib.util
 from pathlib import Path
 from types import ModuleType
 
-from accord.domain.errors import RewardError
+from accord.domain.errors import ConfigError, RewardError
 from accord.models.reward import RewardModel
+from accord.rollouts.combining import RewardsConfig
 from accord.rollouts.model_reward import ModelReward
+from accord.rollouts.remote import RemoteReward, RemoteRewardConfig
 from accord.rollouts.rewards import FunctionReward, Reward, ScoreFunction
 
 RewardLike = Reward | RewardModel | ScoreFunction | str | Path
 """All that may stand where a reward is asked for."""
 
-EXPECTED = 'expected "module:function", "file.py:function", or the folder of a reward model'
+EXPECTED = 'expected "module:function", "file.py:function", the folder of a reward model, or an address'
 
 
 def as_reward(source: RewardLike) -> Reward:
@@ -33,6 +35,8 @@ def as_reward(source: RewardLike) -> Reward:
 
 def load_reward(spec: str | Path) -> Reward:
     """The reward that `spec` names. A file's code is run: name only files you trust."""
+    if str(spec).startswith(("http://", "https://")):
+        return RemoteReward(RemoteRewardConfig(url=str(spec)))
     path = Path(spec)
     if path.is_dir():
         return ModelReward(path)
@@ -49,6 +53,21 @@ def load_reward(spec: str | Path) -> Reward:
             f"reward {str(spec)!r}: {place} has no function {name!r}; it has {', '.join(known) or 'none'}"
         )
     return FunctionReward(function, name=name)
+
+
+def require_one_reward(reward: str, rewards: RewardsConfig) -> None:
+    """Refuse a config that names no reward, or one in both places."""
+    if bool(reward) == bool(rewards.parts):
+        seen = "both of reward and rewards.parts are" if reward else "neither reward nor rewards.parts is"
+        raise ConfigError("reward", [f"{seen} given; expected one of them"])
+
+
+def load_rewards(reward: str, rewards: RewardsConfig) -> Reward:
+    """The one that `reward` names, or the several of `rewards`; exactly one of the two is given."""
+    require_one_reward(reward, rewards)
+    if reward:
+        return load_reward(reward)
+    return rewards.combine({part.name: load_reward(part.source) for part in rewards.parts})
 
 
 def _module_from_file(path: Path) -> ModuleType:

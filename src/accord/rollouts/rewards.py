@@ -1,11 +1,11 @@
 """Rewards: anything that gives each completion a number, checked before training sees it.
 
-A reward may be a Python function, a reward model (`model_reward`), or a weighted sum of
-several. Leaves out the KL penalty, which belongs to the algorithm.
+A reward may be a Python function, a reward model (`model_reward`), a service (`remote`), or several of
+them (`combining`). Leaves out the KL penalty, which belongs to the algorithm.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Literal, Protocol, runtime_checkable
@@ -84,39 +84,6 @@ def check_values(
     return [float(value) for value in listed]
 
 
-class WeightedReward:
-    """A weighted sum of named rewards; the parts are reported before weighting."""
-
-    def __init__(self, parts: Mapping[str, tuple[float, Reward]] | Sequence[tuple[float, Reward]]):
-        named = (
-            parts
-            if isinstance(parts, Mapping)
-            else {_name_of(item[1], i): item for i, item in enumerate(parts)}
-        )
-        problems = [
-            f"the weight of reward {name!r} is {weight}; expected a finite number"
-            for name, (weight, _) in named.items()
-            if not math.isfinite(weight)
-        ]
-        if not named:
-            problems.append("no reward to weigh; expected at least one")
-        if len(named) < len(parts):
-            problems.append("two rewards have the same name; give a mapping of names to (weight, reward)")
-        if problems:
-            raise ConfigError("weighted reward", problems)
-        self.parts = dict(named)
-
-    def score(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> RewardScores:
-        """sum_k weight_k * part_k for each completion."""
-        scored = {name: reward.score(prompts, completions).values for name, (_, reward) in self.parts.items()}
-        weights = [weight for weight, _ in self.parts.values()]
-        values = [
-            math.fsum(weight * value for weight, value in zip(weights, row, strict=True))
-            for row in zip(*scored.values(), strict=True)
-        ]
-        return RewardScores(values, scored)
-
-
 @dataclass(frozen=True, kw_only=True)
 class MissingEosConfig:
     """What a completion earns that ran out of tokens before its end: two conventions, or neither."""
@@ -148,10 +115,6 @@ class MissingEosConfig:
 
     def _of_cut(self, value: float) -> float:
         return value - self.value if self.mode == "subtract" else self.value
-
-
-def _name_of(reward: Reward, index: int) -> str:
-    return reward.name if isinstance(reward, FunctionReward) else f"{type(reward).__name__}_{index}"
 
 
 def _shown(value: object, *, limit: int = 60) -> str:

@@ -327,7 +327,7 @@ class DpoTask:
                 "dpo/chosen_reward": (shares * chosen).sum(),
                 "dpo/rejected_reward": (shares * rejected).sum(),
                 "dpo/chosen_logprob": (shares * pairs.chosen.detach()).sum(),
-                **self._displacement(pairs, shares),
+                **self._displacement(pairs, p_chosen, shares),
             },
         )
 
@@ -402,11 +402,11 @@ class DpoTask:
         sides = [micro_batch.pairs.sides(values) for values in (sums, micro_batch.reference_sums, lengths)]
         return PairLogprobs(*sides[0], *sides[1], *sides[2])
 
-    def _displacement(self, pairs: PairLogprobs, shares: Tensor) -> dict[str, Tensor]:
-        """How far the reference's log-prob of chosen answers was lost, and how many lost some."""
+    def _displacement(self, pairs: PairLogprobs, p_chosen: Tensor, shares: Tensor) -> dict[str, Tensor]:
+        """How far the more probable winners lost log-prob against the reference, and how many lost some."""
         if self.reference is None:
             return {}
-        ratio = pairs.chosen_ratio.detach()
+        ratio = torch.where(p_chosen >= 0.5, pairs.chosen_ratio, pairs.rejected_ratio).detach()
         return {
             "dpo/displaced": (shares * (ratio < 0)).sum(),
             "dpo/displacement": -(shares * ratio.clamp_max(0.0)).sum(),
@@ -421,7 +421,7 @@ class DpoTask:
                 f"{share:.0%} of the chosen answers are less likely than at the start, and more than "
                 f"{DISPLACED_SHARE:.0%} in each of {DISPLACED_STEPS} updates (dpo/displacement "
                 f"{metrics['dpo/displacement']:.2f} nats): their probability goes to answers in no pair. "
-                f"Raise beta, add dpo.sft_weight, take loss apo_zero, or leave out pairs of alike answers"
+                f"Raise beta, add dpo.sft_weight, take loss apo_zero, or leave nearly equal pairs out"
             )
             self.warnings.append(message)
             LOGGER.warning(message)

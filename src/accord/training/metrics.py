@@ -191,13 +191,13 @@ DIRECT = (
     Metric(
         "dpo/displaced",
         "share",
-        "chosen answers that are less likely than under the reference",
+        "answers more probably preferred that are less likely than under the reference",
         "mean by weight, before the step; above 0.5 for five updates a warning is given",
     ),
     Metric(
         "dpo/displacement",
         "nats",
-        "how much log-prob chosen answers lost against the reference",
+        "how much log-prob the answers more probably preferred lost against the reference",
         "mean by weight of max(0, log ref - log pi), before the step",
     ),
     Metric("dpo/rejected_reward", "implicit reward", "the same of the rejected answers", "mean by weight"),
@@ -337,6 +337,12 @@ ONLINE = (
         "-",
         "probability under the policy over that under the old log-probs",
         "mean over actions: completions for sequence losses, else tokens; 1 when taken against the learner",
+    ),
+    Metric(
+        "importance/weight",
+        "-",
+        "probability under the learner over that under the sampler, cut or masked",
+        "mean over the update's tokens; 1 where they agree, logged where `online.importance` is on",
     ),
     Metric("ratio/clipped", "share", "actions whose gradient the clip took away", "mean over actions"),
     Metric(

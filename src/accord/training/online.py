@@ -239,6 +239,8 @@ class OnlineTask:
         )
         share = self.strategy.loss(view)
         metrics = dict(share.metrics)
+        if view.weights is not None:
+            metrics["importance/weight"] = view.weights.sum() / n_tokens
         metrics["policy/update_kl"] = k3(old - own).sum() / n_tokens
         if tokens.entropy is not None:
             metrics["entropy"] = tokens.entropy.sum() / n_tokens
