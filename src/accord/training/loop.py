@@ -32,6 +32,7 @@ from accord.training.optimizer import (
 )
 from accord.training.parallel import Ranks
 from accord.training.precision import autocast
+from accord.training.recompute import RecomputePlan
 from accord.training.reports import EvalReport, Observer, RunStart, StepReport
 from accord.training.task import LossPart, StopRun, Task, Update
 
@@ -48,7 +49,9 @@ __all__ = [
     "optimize",
 ]
 
-FREE_TO_CHANGE = frozenset({"eval_every", "eval_at_start", "checkpoint_every", "keep_checkpoints"})
+FREE_TO_CHANGE = frozenset(
+    {"eval_every", "eval_at_start", "checkpoint_every", "keep_checkpoints", "recompute", "memory_gb"}
+)
 """Settings that do not change what is learned, so a resumed run may have others."""
 
 
@@ -134,6 +137,7 @@ class _Run:
         self.named = task.parameters()
         self.optimizer = build_optimizer(self.named, config)
         self.device = self.named[0][1].device
+        self.recompute = RecomputePlan(task.model, [parameter for _, parameter in self.named], config)
         self.progress = Progress()
         self._saved: Progress | None = None
         self.identity: dict[str, str] = {}
@@ -183,6 +187,7 @@ class _Run:
             except StopRun as stop:
                 self.progress.stopped_reason = str(stop)
                 return
+            is_recomputed = self.recompute.prepare(update)
             learned = self._learn(update, step)
         norm = clip_gradients([parameter for _, parameter in self.named], self.config.max_grad_norm).item()
         is_skipped = not (math.isfinite(learned.loss) and math.isfinite(norm))
@@ -199,6 +204,7 @@ class _Run:
                 "optim/grad_norm": norm,
                 "optim/lr": rate,
                 "optim/skipped": float(is_skipped),
+                "optim/recomputed": float(is_recomputed),
                 "throughput/tokens": float(update.tokens),
                 "throughput/tokens_per_s": update.tokens / seconds,
                 "throughput/step_s": seconds,
