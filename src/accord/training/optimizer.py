@@ -44,6 +44,9 @@ class OptimizationConfig:
     recompute: Literal["auto", "always", "never"] = "auto"
     """Whether layers run again in the backward pass and keep only their input: the same loss and gradient bit
     for bit, about a third more time. auto: in the updates that an estimate says would not fit otherwise."""
+    parallel: Literal["replicate", "shard"] = "replicate"
+    """What several ranks (torchrun) do: each hold all weights, or share the decoder layers that learn by
+    FSDP2, with gradients and optimizer state. Not for online stages, which sample from whole weights."""
     memory_gb: float = 0.0
     """What the run may hold in 10^9 bytes, for `recompute`; 0: nine tenths of what is free at the start."""
     micro_batch_tokens: int = 4096
@@ -76,6 +79,12 @@ class OptimizationConfig:
                 ("precision", self.precision in ("fp32", "bf16", "auto"), "fp32, bf16 or auto"),
                 ("optimizer_state", self.optimizer_state in ("fp32", "bf16", "int8"), "fp32, bf16 or int8"),
                 ("recompute", self.recompute in ("auto", "always", "never"), "auto, always or never"),
+                ("parallel", self.parallel in ("replicate", "shard"), "replicate or shard"),
+                (
+                    "optimizer_state",
+                    self.parallel == "replicate" or self.optimizer_state == "fp32",
+                    "fp32 with parallel = 'shard', which splits it over the ranks already",
+                ),
                 ("memory_gb", 0.0 <= self.memory_gb < math.inf, "0 or more"),
                 ("micro_batch_tokens", self.micro_batch_tokens >= 1, "1 or more"),
                 ("eval_every", self.eval_every >= 0, "0 or more"),
@@ -142,14 +151,16 @@ def build_optimizer(
     )
 
 
-def clip_gradients(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
+def clip_gradients(parameters: list[nn.Parameter], max_norm: float, *, norm: Tensor | None = None) -> Tensor:
     """Scale all gradients so that their global norm is at most `max_norm`; return the norm BEFORE scaling.
 
     0 leaves them alone. Parameters without a gradient count as zero. A non-finite
-    norm leaves the gradients alone: the caller skips the step.
+    norm leaves the gradients alone: the caller skips the step. `norm` is given where `parameters` are
+    parts of larger ones.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
+    if norm is None:
+        norm = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
     if max_norm > 0 and bool(torch.isfinite(norm)) and bool(norm > max_norm):
         torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
     return norm

@@ -28,18 +28,24 @@ class RecomputePlan:
     """Turns the body's layers to keeping or recomputing before each update."""
 
     def __init__(self, model: object, parameters: list[nn.Parameter], config: OptimizationConfig):
-        """`model`: a LanguageModel or RewardModel; nothing is done for anything else."""
-        self.body = _body(model)
+        """`model`: a LanguageModel or RewardModel, still whole; nothing is done for anything else."""
+        self.model = model
         self.config = config
         self.room: float | None = None
         self.cost = ActivationCost(once=0.0, per_token=0.0)
-        if self.body is None or config.recompute != "auto" or not parameters:
+        body = self.body
+        if body is None or config.recompute != "auto" or not parameters:
             return
         self.room = activation_room(parameters, config)
         if self.room is not None:
             devices = [parameters[0].device] if parameters[0].device.type == "cuda" else []
             with torch.random.fork_rng(devices=devices):  # the probe may run dropout
-                self.cost = measure_activations(self.body, precision=config.precision)
+                self.cost = measure_activations(body, precision=config.precision)
+
+    @property
+    def body(self) -> PreTrainedModel | None:
+        """The decoder whose layers are turned."""
+        return _body(self.model)
 
     def needs(self, update: Update) -> bool:
         """Whether the update's largest micro-batch would not fit if everything were kept."""
