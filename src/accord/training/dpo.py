@@ -53,6 +53,7 @@ from accord.training.pairs import (
 )
 from accord.training.precision import autocast
 from accord.training.reference import Reference, score_completions
+from accord.training.reference_cache import cache_for
 from accord.training.reports import Observer
 from accord.training.settings import check_settings
 from accord.training.sft import TrainingResult
@@ -91,6 +92,9 @@ class DpoConfig:
     """Share of prompts held out when no evaluation pairs are given; 0 holds out nothing."""
     is_shuffled: bool = True
     """A new order in each pass, from the run's streams; False keeps the order given."""
+    reference_cache: str | None = None
+    """Folder that keeps reference log-probs for later runs on the same rows and reference; None keeps them
+    for the later passes of this run only."""
     optimization: OptimizationConfig = field(
         default_factory=lambda: OptimizationConfig(learning_rate=1e-6, schedule="linear", warmup_steps=10)
     )
@@ -226,7 +230,7 @@ class DpoTask:
         self.order = DataOrder(len(self.groups), groups_per_update, streams, config.is_shuffled)
         self.pair_loss = config.pair_loss()
         self.reference = Reference(model, reference) if config.has_reference else None
-        self._reference_sums: dict[str, Tensor] = {}
+        self._reference_sums = cache_for(self.reference, config.reference_cache, config.optimization, model)
 
     @classmethod
     def of_rows(
@@ -260,7 +264,7 @@ class DpoTask:
     def identity(self) -> dict[str, str]:
         """Hashes of policy, reference and pairs, and the settings."""
         settings = dataclasses.asdict(self.config)
-        del settings["optimization"]
+        del settings["optimization"], settings["reference_cache"]
         facts = [[row.key, row.p_chosen, row.weight] for row in (*self.rows, *self.eval_rows)]
         return {
             "model": self.model.version,
@@ -355,13 +359,14 @@ class DpoTask:
         keys = [group.key for group in part.groups]
         with autocast(self.config.optimization.precision, self.model.device):
             trunk = self.reference.trunk(packed)
-            if all(key in self._reference_sums for key in keys):
-                known = torch.cat([self._reference_sums[key] for key in keys])
-                return DpoMicroBatch(part, packed, trunk, known)
+            known = self._reference_sums.get(keys)
+            if known is not None:
+                values = torch.tensor([value for sums in known for value in sums], dtype=none.dtype)
+                return DpoMicroBatch(part, packed, trunk, values.to(none.device))
             logprobs = self.reference.logprobs(packed, trunk=trunk, temperature=1.0)
         sums = sequence_sum(logprobs, packed.sequence_index, packed.n_completions)
         kept = sums.split([len(group.answers) for group in part.groups])
-        self._reference_sums.update(zip(keys, kept, strict=True))
+        self._reference_sums.add((key, each.tolist()) for key, each in zip(keys, kept, strict=True))
         return DpoMicroBatch(part, packed, trunk, sums)
 
     def _logprobs(self, micro_batch: DpoMicroBatch) -> PairLogprobs:
