@@ -22,7 +22,7 @@ OPTIMIZATION = OptimizationConfig(steps=3, learning_rate=1e-3, precision="fp32",
 def trained(rows, recompute, *, train=train_sft, config=SftConfig, lora=False):
     model, recorder = tiny_model(dropout=0.1 if train is train_sft else 0.0), Recorder()
     if lora:
-        add_adapter(model, LoraConfig(rank=2))
+        model = add_adapter(model, LoraConfig(rank=2))
     settings = config(batch_size=4, optimization=dataclasses.replace(OPTIMIZATION, recompute=recompute))
     train(model, rows, settings, observers=[recorder], streams=Streams(2))
     return model, [report.metrics for report in recorder.steps]

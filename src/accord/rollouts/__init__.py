@@ -7,6 +7,7 @@ from accord.rollouts.reward_loading import RewardLike, as_reward, load_reward
 from accord.rollouts.rewards import FunctionReward, MissingEosConfig, Reward, RewardScores, WeightedReward
 from accord.rollouts.sampler import Sampler, SamplingConfig
 from accord.rollouts.scripted import ScriptedSampler
+from accord.rollouts.vllm import VllmSampler
 
 __all__ = [
     "FunctionReward",
@@ -20,6 +21,7 @@ __all__ = [
     "Sampler",
     "SamplingConfig",
     "ScriptedSampler",
+    "VllmSampler",
     "WeightedReward",
     "as_reward",
     "load_reward",
