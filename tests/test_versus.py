@@ -6,6 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from accord.models.export import save_model
+from accord.models.tiny import tiny_model
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "versus.py"
 
@@ -91,3 +95,22 @@ def test_unknown_tasks_and_missing_rows_are_refused(versus, tmp_path, capsys):
     with pytest.raises(SystemExit):
         versus.parse(options)
     assert "pairs.jsonl is missing" in capsys.readouterr().err
+
+
+def test_the_sampling_benchmark_measures_all_sides(tmp_path, capsys):
+    spec = importlib.util.spec_from_file_location("sampling_benchmark", SCRIPT.with_name("sampling.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    save_model(tiny_model(), tmp_path / "model")
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "hello"}\n{"prompt": "a b"}\n')
+    options = ["--model", str(tmp_path / "model"), "--data", str(tmp_path), "--prompts", "2"]
+    threads = torch.get_num_threads()
+    try:
+        module.main([*options, "--group", "2", "--tokens", "3", "--repeats", "1"])
+    finally:
+        torch.set_num_threads(threads)
+    said = json.loads(capsys.readouterr().out)
+    assert set(said["ratio"]) == {"generate_bf16", "generate_autocast", "generate_fp32"}
+    assert all(value > 0 for value in said["cpu_s"].values())
+    with pytest.raises(SystemExit, match="holds 2 prompts; 3 are needed"):
+        module.main([*options[:-1], "3"])
