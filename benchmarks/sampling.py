@@ -1,10 +1,10 @@
 """Times our decode loop and transformers' `generate()` on the same prompts in turn; one JSON line.
 
 Both draw `--group` samples of exactly `--tokens` tokens for each prompt, at temperature 1 without filters,
-nothing ends early. `generate()` runs as one left-padded batch, in three ways: weights in fp32, weights in bf16,
-and fp32 weights under bf16 autocast (how trainers that keep fp32 weights sample). Runs alternate, and the ratio is the
-median of those of neighbors, so that what else the machine does falls on both sides. Seconds are CPU seconds
-of the one thread: on a shared machine they move less than the clock's.
+nothing ends early. `generate()` runs as one left-padded batch, in three ways: weights in fp32, weights in
+bf16, and fp32 weights under bf16 autocast (how trainers that keep fp32 weights sample). Runs alternate, and
+the ratio is the median of those of neighbors, so that what else the machine does falls on both sides.
+Seconds are CPU seconds of the one thread: on a shared machine they move less than the clock's.
 """
 
 import argparse
