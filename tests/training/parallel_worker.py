@@ -12,6 +12,7 @@ from torch import distributed, nn
 
 from accord.domain import Demonstration, Interrupted, Preference, Prompt, Streams, TrainingError
 from accord.models.export import save_model
+from accord.models.layers import train_top_layers
 from accord.models.tiny import tiny_model
 from accord.rollouts import SamplingConfig
 from accord.training import (
@@ -108,6 +109,7 @@ def train_all(place: Path, ranks: Ranks) -> None:
     dpo = DpoConfig(batch_size=4, eval_share=0.0, optimization=OPTIMIZATION)
     train_dpo(tiny_model(), pairs(), dpo, run_dir=place / "dpo", **common)
     train_ppo(tiny_model(), prompts(), by_length(ranks), PPO, run_dir=place / "ppo", **common)
+    train_sharded(place, ranks, common)
     if ranks.is_first:
         save_model(tiny_model(), place / "start" / "model")
     try:
@@ -122,6 +124,30 @@ def train_all(place: Path, ranks: Ranks) -> None:
     if ranks.is_first:
         said = {f"rank_{rank}_steps": count for rank, count in enumerate(counts)}
         (place / "said.json").write_text(json.dumps(said))
+
+
+def train_sharded(place: Path, ranks: Ranks, common: dict) -> None:
+    """The same under parallel = "shard"; a run that two ranks began is left for one to resume."""
+    split = dataclasses.replace(OPTIMIZATION, parallel="shard")
+    sft = SftConfig(batch_size=5, optimization=split)
+    model = tiny_model()
+    train_sft(model, demonstrations(), sft, run_dir=place / "sharded_sft", **common)
+    if ranks.is_first:
+        save_model(model, place / "sharded_sft_left" / "model")
+    reward = RewardTrainingConfig(batch_size=4, eval_share=0.2, optimization=split)
+    train_reward_model(tiny_model(), pairs(), reward, run_dir=place / "sharded_reward", **common)
+    frozen = tiny_model()
+    train_top_layers(frozen.network, 1)
+    dpo = DpoConfig(batch_size=4, eval_share=0.0, optimization=split)
+    train_dpo(frozen, pairs(), dpo, run_dir=place / "sharded_dpo", **common)
+    if ranks.world > 1:
+        try:
+            train_sft(
+                tiny_model(), demonstrations(), sft, run_dir=place / "moved", observers=[StopsAt(3)], **common
+            )
+        except Interrupted:
+            return
+        raise AssertionError("the run was not stopped")
 
 
 def state_facts(place: Path, ranks: Ranks) -> None:

@@ -1,5 +1,6 @@
 """Two ranks on this machine: the same weights as one, whoever writes, and what they agree on."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -9,9 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from accord.domain import ConfigError, TrainingError
-from accord.training.accumulation import Accumulated
+from accord.domain import ConfigError, Streams, TrainingError
+from accord.models.tiny import tiny_model
+from accord.training import LossPart, OptimizationConfig, SftConfig, train_sft
+from accord.training.accumulation import Accumulated, accumulate
+from accord.training.checkpoint import latest_checkpoint
 from accord.training.parallel import Ranks, joined_ranks
+from accord.training.sharding import ShardedLayers
 
 WORKER = Path(__file__).parent / "parallel_worker.py"
 
@@ -31,6 +36,15 @@ def launch(tmp_path, what, *, world=2, name="run"):
     return done
 
 
+@pytest.fixture(scope="module")
+def worker():
+    """The worker's module, for the rows and settings it trains with."""
+    spec = importlib.util.spec_from_file_location("parallel_worker", WORKER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def weights_of(folder):
     from safetensors.torch import load_file
 
@@ -47,19 +61,25 @@ def finished(tmp_path_factory):
     return place
 
 
-@pytest.mark.parametrize("stage", ["sft", "reward", "dpo"])
-def test_trap_17_two_ranks_equal_one_to_the_rounding(finished, stage):
-    one, two = (finished / f"by{world}" / stage for world in (1, 2))
+@pytest.mark.parametrize("run", ["sft", "reward", "dpo", "sharded_sft", "sharded_reward", "sharded_dpo"])
+def test_trap_17_two_ranks_equal_one_to_the_rounding(finished, run):
+    stage = run.removeprefix("sharded_")
+    one, two = (finished / f"by{world}" / run for world in (1, 2))
     rows = [
-        [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (one, two)
+        [json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]
+        for place in (one, two)
     ]
     assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]]
+    # Split layers are not fused, so they round differently: a tie at the start may fall to either side, and
+    # Adam makes of a gradient that is rounding alone up to a step of the rate, 1e-3.
+    is_split = run.startswith("sharded")
+    unsure, slack = ({"dpo/accuracy"}, 1e-4) if is_split else (set(), 1e-6)
     for own, other in zip(*rows, strict=True):
         for name, value in own["metrics"].items():
-            if name.startswith((f"{stage}/", "optim/")):
+            if name.startswith((f"{stage}/", "optim/")) and not (name in unsure and own["step"] == 1):
                 assert other["metrics"][name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
     for name, weight in weights_of(one).items():
-        torch.testing.assert_close(weights_of(two)[name], weight, rtol=1e-4, atol=1e-6, msg=name)
+        torch.testing.assert_close(weights_of(two)[name], weight, rtol=1e-4, atol=slack, msg=name)
     start = weights_of(finished / "by1" / "start")
     assert any(
         not torch.equal(weight, start[name]) for name, weight in weights_of(finished / "by1" / "sft").items()
@@ -80,6 +100,57 @@ def test_trap_17_ppo_on_two_ranks_equals_one_controller_critic_and_all(finished)
                 assert other["metrics"][name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
     for name, weight in weights_of(one).items():
         torch.testing.assert_close(weights_of(two)[name], weight, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_sharded_ranks_learn_what_whole_ones_learn_and_leave_the_model_whole(finished):
+    whole = weights_of(finished / "by1" / "sft")
+    for run in ("sharded_sft", "sharded_sft_left"):
+        for name, weight in weights_of(finished / "by2" / run).items():
+            torch.testing.assert_close(weight, whole[name], rtol=1e-4, atol=1e-4, msg=name)
+
+
+def test_trap_46_a_sharded_checkpoint_is_resumed_by_another_number_of_ranks(finished, worker):
+    sft = SftConfig(batch_size=5, optimization=worker.OPTIMIZATION)
+    model, place = tiny_model(), finished / "by2" / "moved"
+    checkpoint = latest_checkpoint(place / "checkpoints")
+    assert checkpoint is not None
+    assert checkpoint.name == "step-00000003"
+    train_sft(model, worker.demonstrations(), sft, run_dir=place, resume=True, streams=Streams(5))
+    for name, weight in weights_of(finished / "by1" / "sft").items():
+        torch.testing.assert_close(model.network.state_dict()[name], weight, rtol=1e-4, atol=1e-4, msg=name)
+
+
+def test_what_cannot_be_sharded_is_refused():
+    with pytest.raises(ConfigError, match="splits it over the ranks already"):
+        OptimizationConfig(parallel="shard", optimizer_state="int8")
+    with pytest.raises(TrainingError, match="needs a language or reward model"):
+        ShardedLayers(None)
+
+
+def test_idle_ranks_run_as_many_rounds_as_the_busiest():
+    for count in range(1, 8):
+        rounds = [
+            len(Ranks(i, 3).part(range(count))) + Ranks(i, 3).idle_rounds(range(count)) for i in range(3)
+        ]
+        assert rounds == [-(-count // 3)] * 3
+
+
+def test_idle_micro_batches_leave_no_gradient_and_an_empty_one_is_refused(make_task):
+    task = make_task()
+    update = task.next_update(0)
+    options = {"precision": "fp32", "device": torch.device("cpu")}
+    accumulate(task, update, **options)
+    expected = task.weight.grad.clone()
+    task.weight.grad = None
+    accumulate(task, update, idle=update.micro_batches, **options)
+    assert torch.equal(task.weight.grad, expected)
+
+    class Empty(type(task)):
+        def loss(self, micro_batch):
+            return LossPart(torch.zeros(()))
+
+    with pytest.raises(TrainingError, match="nothing to learn from"):
+        accumulate(Empty(task.data), update, runs_alike=True, **options)
 
 
 def test_trap_46_two_ranks_stopped_and_resumed_equal_two_uninterrupted(finished):

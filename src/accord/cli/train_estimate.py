@@ -63,6 +63,10 @@ def _lines(found: "TrainingEstimate") -> list[str]:
         "peak": "peak",
     }
     lines += [f"{words[name]:32}{facts['memory'][f'{name}_gb']:9.3f} GB" for name in words]
+    if found.is_recomputed:
+        lines += [
+            "layers run again in the backward pass (recompute), so the peak has the smaller activations"
+        ]
     lines += ["", f"{'a step, roughly':32}{found.step_seconds:9.2f} s"]
     if facts["measured"] is not None:
         lines += [

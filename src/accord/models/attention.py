@@ -132,28 +132,7 @@ class _PartwiseAttention(torch.autograd.Function):
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, layout: AttentionLayout, scale: float
     ) -> Tensor:
-        n_heads, n_rows, width = query.shape[1:]
-        output = query.new_empty(1, n_rows, n_heads, width)
-        by_head = output.transpose(1, 2)
-        normalizer = query.new_empty(1, n_heads, n_rows)
-        for part in layout.parts:
-            result, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-                query[:, :, part.queries],
-                key[:, :, part.keys],
-                value[:, :, part.keys],
-                0.0,
-                part.is_causal,
-                scale=scale,
-            )
-            rows, row_lse = by_head[:, :, part.queries], normalizer[:, :, part.queries]
-            if part.is_causal:
-                rows.copy_(result)
-                row_lse.copy_(lse)
-            else:
-                total = torch.logaddexp(row_lse, lse)
-                rows.mul_((row_lse - total).exp_().unsqueeze(-1))
-                rows.addcmul_(result, (lse - total).exp_().unsqueeze(-1))
-                row_lse.copy_(total)
+        output, normalizer = partwise_forward(query, key, value, layout, scale)
         ctx.save_for_backward(query, key, value, output, normalizer)
         ctx.layout, ctx.scale = layout, scale
         return output
@@ -162,29 +141,74 @@ class _PartwiseAttention(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         query, key, value, output, normalizer = ctx.saved_tensors
-        by_head, upstream = output.transpose(1, 2), upstream.transpose(1, 2)
-        gradients = [_empty_rows(query), _empty_rows(key), _empty_rows(value)]
-        for part in ctx.layout.parts:
-            shares = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
-                upstream[:, :, part.queries],
-                query[:, :, part.queries],
-                key[:, :, part.keys],
-                value[:, :, part.keys],
-                by_head[:, :, part.queries],
-                normalizer[:, :, part.queries],
-                0.0,
-                part.is_causal,
-                scale=ctx.scale,
-            )
-            for gradient, share, rows in zip(
-                gradients, shares, (part.queries, part.keys, part.keys), strict=True
-            ):
-                target = gradient[:, :, rows]
-                if part.is_causal:
-                    target.copy_(share)
-                else:
-                    target.add_(share)
+        gradients = (_empty_rows(query), _empty_rows(key), _empty_rows(value))
+        inputs, by_head = (query, key, value), output.transpose(1, 2)
+        partwise_backward(
+            upstream.transpose(1, 2), inputs, by_head, normalizer, gradients, ctx.layout, ctx.scale
+        )
         return *gradients, None, None
+
+
+def partwise_forward(
+    query: Tensor, key: Tensor, value: Tensor, layout: AttentionLayout, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Output [1, T, H, d] and log-sum-exp of the scores [1, H, T] of fp32 or fp64 inputs on a CPU."""
+    n_heads, n_rows, width = query.shape[1:]
+    output = query.new_empty(1, n_rows, n_heads, width)
+    by_head = output.transpose(1, 2)
+    normalizer = query.new_empty(1, n_heads, n_rows)
+    for part in layout.parts:
+        result, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query[:, :, part.queries],
+            key[:, :, part.keys],
+            value[:, :, part.keys],
+            0.0,
+            part.is_causal,
+            scale=scale,
+        )
+        rows, row_lse = by_head[:, :, part.queries], normalizer[:, :, part.queries]
+        if part.is_causal:
+            rows.copy_(result)
+            row_lse.copy_(lse)
+        else:
+            total = torch.logaddexp(row_lse, lse)
+            rows.mul_((row_lse - total).exp_().unsqueeze(-1))
+            rows.addcmul_(result, (lse - total).exp_().unsqueeze(-1))
+            row_lse.copy_(total)
+    return output, normalizer
+
+
+def partwise_backward(
+    upstream: Tensor,
+    inputs: tuple[Tensor, Tensor, Tensor],
+    output: Tensor,
+    normalizer: Tensor,
+    gradients: tuple[Tensor, Tensor, Tensor],
+    layout: AttentionLayout,
+    scale: float,
+) -> None:
+    """Write the gradients of query, key and value; all but `normalizer` are [1, heads, T, d]."""
+    query, key, value = inputs
+    for part in layout.parts:
+        shares = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            upstream[:, :, part.queries],
+            query[:, :, part.queries],
+            key[:, :, part.keys],
+            value[:, :, part.keys],
+            output[:, :, part.queries],
+            normalizer[:, :, part.queries],
+            0.0,
+            part.is_causal,
+            scale=scale,
+        )
+        for gradient, share, rows in zip(
+            gradients, shares, (part.queries, part.keys, part.keys), strict=True
+        ):
+            target = gradient[:, :, rows]
+            if part.is_causal:
+                target.copy_(share)
+            else:
+                target.add_(share)
 
 
 def _empty_rows(like: Tensor) -> Tensor:

@@ -9,16 +9,19 @@ import copy
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from accord.domain.errors import DataError, ModelError
 from accord.models.attention import RAGGED_ATTENTION, AttentionLayout, register_ragged_attention
+from accord.models.fused import fused_layer, is_fusable, rotary_halves
 from accord.models.language_model import LanguageModel
 from accord.models.layers import decoder_layers
+from accord.models.recomputing import recomputes, recomputing
 
 COVERED_FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma3_text", "smollm3"})
 """`config.model_type` of the decoders whose attention goes through the ragged kernel, each with
@@ -320,23 +323,48 @@ def dense_hidden_states(model: LanguageModel | nn.Module, batch: Ragged) -> Tens
         ids[i, : len(row)] = batch.token_ids[row]
         mask[i, : len(row)] = 1
         source[row] = i * width + torch.arange(len(row), device=device)
-    output = body(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    with recomputing(body):
+        output = body(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     return output.flatten(0, 1)[source]
 
 
-def _run(stack: PreTrainedModel, batch: Ragged, **inputs: Tensor) -> Tensor:
+def _run(
+    stack: PreTrainedModel,
+    batch: Ragged,
+    *,
+    input_ids: Tensor | None = None,
+    inputs_embeds: Tensor | None = None,
+) -> Tensor:
+    if is_fusable(stack):
+        return _run_fused(stack, batch, input_ids, inputs_embeds)
     register_ragged_attention()
     stack.config._attn_implementation = RAGGED_ATTENTION
     # A 4D mask is passed through untouched by every mask function; the kernel does not read it.
     unread_mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch.token_ids.device)
-    output = stack(
-        attention_mask=unread_mask,
-        position_ids=batch.position_ids[None],
-        use_cache=False,
-        ragged_layout=batch.layout(),
-        **inputs,
-    )
+    with recomputing(stack):
+        output = stack(
+            attention_mask=unread_mask,
+            position_ids=batch.position_ids[None],
+            use_cache=False,
+            ragged_layout=batch.layout(),
+            input_ids=input_ids,
+            inputs_embeds=inputs_embeds,
+        )
     return output.last_hidden_state[0]
+
+
+def _run_fused(stack: Any, batch: Ragged, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+    """The stack's layers as fused operations, between its own embedding and its own norm."""
+    stream = stack.embed_tokens(input_ids)[0] if inputs_embeds is None else inputs_embeds[0]
+    layout, rotary = batch.layout(), rotary_halves(stack, batch.position_ids, stream)
+    is_recomputed = torch.is_grad_enabled() and recomputes(stack)
+    for layer in stack.layers:
+        if is_recomputed:
+            stream = checkpoint(fused_layer, layer, stream, rotary, layout, use_reentrant=False)
+        else:
+            stream = fused_layer(layer, stream, rotary, layout)
+    normed: Tensor = stack.norm(stream)
+    return normed
 
 
 def _stack(body: PreTrainedModel, layers: slice, *, has_norm: bool) -> PreTrainedModel:

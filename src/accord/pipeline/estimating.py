@@ -9,6 +9,7 @@ import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,18 @@ from accord.training.estimate import (
     Work,
     estimate_memory,
     estimate_step_seconds,
+    measure_activations,
     plan_work,
 )
 from accord.training.kto import judged_rows, train_kto
 from accord.training.memory import resident_bytes
+from accord.training.optimizer import OptimizationConfig
 from accord.training.pairs import group_pairs, tokenize_preferences
 from accord.training.precision import resolve_precision
+from accord.training.recompute import activation_room
+
+RECOMPUTED_TIME = 4 / 3
+"""A step with layers run again, as a share of one without: four passes' work in place of three."""
 
 ESTIMATED = ("sft", "reward", "dpo", "kto")
 TELLING_KEYS = {
@@ -54,6 +61,8 @@ class TrainingEstimate:
     precision: str
     work: Work
     memory: MemoryEstimate
+    is_recomputed: bool
+    """Whether layers would run again in the backward pass, by `recompute` and the memory there is."""
     step_seconds: float
     measured_step_seconds: float | None = None
     """Median of the measured steps but the first."""
@@ -78,6 +87,7 @@ class TrainingEstimate:
             "precision": self.precision,
             "work": dataclasses.asdict(self.work),
             "memory": self.memory.to_json(),
+            "recomputed": self.is_recomputed,
             "step_s": round(self.step_seconds, 3),
             "run_s": round(self.run_seconds, 1),
             "measured": measured,
@@ -121,14 +131,8 @@ def estimate_training(
     measured = _measure(job, model, measured_steps) if measured_steps else None
     has_reference = isinstance(job, DpoJob | KtoJob) and job.model.lora is None
     has_reference = has_reference and not (isinstance(job, DpoJob) and not job.dpo.has_reference)
-    memory = estimate_memory(
-        model.network,
-        body_of(model),
-        work,
-        precision=optimization.precision,
-        has_reference=has_reference or isinstance(job, RewardJob),  # a reward model is a copy as well
-        process_bytes=process,
-    )
+    has_copy = has_reference or isinstance(job, RewardJob)  # a reward model is a copy as well
+    memory, is_recomputed = _memory(model, work, optimization, has_copy=has_copy, process=process)
     step_seconds = estimate_step_seconds(
         model.network, work, precision=optimization.precision, has_reference=has_reference
     )
@@ -137,12 +141,40 @@ def estimate_training(
         precision=resolve_precision(optimization.precision, model.device),
         work=work,
         memory=memory,
-        step_seconds=step_seconds,
+        is_recomputed=is_recomputed,
+        step_seconds=step_seconds * (RECOMPUTED_TIME if is_recomputed else 1.0),
     )
     if measured is None:
         return estimate
     seconds, peak = measured
     return dataclasses.replace(estimate, measured_step_seconds=seconds, measured_peak_bytes=peak)
+
+
+def _memory(
+    model: LanguageModel, work: Work, optimization: OptimizationConfig, *, has_copy: bool, process: float
+) -> tuple[MemoryEstimate, bool]:
+    """The estimate, and whether `recompute` would let layers run again on this machine as it is now."""
+    body = body_of(model)
+    estimate = partial(
+        estimate_memory,
+        model.network,
+        body,
+        work,
+        precision=optimization.precision,
+        has_reference=has_copy,
+        process_bytes=process,
+        activations=measure_activations(body, precision=optimization.precision),
+        optimizer_state=optimization.optimizer_state,
+    )
+    kept = estimate(is_recomputed=False)
+    if optimization.recompute != "auto":
+        is_recomputed = optimization.recompute == "always"
+    else:
+        parameters = [weight for weight in model.network.parameters() if weight.requires_grad]
+        room = activation_room(parameters, optimization)
+        copy = kept.reference if has_copy else 0.0
+        is_recomputed = room is not None and kept.activations + kept.head > room - copy
+    return (estimate(is_recomputed=True) if is_recomputed else kept), is_recomputed
 
 
 def _rows(job: Job, model: LanguageModel) -> tuple[list[RowShape], int]:

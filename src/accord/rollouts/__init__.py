@@ -9,6 +9,7 @@ from accord.rollouts.reward_loading import RewardLike, as_reward, load_reward, l
 from accord.rollouts.rewards import FunctionReward, MissingEosConfig, Reward, RewardScores
 from accord.rollouts.sampler import Sampler, SamplingConfig
 from accord.rollouts.scripted import ScriptedSampler
+from accord.rollouts.vllm import VllmSampler
 
 __all__ = [
     "EnsembleReward",
@@ -27,6 +28,7 @@ __all__ = [
     "Sampler",
     "SamplingConfig",
     "ScriptedSampler",
+    "VllmSampler",
     "WeightedReward",
     "as_reward",
     "load_reward",

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+from torch.distributed.tensor import DTensor
 
+from accord.domain.errors import ConfigError
 from accord.domain.messages import Completion, FinishReason, Prompt
 from accord.domain.streams import Streams
 from accord.models.chat import ChatTokenizer
@@ -101,6 +103,11 @@ class NativeSampler:
         ]
 
     def _refresh(self) -> LlamaDecoder | CachedDecoder:
+        if any(isinstance(weight, DTensor) for weight in self.model.network.parameters()):
+            raise ConfigError(
+                "sampling",
+                ["the policy's weights are split over ranks (parallel = 'shard'); use 'replicate'"],
+            )
         if self._decoder is None:
             fast = self.is_fast
             self._decoder = LlamaDecoder(self.model, dtype=self.dtype) if fast else CachedDecoder(self.model)

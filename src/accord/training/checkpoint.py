@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,20 +53,21 @@ def save_checkpoint(
     *,
     identity: Mapping[str, str],
     progress: Progress,
-    named: list[tuple[str, nn.Parameter]],
-    optimizer: torch.optim.Optimizer,
+    weights: Mapping[str, Tensor],
+    moments: Mapping[str, Tensor],
     task_state: Mapping[str, Any],
     keep: int,
 ) -> Path:
     """Write `root/step-XXXXXXXX` whole or not at all, then remove all but the `keep` newest.
 
-    A full disk raises TrainingError; older checkpoints stay as they were.
+    `moments` as `optimizer_tensors` gives them. A full disk raises TrainingError; older checkpoints
+    stay as they were.
     """
     target = root / f"step-{progress.step:08d}"
     state_tensors = {key: value for key, value in task_state.items() if isinstance(value, Tensor)}
     tensors = {
-        "weights.safetensors": {name: parameter.detach() for name, parameter in named},
-        "optimizer.safetensors": _optimizer_tensors(named, optimizer),
+        "weights.safetensors": weights,
+        "optimizer.safetensors": moments,
         "task.safetensors": state_tensors,
     }
     try:
@@ -99,8 +100,11 @@ def load_checkpoint(
     identity: Mapping[str, str],
     named: list[tuple[str, nn.Parameter]],
     optimizer: torch.optim.Optimizer,
+    part: Callable[[str, Tensor], Tensor] | None = None,
 ) -> tuple[Progress, dict[str, Any]]:
     """Put weights and optimizer back; return the progress and the task's state.
+
+    `part` gives what this process holds of a tensor, by the name of its weight; all of it when left out.
 
     Raises TrainingError when a file is damaged, or when model, data or config are
     not those it was written under. Nothing is changed unless all of it fits.
@@ -111,6 +115,14 @@ def load_checkpoint(
         file_name: _read_tensors(folder / file_name, digest)
         for file_name, digest in manifest["files"].items()
     }
+    if part is not None:
+        tensors["weights.safetensors"] = {
+            name: part(name, value) for name, value in tensors["weights.safetensors"].items()
+        }
+        tensors["optimizer.safetensors"] = {
+            key: part(key.rpartition(SEPARATOR)[0], value)
+            for key, value in tensors["optimizer.safetensors"].items()
+        }
     weights = tensors["weights.safetensors"]
     shapes = {name: tuple(parameter.shape) for name, parameter in named}
     if {name: tuple(value.shape) for name, value in weights.items()} != shapes:
@@ -123,7 +135,7 @@ def load_checkpoint(
         for name, parameter in named:
             parameter.copy_(weights[name])
             restored = {
-                key.rpartition(SEPARATOR)[2]: value.to(parameter.device)
+                key.rpartition(SEPARATOR)[2]: value.to(parameter.device, copy=True)
                 for key, value in moments.items()
                 if key.rpartition(SEPARATOR)[0] == name
             }
@@ -138,9 +150,10 @@ def _checkpoints(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if FOLDER_NAME.fullmatch(path.name))
 
 
-def _optimizer_tensors(
+def optimizer_tensors(
     named: list[tuple[str, nn.Parameter]], optimizer: torch.optim.Optimizer
 ) -> dict[str, Tensor]:
+    """The optimizer's tensors by name of weight, `SEPARATOR` and name of state."""
     return {
         f"{name}{SEPARATOR}{key}": value
         for name, parameter in named

@@ -52,10 +52,9 @@ from accord.training.pairs import (
     hold_out,
     tokenize_preferences,
 )
-from accord.training.parallel import Ranks
-from accord.training.precision import autocast, resolve_precision
+from accord.training.precision import autocast
 from accord.training.reference import Reference, score_completions
-from accord.training.reference_cache import ReferenceCache
+from accord.training.reference_cache import cache_for
 from accord.training.reports import Observer
 from accord.training.settings import check_settings
 from accord.training.sft import TrainingResult
@@ -96,10 +95,11 @@ class DpoConfig:
     """Longest prompt with one answer; longer ones are cut and counted. Never above the model's context."""
     eval_share: float = 0.1
     """Share of prompts held out when no evaluation pairs are given; 0 holds out nothing."""
-    reference_cache: Path | None = None
-    """File that the reference's log-probs are read from and kept in for later runs; bound to its weights."""
     is_shuffled: bool = True
     """A new order in each pass, from the run's streams; False keeps the order given."""
+    reference_cache: str | None = None
+    """Folder that keeps reference log-probs for later runs on the same rows and reference; None keeps them
+    for the later passes of this run only."""
     optimization: OptimizationConfig = field(
         default_factory=lambda: OptimizationConfig(learning_rate=1e-6, schedule="linear", warmup_steps=10)
     )
@@ -175,8 +175,6 @@ def train_dpo(
         task, task.optimization, streams=streams, run_dir=run_dir, observers=observers, resume=resume
     )
     model.network.eval()
-    if Ranks.current().is_first:
-        task.cache.write()
     return TrainingResult(
         model=model,
         metrics=result.metrics,
@@ -241,11 +239,7 @@ class DpoTask:
         self.order = DataOrder(len(self.groups), groups_per_update, streams, config.is_shuffled)
         self.pair_loss = config.pair_loss()
         self.reference = Reference(model, reference) if config.has_reference else None
-        facts = {
-            "reference": self.reference.version if self.reference else "none",
-            "precision": resolve_precision(config.optimization.precision, model.device),
-        }
-        self.cache = ReferenceCache(facts, config.reference_cache if self.reference else None)
+        self.cache = cache_for(self.reference, config.reference_cache, config.optimization, model)
         self.warnings: list[str] = []
         self._displaced_steps = 0
 
@@ -361,7 +355,7 @@ class DpoTask:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up where `state_dict` was called."""
-        self.cache.take_up(state, self.model.device)
+        self.cache.take_up(state)
         self.warnings = list(state["warnings"])
         self._displaced_steps = int(state["displaced_steps"])
 
@@ -385,13 +379,14 @@ class DpoTask:
         keys = [group.key for group in part.groups]
         with autocast(self.config.optimization.precision, self.model.device):
             trunk = self.reference.trunk(packed)
-            known = self.cache.find(keys)
+            known = self.cache.get(keys)
             if known is not None:
-                return DpoMicroBatch(part, packed, trunk, known.to(self.model.device))
+                values = torch.tensor([value for sums in known for value in sums], dtype=none.dtype)
+                return DpoMicroBatch(part, packed, trunk, values.to(none.device))
             logprobs = self.reference.logprobs(packed, trunk=trunk, temperature=1.0)
         sums = sequence_sum(logprobs, packed.sequence_index, packed.n_completions)
         kept = sums.split([len(group.answers) for group in part.groups])
-        self.cache.keep(keys, kept)
+        self.cache.add((key, each.tolist()) for key, each in zip(keys, kept, strict=True))
         return DpoMicroBatch(part, packed, trunk, sums)
 
     def _logprobs(self, micro_batch: DpoMicroBatch) -> PairLogprobs:

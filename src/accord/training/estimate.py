@@ -8,6 +8,7 @@ processes hold.
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from accord.models.batching import plan_micro_batches
 from accord.models.layers import decoder_layers
 from accord.models.logprobs import DEFAULT_TILE, KEPT_BYTES
 from accord.models.ragged import Ragged, Segment, hidden_states
+from accord.training.compact_adamw import state_bytes
 from accord.training.order import DataOrder
 from accord.training.precision import Precision, autocast, resolve_precision
 
@@ -25,8 +27,6 @@ PROBE_TOKENS = (32, 96)
 """Lengths of the two forwards that part what a token keeps from what is kept once, such as bf16 weights."""
 MATRIX_SHARE = 0.5
 """Share of a bare matrix product's speed that a step reaches: the rest is norms, attention, memory."""
-STATE_COPIES = 2
-"""AdamW holds two numbers as wide as the weight for each one that learns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +131,13 @@ def estimate_memory(
     has_reference: bool,
     process_bytes: float,
     activations: ActivationCost | None = None,
+    optimizer_state: Literal["fp32", "bf16", "int8"] = "fp32",
+    is_recomputed: bool = False,
 ) -> MemoryEstimate:
-    """The memory of training all of `module` that requires a gradient, on `work`."""
+    """The memory of training all of `module` that requires a gradient, on `work`.
+
+    `is_recomputed`: layers keep their input only, so the peak has those activations.
+    """
     cost = activations or measure_activations(body, precision=precision)
     trained = [weight for weight in module.parameters() if weight.requires_grad]
     n_weights = sum(_size(weight) for weight in module.parameters())
@@ -144,13 +149,17 @@ def estimate_memory(
     head = _head_bytes(body, work.largest_labels, item=item)
     reference = n_trained if has_reference else 0
     # Gradients grow while activations go, but seldom fit into the pieces that these leave: both are counted.
-    peak = process_bytes + n_weights + reference + (1 + STATE_COPIES) * n_trained + kept + head
+    optimizer = sum(
+        state_bytes(weight.numel(), optimizer_state, item=weight.element_size()) for weight in trained
+    )
+    held = process_bytes + n_weights + reference + n_trained + optimizer
+    peak = held + (checkpointed if is_recomputed else kept) + head
     return MemoryEstimate(
         process=process_bytes,
         weights=n_weights,
         reference=reference,
         gradients=n_trained,
-        optimizer=STATE_COPIES * n_trained,
+        optimizer=optimizer,
         activations=kept,
         activations_checkpointed=checkpointed,
         head=head,

@@ -32,6 +32,7 @@ from accord.training.optimizer import OptimizationConfig
 from accord.training.order import DataOrder
 from accord.training.precision import autocast
 from accord.training.reference import Reference, score_completions
+from accord.training.reference_cache import cache_for
 from accord.training.reports import Observer
 from accord.training.settings import check_settings
 from accord.training.sft import TrainingResult
@@ -59,6 +60,9 @@ class KtoConfig:
     """A new order in each pass, from the run's streams; False keeps the order given."""
     eval_share: float = 0.1
     """Share of prompts held out when no evaluation answers are given; 0 holds out nothing."""
+    reference_cache: str | None = None
+    """Folder that keeps reference log-probs for later runs on the same rows and reference; None keeps them
+    for the later passes of this run only."""
     optimization: OptimizationConfig = field(
         default_factory=lambda: OptimizationConfig(learning_rate=1e-6, schedule="linear", warmup_steps=10)
     )
@@ -180,7 +184,7 @@ class KtoTask:
         self.rows, self.eval_rows = list(rows), list(eval_rows)
         self.order = DataOrder(len(self.rows), config.batch_size, streams, config.is_shuffled)
         self.reference = Reference(model, reference)
-        self._reference_sums: dict[str, float] = {}
+        self._reference_sums = cache_for(self.reference, config.reference_cache, config.optimization, model)
 
     @property
     def optimization(self) -> OptimizationConfig:
@@ -195,7 +199,7 @@ class KtoTask:
     def identity(self) -> dict[str, str]:
         """Hashes of policy, reference and rows, and the settings."""
         settings = dataclasses.asdict(self.config)
-        del settings["optimization"]
+        del settings["optimization"], settings["reference_cache"]
         return {
             "model": self.model.version,
             "reference": self.reference.version,
@@ -330,9 +334,11 @@ class KtoTask:
     def _scored_by_reference(self, rows: Sequence[JudgedRow], packed: PackedCompletions) -> Tensor:
         """[row] Reference log-probs of the answers; those already known are not made again."""
         keys = [hashlib.sha256(f"{row.prompt_ids}{row.completion_ids}".encode()).hexdigest() for row in rows]
-        if not all(key in self._reference_sums for key in keys):
+        known = self._reference_sums.get(keys)
+        if known is None:
             with autocast(self.config.optimization.precision, self.model.device):
                 logprobs = self.reference.logprobs(packed, trunk=None, temperature=1.0)
             sums = sequence_sum(logprobs, packed.sequence_index, packed.n_completions)
-            self._reference_sums.update(zip(keys, sums.tolist(), strict=True))
-        return torch.tensor([self._reference_sums[key] for key in keys], device=self.model.device)
+            self._reference_sums.add((key, [value]) for key, value in zip(keys, sums.tolist(), strict=True))
+            return sums
+        return torch.tensor([value for (value,) in known], device=self.model.device)

@@ -20,7 +20,14 @@ import torch
 from accord.domain import AccordError, ConfigError, Interrupted, Streams, TrainingError
 from accord.models.allocator import keep_freed_memory
 from accord.training.accumulation import Accumulated, accumulate
-from accord.training.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
+from accord.training.checkpoint import (
+    SEPARATOR,
+    Progress,
+    latest_checkpoint,
+    load_checkpoint,
+    optimizer_tensors,
+    save_checkpoint,
+)
 from accord.training.interruption import deferred_interrupt
 from accord.training.memory import read_memory
 from accord.training.observers import JsonlMetrics
@@ -32,7 +39,9 @@ from accord.training.optimizer import (
 )
 from accord.training.parallel import Ranks
 from accord.training.precision import autocast
+from accord.training.recompute import RecomputePlan
 from accord.training.reports import EvalReport, Observer, RunStart, StepReport
+from accord.training.sharding import ShardedLayers
 from accord.training.task import LossPart, StopRun, Task, Update
 
 __all__ = [
@@ -48,7 +57,17 @@ __all__ = [
     "optimize",
 ]
 
-FREE_TO_CHANGE = frozenset({"eval_every", "eval_at_start", "checkpoint_every", "keep_checkpoints"})
+FREE_TO_CHANGE = frozenset(
+    {
+        "eval_every",
+        "eval_at_start",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "recompute",
+        "memory_gb",
+        "parallel",
+    }
+)
 """Settings that do not change what is learned, so a resumed run may have others."""
 
 
@@ -131,13 +150,17 @@ class _Run:
         self.steps = config.steps
         self.streams = streams
         self.run_dir = run_dir
-        self.named = task.parameters()
+        self.ranks = Ranks.current()
+        # Now, while the weights are those the run starts from, and whole.
+        self.identity = self._identify() if run_dir is not None else {}
+        self.recompute = RecomputePlan(task.model, [weight for _, weight in task.parameters()], config)
+        is_sharded = config.parallel == "shard" and self.ranks.world > 1
+        self.shards = ShardedLayers(task.model) if is_sharded else None
+        self.named = self.shards.local(task.parameters()) if self.shards else task.parameters()
         self.optimizer = build_optimizer(self.named, config)
         self.device = self.named[0][1].device
         self.progress = Progress()
         self._saved: Progress | None = None
-        self.identity: dict[str, str] = {}
-        self.ranks = Ranks.current()
         self.observers = list(observers) if self.ranks.is_first else []
         if run_dir is not None and self.ranks.is_first:
             self.observers.insert(0, JsonlMetrics(run_dir / "metrics.jsonl"))
@@ -147,7 +170,6 @@ class _Run:
         newest = None
         if self.run_dir is not None:
             newest = latest_checkpoint(self.run_dir / "checkpoints")
-            self.identity = self._identify()  # now, while the weights are those the run starts from
         if newest is not None and not resume:
             raise TrainingError(
                 f"{self.run_dir} already holds a run (checkpoint {newest.name}). "
@@ -155,7 +177,11 @@ class _Run:
             )
         if newest is not None:
             self.progress, state = load_checkpoint(
-                newest, identity=self.identity, named=self.named, optimizer=self.optimizer
+                newest,
+                identity=self.identity,
+                named=self.named,
+                optimizer=self.optimizer,
+                part=self.shards.part if self.shards else None,
             )
             self.task.load_state_dict(state)
             self._saved = dataclasses.replace(self.progress)
@@ -183,8 +209,13 @@ class _Run:
             except StopRun as stop:
                 self.progress.stopped_reason = str(stop)
                 return
+            is_recomputed = self.recompute.prepare(update)
             learned = self._learn(update, step)
-        norm = clip_gradients([parameter for _, parameter in self.named], self.config.max_grad_norm).item()
+        norm = clip_gradients(
+            [parameter for _, parameter in self.named],
+            self.config.max_grad_norm,
+            norm=self.shards.norm(self.named) if self.shards else None,
+        ).item()
         is_skipped = not (math.isfinite(learned.loss) and math.isfinite(norm))
         if not is_skipped:
             self.optimizer.step()
@@ -200,6 +231,7 @@ class _Run:
             "optim/grad_norm": norm,
             "optim/lr": rate,
             "optim/skipped": float(is_skipped),
+            "optim/recomputed": float(is_recomputed),
             "throughput/tokens": float(update.tokens),
             "throughput/tokens_per_s": update.tokens / seconds,
             "throughput/step_s": seconds,
@@ -215,9 +247,19 @@ class _Run:
         """The update's gradient and numbers, from this rank's micro-batches and the other ranks'."""
         if self.ranks.world > 1:  # dropout must not fall alike on different rows
             torch.manual_seed(self.streams.child("rank", self.ranks.rank, step).value)
-            update = dataclasses.replace(update, micro_batches=self.ranks.part(update.micro_batches))
-        learned = accumulate(self.task, update, precision=self.config.precision, device=self.device)
-        self.ranks.sum_gradients([parameter for _, parameter in self.named])
+        n_idle = self.ranks.idle_rounds(update.micro_batches) if self.shards else 0
+        learned = accumulate(
+            self.task,
+            dataclasses.replace(update, micro_batches=self.ranks.part(update.micro_batches)),
+            precision=self.config.precision,
+            device=self.device,
+            idle=[update.micro_batches[0]] * n_idle,
+            runs_alike=self.shards is not None,
+        )
+        if self.shards:
+            self.shards.take_gradients(self.named)
+        split = self.shards.sharded if self.shards else {}
+        self.ranks.sum_gradients([parameter for name, parameter in self.named if name not in split])
         return self.ranks.sum_numbers(learned)
 
     def evaluate(self) -> None:
@@ -242,6 +284,7 @@ class _Run:
         self.evaluate()
         if self.config.checkpoint_every and self._saved != self.progress:
             self.save()
+        self.put_together()
         if self.run_dir is not None:
             with self.ranks.first_writes() as is_writer:
                 if is_writer:
@@ -253,14 +296,18 @@ class _Run:
             return None
         self._saved = dataclasses.replace(self.progress)
         saved = None
+        weights = {name: parameter.detach() for name, parameter in self.named}
+        moments = optimizer_tensors(self.named, self.optimizer)
+        if self.shards:
+            weights, moments = (self.shards.whole(each, separator=SEPARATOR) for each in (weights, moments))
         with self.ranks.first_writes() as is_writer:
             if is_writer:
                 saved = save_checkpoint(
                     self.run_dir / "checkpoints",
                     identity=self.identity,
                     progress=self.progress,
-                    named=self.named,
-                    optimizer=self.optimizer,
+                    weights=weights,
+                    moments=moments,
                     task_state=self.task.state_dict(),
                     keep=self.config.keep_checkpoints,
                 )
@@ -286,8 +333,15 @@ class _Run:
                 f"The {self.progress.step} finished steps are saved in {self.save()}; mend and resume."
             )
 
+    def put_together(self) -> None:
+        """Give the model its whole layers back; where ranks failed they stay split, for others would wait."""
+        if self.shards is not None:
+            self.shards.restore()
+
     def end(self, reason: str) -> None:
         """Tell the observers, so that they close what they opened."""
+        if reason == "interrupted":
+            self.put_together()
         for observer in self.observers:
             observer.on_end(reason)
 

@@ -31,6 +31,12 @@ OPTIMIZATION = (
         "exact",
     ),
     Metric(
+        "optim/recomputed",
+        "0 or 1",
+        "whether layers ran again in the backward pass to save memory",
+        "exact",
+    ),
+    Metric(
         "throughput/tokens",
         "tokens",
         "real tokens the update learned from",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from accord.domain import TrainingError
+from accord.training.compact_adamw import CompactAdamW
 from accord.training.precision import Precision
 from accord.training.settings import check_settings
 
@@ -37,6 +38,17 @@ class OptimizationConfig:
     """Global norm above which the gradient of the whole update is scaled down; 0 turns clipping off."""
     precision: Precision = "auto"
     """bf16: autocast over fp32 weights; auto: bf16 where the hardware multiplies it quickly, else fp32."""
+    optimizer_state: Literal["fp32", "bf16", "int8"] = "fp32"
+    """How AdamW keeps its two moments: as the weights are (8 bytes a weight), in bf16 (4) or in 8-bit blocks
+    (2), both rounded at random without bias. Small moments save memory, cost some time and add noise."""
+    recompute: Literal["auto", "always", "never"] = "auto"
+    """Whether layers run again in the backward pass and keep only their input: the same loss and gradient bit
+    for bit, about a third more time. auto: in the updates that an estimate says would not fit otherwise."""
+    parallel: Literal["replicate", "shard"] = "replicate"
+    """What several ranks (torchrun) do: each hold all weights, or share the decoder layers that learn by
+    FSDP2, with gradients and optimizer state. Not for online stages, which sample from whole weights."""
+    memory_gb: float = 0.0
+    """What the run may hold in 10^9 bytes, for `recompute`; 0: nine tenths of what is free at the start."""
     micro_batch_tokens: int = 4096
     """Tokens in one forward pass: bounds memory, does not change the gradient."""
     eval_every: int = 0
@@ -65,6 +77,15 @@ class OptimizationConfig:
                 ("weight_decay", self.weight_decay >= 0.0, "0 or more"),
                 ("max_grad_norm", self.max_grad_norm >= 0.0, "0 or more"),
                 ("precision", self.precision in ("fp32", "bf16", "auto"), "fp32, bf16 or auto"),
+                ("optimizer_state", self.optimizer_state in ("fp32", "bf16", "int8"), "fp32, bf16 or int8"),
+                ("recompute", self.recompute in ("auto", "always", "never"), "auto, always or never"),
+                ("parallel", self.parallel in ("replicate", "shard"), "replicate or shard"),
+                (
+                    "optimizer_state",
+                    self.parallel == "replicate" or self.optimizer_state == "fp32",
+                    "fp32 with parallel = 'shard', which splits it over the ranks already",
+                ),
+                ("memory_gb", 0.0 <= self.memory_gb < math.inf, "0 or more"),
                 ("micro_batch_tokens", self.micro_batch_tokens >= 1, "1 or more"),
                 ("eval_every", self.eval_every >= 0, "0 or more"),
                 ("checkpoint_every", self.checkpoint_every >= 0, "0 or more"),
@@ -92,8 +113,10 @@ def learning_rate_at(config: OptimizationConfig, step: int, steps: int) -> float
     return config.learning_rate * (config.final_rate_share + (1.0 - config.final_rate_share) * shape)
 
 
-def build_optimizer(named: list[tuple[str, nn.Parameter]], config: OptimizationConfig) -> torch.optim.AdamW:
-    """torch's AdamW, fused where the device has it; decay on matrices only, state as precise as the weights.
+def build_optimizer(
+    named: list[tuple[str, nn.Parameter]], config: OptimizationConfig
+) -> torch.optim.Optimizer:
+    """torch's AdamW, fused where the device has it, or one with small moments; decay on matrices only.
 
     Trained weights in half precision are refused: updates of 1e-5 of a weight vanish in bf16.
     """
@@ -114,20 +137,30 @@ def build_optimizer(named: list[tuple[str, nn.Parameter]], config: OptimizationC
         for members, decay in ((decayed, config.weight_decay), (spared, 0.0))
         if members
     ]
+    if config.optimizer_state != "fp32":
+        return CompactAdamW(
+            groups,
+            lr=config.learning_rate,
+            betas=config.betas,
+            eps=config.eps,
+            state_format=config.optimizer_state,
+        )
     is_fused = all(parameter.device.type in ("cpu", "cuda") for _, parameter in named)
     return torch.optim.AdamW(
         groups, lr=config.learning_rate, betas=config.betas, eps=config.eps, fused=is_fused
     )
 
 
-def clip_gradients(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
+def clip_gradients(parameters: list[nn.Parameter], max_norm: float, *, norm: Tensor | None = None) -> Tensor:
     """Scale all gradients so that their global norm is at most `max_norm`; return the norm BEFORE scaling.
 
     0 leaves them alone. Parameters without a gradient count as zero. A non-finite
-    norm leaves the gradients alone: the caller skips the step.
+    norm leaves the gradients alone: the caller skips the step. `norm` is given where `parameters` are
+    parts of larger ones.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
+    if norm is None:
+        norm = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
     if max_norm > 0 and bool(torch.isfinite(norm)) and bool(norm > max_norm):
         torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
     return norm

@@ -2,8 +2,8 @@
 
 Every rank holds all weights, plans the same update and runs its own part of the micro-batches;
 gradients are summed, not averaged, because shares are already divided by the count of the whole update. So
-the loss does not depend on how many ranks there are. Leaves out sharded weights (every rank needs room for
-the whole model and its optimizer), and sampling in parts: an online run samples alike on every rank.
+the loss does not depend on how many ranks there are. `sharding` splits weights on top of it. Leaves out
+sampling in parts: an online run samples alike on every rank.
 """
 
 import math
@@ -46,9 +46,13 @@ class Ranks:
         """The micro-batches that this rank runs; with fewer of them than ranks the last ranks run none."""
         return micro_batches if self.world == 1 else micro_batches[self.rank :: self.world]
 
+    def idle_rounds(self, micro_batches: Sequence[Any]) -> int:
+        """How many micro-batches fewer than the busiest rank this one runs."""
+        return -(-len(micro_batches) // self.world) - len(self.part(micro_batches))
+
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Make each gradient the sum over ranks. A parameter that no rank has a gradient for keeps none."""
-        if self.world == 1:
+        if self.world == 1 or not parameters:
             return
         device = parameters[0].device
         has = torch.tensor([parameter.grad is not None for parameter in parameters], device=device).int()

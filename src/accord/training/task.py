@@ -53,6 +53,11 @@ class Task(Protocol):
     name: str
     """Prefix of the loss in the metrics: `sft` logs `sft/loss`."""
 
+    @property
+    def model(self) -> object:
+        """The LanguageModel or RewardModel that trains, whose activations and shards the loop looks after."""
+        ...
+
     def parameters(self) -> list[tuple[str, nn.Parameter]]:
         """Everything that is trained, under unique names; fp32 or fp64."""
         ...
