@@ -14,6 +14,7 @@ RUNTIME := $(VENV)/.installed-runtime
 DEV     := $(VENV)/.installed-dev
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q
 STYLED  := src tests benchmarks
+AXE     := tests/feedback/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 .PHONY: help setup quickstart test check format docs bench clean
@@ -34,7 +35,7 @@ check: $(DEV) ## Style, types, import rules and house rules
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_house.py
 
-test: $(DEV) ## All tests; FAST=1 leaves the slow ones out
+test: $(DEV) $(AXE) ## All tests; FAST=1 leaves the slow ones out
 	$(BIN)/python -m pytest -q $(if $(FAST),-m "not slow") $(ARGS)
 
 format: $(DEV) ## Put all Python files into the house format
@@ -48,7 +49,7 @@ bench: $(DEV) ## Time training on fixed work: make bench ARGS="sft --model DIR -
 	$(BIN)/python benchmarks/training.py $(ARGS)
 
 clean: ## Remove .venv and caches; runs stay
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) tests/feedback/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -76,3 +77,8 @@ $(RUNTIME): $(BIN)/python pyproject.toml constraints.txt
 $(DEV): $(RUNTIME)
 	$(PIP) -c constraints.txt -e ".[dev]"
 	@touch $@
+
+# What the browser tests load into the pages; without npm those that need it are skipped, with the reason.
+$(AXE): tests/feedback/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tests/feedback --no-audit --no-fund --silent; \
+		else echo "npm is not there: the accessibility tests will be skipped."; fi
