@@ -15,6 +15,7 @@ import accord
 from accord.domain.errors import DataError, StoreError
 from accord.feedback.export import export_lines
 from accord.feedback.items import content_of
+from accord.feedback.job_routes import job_routes
 from accord.feedback.pages import install_pages
 from accord.feedback.problems import install_problems, problem
 from accord.feedback.schema import parse_schema
@@ -130,6 +131,7 @@ def create_app(database: Database, *, is_secure: bool = False) -> FastAPI:
         _doors(accounts, signed_in, is_secure=is_secure),
         _setting_out(database, projects, work, signed_in),
         _working(work, queue, signed_in),
+        job_routes(work, projects, signed_in),
         _health(database),
     ):
         app.include_router(router)

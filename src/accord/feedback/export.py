@@ -34,22 +34,36 @@ def export_lines(work: Work, project_id: str, kind: str, *, after: int = 0) -> I
     - `ranking`: `prompt`, `completions`, and `groups` of their places, best first.
     """
     if kind == "raw":
-        yield from map(_line, _rows(work, project_id, after))
+        yield from map(line_of, _rows(work, project_id, after))
         return
-    last: dict[str, int] = {}
-    for row in _rows(work, project_id, after):
-        last[row["assignment"]] = row["revision"]
-    for row in _rows(work, project_id, after):
-        if last[row["assignment"]] == row["revision"] and row["purpose"] != Purpose.GOLD:
-            schema = work.schema(row["schema"])
-            known = {"annotator_id": row["annotator"], "source": row["source"], "judgment_id": row["id"]}
-            for made in SHAPES[kind](schema, row, _content(work, row["item"])):
-                yield _line({**made, **known})
+    for row in last_rows(work, project_id, after=after):
+        schema = work.schema(row["schema"])
+        known = {"annotator_id": row["annotator"], "source": row["source"], "judgment_id": row["id"]}
+        for made in SHAPES[kind](schema, row, _content(work, row["item"])):
+            yield line_of({**made, **known})
 
 
-def _rows(work: Work, project_id: str, after: int) -> Iterator[dict[str, Any]]:
+def last_rows(work: Work, project_id: str, *, after: int = 0, upto: int | None = None) -> Iterator[Row]:
+    """The last revision of each judgment, known items left out, in order; `upto` ends it at an event.
+
+    Which revision is last is asked of the same stretch of events, so that a later one changes nothing.
+    Memory grows with the judgments that were revised, not with all of them.
+    """
+    revised: dict[str, int] = {}
+    for row in _rows(work, project_id, after, upto):
+        if row["revision"] > 1:
+            revised[row["assignment"]] = row["revision"]
+    for row in _rows(work, project_id, after, upto):
+        if revised.get(row["assignment"], 1) == row["revision"] and row["purpose"] != Purpose.GOLD:
+            yield row
+
+
+def _rows(work: Work, project_id: str, after: int, upto: int | None = None) -> Iterator[dict[str, Any]]:
     while page := work.judgments(project_id, after):
-        yield from page
+        for row in page:
+            if upto is not None and row["seq"] > upto:
+                return
+            yield row
         after = page[-1]["seq"]
         if len(page) < PAGE:
             return
@@ -159,5 +173,6 @@ def _sides(body: Row, chosen: str, rejected: str) -> Row:
     return {"prompt": body["messages"], "chosen": _answer(chosen), "rejected": _answer(rejected)}
 
 
-def _line(row: Row) -> str:
+def line_of(row: Row) -> str:
+    """A row as one line of JSON, the same bytes for the same row."""
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
