@@ -23,6 +23,9 @@ def serve(
     secure: Annotated[
         bool, typer.Option("--secure", help="Browsers come by HTTPS: mark cookies accordingly.")
     ] = False,
+    json_logs: Annotated[
+        bool, typer.Option("--json-logs", help="A line of JSON for each request, on standard error.")
+    ] = False,
 ) -> None:
     """Start the server where people judge, in the browser and over HTTP.
 
@@ -40,7 +43,7 @@ def serve(
     if owner is not None:
         print_text(f"owner made: handle {owner[0]}, password {owner[1]} (shown this once)")
     print_text(f"Accord listens on http://{host}:{port}; Ctrl-C ends it.")
-    run_server(store, host=host, port=port, workers=workers, is_secure=secure)
+    run_server(store, host=host, port=port, workers=workers, is_secure=secure, has_json_logs=json_logs)
 
 
 def opened(store: str):  # type: ignore[no-untyped-def]

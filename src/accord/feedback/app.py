@@ -20,6 +20,7 @@ from accord.feedback.pages import install_pages
 from accord.feedback.problems import install_problems, problem
 from accord.feedback.schema import parse_schema
 from accord.feedback.security import COOKIE, account_of, install_headers, need
+from accord.feedback.telemetry import Figures, Telemetry, store_lines
 from accord.feedback.work import Work
 from accord.store.database.accounts import Account, Accounts, Role
 from accord.store.database.engine import Database
@@ -125,14 +126,16 @@ def create_app(database: Database, *, is_secure: bool = False) -> FastAPI:
     def signed_in(request: Request) -> Account:
         return account_of(request, accounts)
 
+    figures = Figures()
     install_problems(app)
     install_headers(app)
+    app.add_middleware(Telemetry, figures=figures)
     for router in (
         _doors(accounts, signed_in, is_secure=is_secure),
         _setting_out(database, projects, work, signed_in),
         _working(work, queue, signed_in),
         job_routes(work, projects, signed_in),
-        _health(database),
+        _health(database, figures, signed_in),
     ):
         app.include_router(router)
     install_pages(app, accounts, work, is_secure=is_secure)
@@ -283,7 +286,7 @@ def _working(work: Work, queue: WorkQueue, signed_in: Any) -> APIRouter:
     return router
 
 
-def _health(database: Database) -> APIRouter:
+def _health(database: Database, figures: Figures, signed_in: Any) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz")
@@ -295,6 +298,12 @@ def _health(database: Database) -> APIRouter:
         with database.read() as connection:
             connection.execute(select(chain_head.c.number)).scalar_one()
         return PlainTextResponse("ready\n")
+
+    @router.get("/metrics")
+    def metrics(account: Annotated[Account, Depends(signed_in)]) -> PlainTextResponse:
+        need(account, "watch")
+        lines = [*figures.lines(), *store_lines(database)]
+        return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
     return router
 
