@@ -149,7 +149,7 @@ def test_the_drawer_marks_what_changed_since_the_version_that_was_read(site, ser
     settings.change(person, {"guidelines": {project_id: 1}})
     page.goto(f"{served.url}/p/{project_id}/annotate")
     page.keyboard.press("g")
-    page.get_by_text("1 paragraphs have changed since version 1").wait_for()
+    page.get_by_text("Paragraphs changed since version 1, which you have read: 1.").wait_for()
     assert page.locator(".guide .changed").inner_text().endswith("Never promise what cannot be.")
     bar, drawer = page.locator(".bar").bounding_box(), page.locator(".drawer").bounding_box()
     assert drawer["y"] + drawer["height"] <= bar["y"] + 1

@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 560, 150
 LEFT, BOTTOM = 36, 22
+WIDEST = 48
 
 
 def bar_chart(title: str, bars: Sequence[tuple[str, float]]) -> Markup:
@@ -16,7 +17,7 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float]]) -> Markup:
     if not bars:
         return Markup("")
     top = max(value for _, value in bars) or 1.0
-    step = (WIDTH - LEFT) / len(bars)
+    step = min((WIDTH - LEFT) / len(bars), WIDEST)
     drawn = [_axis(top)]
     for number, (label, value) in enumerate(bars):
         height = value / top * (HEIGHT - BOTTOM - 10)
@@ -28,8 +29,10 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float]]) -> Markup:
         )
         if number in (0, len(bars) - 1):
             anchor = "start" if number == 0 else "end"
-            place = LEFT if number == 0 else WIDTH
-            drawn.append(f'<text x="{place}" y="{HEIGHT - 5}" text-anchor="{anchor}">{escape(label)}</text>')
+            place = LEFT if number == 0 else LEFT + len(bars) * step
+            drawn.append(
+                f'<text x="{place:.0f}" y="{HEIGHT - 5}" text-anchor="{anchor}">{escape(label)}</text>'
+            )
     said = f"{title}: {len(bars)} bars, from {bars[0][0]} to {bars[-1][0]}, the highest {top:g}"
     return _svg(said, WIDTH, HEIGHT, drawn)
 

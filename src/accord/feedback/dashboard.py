@@ -166,6 +166,7 @@ def cost_of(facts: Mapping[str, Any], rate: float | None) -> dict[str, Any]:
     n_left = facts["slots"].get("open", 0) + facts["slots"].get("leased", 0)
     per_judgment = hours / n_done if n_done else 0.0
     made: dict[str, Any] = {
+        "n_done": n_done,
         "hours": hours,
         "seconds_each": per_judgment * 3600,
         "hours_left": per_judgment * n_left,

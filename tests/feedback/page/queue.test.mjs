@@ -46,3 +46,15 @@ test("what was taken once is not taken again", async () => {
   await queue.refill();
   assert.equal(queue.size, 0);
 });
+test("in a break nothing is fetched, and what was on its way goes back", async () => {
+  const returned = [];
+  let answer;
+  const queue = makeQueue({ now: () => 0, back: async (ids) => returned.push(...ids), ask: () => new Promise((done) => { answer = done; }) });
+  const asked = queue.refill();
+  await queue.pause(true);
+  answer({ works: [work("a")], gone: [], empty: null });
+  await asked;
+  assert.deepEqual([returned, queue.size], [["a"], 0]);
+  await queue.refill();
+  assert.equal(queue.size, 0);
+});
