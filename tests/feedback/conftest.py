@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -130,6 +131,12 @@ def page(browser: Any, served: Served) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     page.set_default_timeout(15_000)
+    # Shown where a test fails: what the browser said, and what the server answered.
+    tell = sys.stderr.write
+    page.on("console", lambda one: tell(f"console: {one.type} {one.text}\n"))
+    page.on("pageerror", lambda error: tell(f"page error: {error}\n"))
+    page.on("requestfailed", lambda one: tell(f"no answer: {one.method} {one.url} {one.failure}\n"))
+    page.on("response", lambda one: tell(f"{one.status} {one.request.method} {one.url}\n"))
     page.goto(f"{served.url}/login")
     page.keyboard.press("Tab")
     page.get_by_label("Handle").fill("annotator")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from accord.store.database import Projects
 from accord.store.database.tables import chain
 
 PASSWORD = "correct horse battery"
@@ -64,6 +65,29 @@ def test_what_people_wrote_is_inert_and_nothing_is_loaded_from_elsewhere(site, s
     page.get_by_text("onerror").first.wait_for()
     assert "owned" not in page.title()
     assert all(url.startswith(served.url) for url in asked)
+
+
+def test_what_people_wrote_is_inert_on_every_other_page(site, served, page):
+    row = {"prompt": EVIL, "candidates": [f"$\\text{{{EVIL}}}$ {EVIL}", f"```python\n{EVIL}\n```"]}
+    project_id = site.project([{**row, "passages": [{"title": EVIL, "text": EVIL}]}])
+    Projects.of(site.database).add_definition(project_id, "guideline", {"markdown": f"# {EVIL}\n\n{EVIL}"})
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    for key in ("g", "Escape", "d", "r", "2", "Enter"):
+        page.keyboard.press(key)
+    page.get_by_text("Everything is judged").wait_for()
+    page.keyboard.press("u")
+    page.get_by_text("You are changing a judgment").wait_for()
+    page.goto(f"{served.url}/p/{project_id}/history")
+    page.get_by_text("onerror").first.wait_for()
+    page.context.clear_cookies()
+    page.goto(f"{served.url}/login")
+    page.get_by_label("Handle").fill("lead")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{served.url}/")
+    page.goto(f"{served.url}/p/{project_id}")
+    assert "owned" not in page.title()
+    assert page.locator("main img, main script:not([type='application/json'])").count() == 0
 
 
 def test_words_are_marked_by_selecting_them(site, served, page):

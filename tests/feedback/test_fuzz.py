@@ -85,7 +85,7 @@ def test_no_answer_is_the_servers_fault(entered, method, path):
     described = DESCRIBED["paths"][path][method]
     body = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def ask(data: st.DataObject) -> None:
         place, query = path, {}

@@ -33,18 +33,23 @@ def states(site: Any) -> list[str]:
         return list(connection.execute(select(assignment.c.state).order_by(assignment.c.id)).scalars())
 
 
-def settled(site: Any, page: Any, wanted: list[str]) -> bool:
-    """Whether assignments come into these states before long."""
-    for _ in range(200):
+def settled(site: Any, page: Any, wanted: list[str]) -> list[str]:
+    """The states of all assignments, once they are the wanted ones or it has taken too long."""
+    for _ in range(400):
         if sorted(states(site)) == wanted:
-            return True
+            break
         page.wait_for_timeout(25)
-    return False
+    return sorted(states(site))
 
 
-def ready(page: Any) -> None:
-    """The first item is on screen and the next are in the page."""
-    page.wait_for_function("import('/static/work.js').then((it) => it.queue.size > 0)")
+def ready(page: Any, number: int = 2) -> None:
+    """The first item is on screen, and so many of the next are in the page, or all there are."""
+    for _ in range(400):
+        held = page.evaluate("import('/static/work.js').then((it) => it.queue.size)")
+        if held >= number:
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError(f"{held} of {number} items were fetched ahead")
 
 
 def test_the_next_item_is_painted_without_asking_the_server(site, served, page):
@@ -74,7 +79,7 @@ def test_the_time_of_work_fetched_ahead_begins_when_it_is_shown(site, served, pa
     page.keyboard.press("1")
     page.keyboard.press("Enter")
     page.get_by_text("Saved ").wait_for()
-    page.wait_for_function("import('/static/work.js').then((it) => it.queue.size === 1)")
+    ready(page, 1)
     assert sorted(states(site)) == ["leased", "opened", "submitted"]
 
 
@@ -82,14 +87,15 @@ def test_work_fetched_ahead_goes_back_when_the_page_is_left(site, served, page):
     project_id = site.project(rows(3))
     page.goto(f"{served.url}/p/{project_id}/annotate")
     ready(page)
+    assert settled(site, page, ["leased", "leased", "opened"]) == ["leased", "leased", "opened"]
     page.goto(f"{served.url}/login")
-    assert settled(site, page, ["opened", "released", "released"])
+    assert settled(site, page, ["opened", "released", "released"]) == ["opened", "released", "released"]
 
 
 def test_undo_is_a_further_revision_with_the_answers_as_they_were(site, served, page):
     project_id = site.project(rows(2))
     page.goto(f"{served.url}/p/{project_id}/annotate")
-    ready(page)
+    ready(page, 1)
     page.keyboard.press("1")
     page.keyboard.press("Enter")
     page.get_by_text("Saved ").wait_for()
@@ -208,9 +214,10 @@ def test_a_break_gives_back_what_was_fetched_ahead(site, served, page):
     project_id = site.project(rows(3))
     page.goto(f"{served.url}/p/{project_id}/annotate")
     ready(page)
+    assert settled(site, page, ["leased", "leased", "opened"]) == ["leased", "leased", "opened"]
     page.keyboard.press("b")
     page.get_by_role("heading", name="A break").wait_for()
-    assert settled(site, page, ["opened", "released", "released"])
+    assert settled(site, page, ["opened", "released", "released"]) == ["opened", "released", "released"]
     page.get_by_role("button", name="Go on").click()
     ready(page)
 
@@ -237,7 +244,7 @@ def test_reading_order_follows_the_order_on_screen(site, served, page):
     seen = []
     page.goto(f"{served.url}/p/{project_id}/annotate")
     for _ in range(6):
-        ready(page) if len(seen) < 4 else None
+        ready(page, min(2, 5 - len(seen)))
         seen.append(page.locator(".candidate .body").first.inner_text().split()[0])
         page.keyboard.press("4")
         page.keyboard.press("Enter")
@@ -284,7 +291,7 @@ def test_a_refused_judgment_comes_back_with_what_was_said_against_it(site, serve
         rows(2), questions=[{"kind": "text", "id": "why", "label": "Why?", "max_chars": 5}]
     )
     page.goto(f"{served.url}/p/{project_id}/annotate")
-    ready(page)
+    ready(page, 1)
     page.get_by_label("Why?").fill("far too long")
     page.keyboard.press("Escape")
     page.keyboard.press("Enter")

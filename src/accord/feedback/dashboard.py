@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from scipy.stats import binomtest
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, literal_column, select
 
 from accord.domain.judgments import Source
 from accord.feedback.charts import bar_chart, drift_line, share_line
@@ -140,14 +140,13 @@ def _seen(work: Work, row: Row[Any]) -> Seen | None:
 
 def _daily(work: Work, project_id: str) -> Any:
     """Judgments of each of the last thirty days on which there were any."""
-    day = judgment.c.received_ms / DAY_MS
-    day = func.floor(day) if not work.database.is_sqlite else func.cast(day, judgment.c.revision.type)
+    day = (judgment.c.received_ms // literal_column(str(DAY_MS))).label("day")
     with work.database.read() as connection:
         rows = connection.execute(
-            select(day.label("day"), func.count())
+            select(day, func.count())
             .join(item, item.c.id == judgment.c.item_id)
             .where(item.c.project_id == project_id)
-            .group_by("day")
+            .group_by(day)
             .order_by(day.desc())
             .limit(30)
         ).all()
