@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
-from scipy.stats import binomtest
+from scipy.special import bdtr
 from sqlalchemy import Row, func, literal_column, select
 
 from accord.domain.judgments import Source
@@ -277,7 +277,7 @@ def _side_alerts(sides: Mapping[str, Sequence[bool]]) -> dict[str, list[str]]:
     handles = [handle for handle, found in sides.items() if len(found) >= MIN_ALERT]
     if not handles:
         return {}
-    raw = [float(binomtest(sum(sides[one]), len(sides[one])).pvalue) for one in handles]
+    raw = [_coin_p_value(sum(sides[one]), len(sides[one])) for one in handles]
     return {
         handle: [
             f"left in {sum(sides[handle])} of {len(sides[handle])} choices; by chance p = {adjusted:.2g}"
@@ -285,6 +285,11 @@ def _side_alerts(sides: Mapping[str, Sequence[bool]]) -> dict[str, list[str]]:
         for handle, adjusted in zip(handles, adjust_holm(raw), strict=True)
         if adjusted < ALERT_LEVEL
     }
+
+
+def _coin_p_value(k: int, n: int) -> float:
+    """Two-sided p-value of `k` heads in `n` tosses of a fair coin: exact, and symmetric."""
+    return min(1.0, 2 * float(bdtr(min(k, n - k), n, 0.5)))
 
 
 def _against(skill: Share, pooled: Share, speed: float | None, usual: float | None) -> list[str]:
