@@ -16,6 +16,7 @@ PEER_VENV := .bench-venv
 PEERS   := $(PEER_VENV)/.installed-$(shell cksum < benchmarks/peer-requirements.txt | cut -d' ' -f1)
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q
 STYLED  := src tests benchmarks
+AXE     := tests/feedback/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 .PHONY: help setup quickstart test check format docs bench clean
@@ -36,7 +37,7 @@ check: $(DEV) ## Style, types, import rules and house rules
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_house.py
 
-test: $(DEV) ## All tests; FAST=1 leaves the slow ones out
+test: $(DEV) $(AXE) ## All tests; FAST=1 leaves the slow ones out
 	$(BIN)/python -m pytest -q $(if $(FAST),-m "not slow") $(ARGS)
 
 format: $(DEV) ## Put all Python files into the house format
@@ -50,7 +51,8 @@ bench: $(DEV) $(PEERS) ## Time ours and TRL in turn: make bench ARGS="sft dpo --
 	$(BIN)/python benchmarks/versus.py --peer-python $(PEER_VENV)/bin/python $(ARGS)
 
 clean: ## Remove .venv and caches; runs stay
-	rm -rf $(VENV) $(PEER_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEER_VENV) tests/feedback/node_modules build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .import_linter_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -85,3 +87,8 @@ $(PEERS): $(BIN)/python benchmarks/peer-requirements.txt
 $(DEV): $(RUNTIME)
 	$(PIP) -c constraints.txt -e ".[dev]"
 	@touch $@
+
+# What the browser tests load into the pages; without npm those that need it are skipped, with the reason.
+$(AXE): tests/feedback/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tests/feedback --no-audit --no-fund --silent; \
+		else echo "npm is not there: the accessibility tests will be skipped."; fi

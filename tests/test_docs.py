@@ -15,7 +15,7 @@ from accord.store import write_records
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
-REFERENCE = ("cli.md", "configuration.md", "metrics.md")
+REFERENCE = ("cli.md", "configuration.md", "metrics.md", "openapi.json")
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 

@@ -5,6 +5,7 @@ a lease) is asked again when the server is away; what cannot (adding items, maki
 error says so. Leaves out signing in by password: make a token for the program.
 """
 
+import hashlib
 import http.client
 import json
 import time
@@ -13,8 +14,9 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from accord.domain.errors import ServerError
 
@@ -22,6 +24,10 @@ ROWS_AT_A_TIME = 500
 """Rows of one request that adds items."""
 PIECE = 65_536
 """Bytes read at a time."""
+IDLE_LOOKS = 100
+"""Looks at an import that does not move before its file is sent once more."""
+SNAPSHOT_HEAD = b"accord snapshot 1\n"
+"""What the hash of a snapshot begins with."""
 AWAY = (502, 503, 504)
 """Answers of a proxy whose server is away."""
 
@@ -111,6 +117,43 @@ class Client:
             n_sent += len(lines)
         return Added(n_items=n_items, n_refused=n_refused, errors=tuple(errors))
 
+    def import_file(
+        self, project_id: str, path: str | Path, *, shape: str = "auto", overlap: int = 1
+    ) -> dict[str, Any]:
+        """Hand a file of items over and wait until it is in: rows, items, refusals with their lines.
+
+        The same file again is taken up where it ended, so that a call that broke off is made once more.
+        """
+        place = Path(path)
+        query = urlencode({"name": place.name, "format": shape, "overlap": overlap})
+        base = f"/projects/{quote(project_id, safe='')}/imports"
+        for _ in range(self._tries):
+            job = self._ask("POST", f"{base}?{query}", place.read_bytes(), is_repeatable=True)
+            known, still = -1, 0
+            while still < IDLE_LOOKS:
+                found = self._ask("GET", f"{base}/{job['id']}")
+                if found["is_done"]:
+                    return found
+                if found["failure"]:
+                    raise ServerError(f"{place}: {found['failure']}")
+                still = 0 if found["n_rows"] > known else still + 1
+                known = found["n_rows"]
+                self._sleep(self._pause_s)
+        raise ServerError(f"{place}: the import stands still at row {known}; is the server well?")
+
+    def snapshot(self, project_id: str) -> dict[str, Any]:
+        """Fix what is judged by now: its hash, its last event, its number of rows."""
+        return self._ask("POST", f"/projects/{quote(project_id, safe='')}/snapshots")
+
+    def snapshot_rows(self, project_id: str, snapshot_hash: str) -> list[dict[str, Any]]:
+        """The rows of a snapshot; raises where they do not have its hash."""
+        path = f"/projects/{quote(project_id, safe='')}/snapshots/{quote(snapshot_hash, safe='')}/rows"
+        with self._send("GET", path, None, is_repeatable=True) as response:
+            text = response.read()
+        if hashlib.sha256(SNAPSHOT_HEAD + text).hexdigest() != snapshot_hash:
+            raise ServerError(f"the rows of snapshot {snapshot_hash} came with another hash; ask again")
+        return [json.loads(line) for line in text.splitlines()]
+
     def next(self, project_id: str, count: int = 1) -> list[dict[str, Any]]:
         """Up to `count` pieces of work with `id`, `token` (of the lease), `task` and `shown`; may be none."""
         path = f"/projects/{quote(project_id, safe='')}/queue/next"
@@ -169,7 +212,7 @@ class Client:
         self,
         method: str,
         path: str,
-        body: Mapping[str, Any] | str | None = None,
+        body: Mapping[str, Any] | str | bytes | None = None,
         *,
         is_repeatable: bool = True,
     ) -> dict[str, Any]:
@@ -185,13 +228,13 @@ class Client:
         return found
 
     def _send(
-        self, method: str, path: str, body: Mapping[str, Any] | str | None, *, is_repeatable: bool
+        self, method: str, path: str, body: Mapping[str, Any] | str | bytes | None, *, is_repeatable: bool
     ) -> Any:
-        text = body if isinstance(body, str) or body is None else json.dumps(body)
+        text = body if isinstance(body, str | bytes) or body is None else json.dumps(body)
         for tried in range(1, self._tries + 1):
             request = urllib.request.Request(
                 self._base + path,
-                data=None if text is None else text.encode(),
+                data=text.encode() if isinstance(text, str) else text,
                 method=method,
                 headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
             )

@@ -1,11 +1,18 @@
 """A server over an empty database, and people who talk to it."""
 
+import asyncio
 import json
+import shutil
+import socket
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import text
 from starlette.testclient import TestClient
@@ -16,6 +23,7 @@ from accord.store.database import Accounts, Database, PasswordCost, Role, open_d
 CHEAP = PasswordCost(n=16, r=1, p=1)
 """The same hashing with little work: tests make many accounts."""
 PASSWORD = "correct horse battery"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 class Person:
@@ -92,3 +100,68 @@ def any_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     database.create()
     yield Site(database)
     database.close()
+
+
+class Served:
+    """The site on a free loopback port; can be stopped and started again."""
+
+    def __init__(self, site: Any):
+        self.site = site
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        config = uvicorn.Config(self.site.app, host="127.0.0.1", port=self.port, log_level="error", ws="none")
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve()), daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.server.force_exit = True
+        self.thread.join(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def served(site: Any) -> Iterator[Served]:
+    served = Served(site)
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def page(browser: Any, served: Served) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    # Shown where a test fails: what the browser said, and what the server answered.
+    tell = sys.stderr.write
+    page.on("console", lambda one: tell(f"console: {one.type} {one.text}\n"))
+    page.on("pageerror", lambda error: tell(f"page error: {error}\n"))
+    page.on("requestfailed", lambda one: tell(f"no answer: {one.method} {one.url} {one.failure}\n"))
+    page.on("response", lambda one: tell(f"{one.status} {one.request.method} {one.url}\n"))
+    page.goto(f"{served.url}/login")
+    page.keyboard.press("Tab")
+    page.get_by_label("Handle").fill("annotator")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{served.url}/")
+    yield page
+    context.close()

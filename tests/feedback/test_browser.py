@@ -1,88 +1,18 @@
 """A real browser against the real server: a session by keyboard, an outage, and text that stays text."""
 
-import asyncio
 import json
-import shutil
-import socket
-import threading
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 from sqlalchemy import select
 
+from accord.store.database import Projects
 from accord.store.database.tables import chain
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PASSWORD = "correct horse battery"
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)"
-    ),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
-
-
-class Served:
-    """The site on a free loopback port; can be stopped and started again."""
-
-    def __init__(self, site: Any):
-        self.site = site
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        config = uvicorn.Config(self.site.app, host="127.0.0.1", port=self.port, log_level="error", ws="none")
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve()), daemon=True)
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
-
-    def stop(self) -> None:
-        self.server.should_exit = True
-        self.server.force_exit = True
-        self.thread.join(timeout=20)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def served(site: Any) -> Iterator[Served]:
-    served = Served(site)
-    yield served
-    served.stop()
-
-
-@pytest.fixture
-def page(browser: Any, served: Served) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    page.goto(f"{served.url}/login")
-    page.keyboard.press("Tab")
-    page.get_by_label("Handle").fill("annotator")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"{served.url}/")
-    yield page
-    context.close()
+pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 
 def stored(site: Any, project_id: str) -> list[dict]:
@@ -135,6 +65,29 @@ def test_what_people_wrote_is_inert_and_nothing_is_loaded_from_elsewhere(site, s
     page.get_by_text("onerror").first.wait_for()
     assert "owned" not in page.title()
     assert all(url.startswith(served.url) for url in asked)
+
+
+def test_what_people_wrote_is_inert_on_every_other_page(site, served, page):
+    row = {"prompt": EVIL, "candidates": [f"$\\text{{{EVIL}}}$ {EVIL}", f"```python\n{EVIL}\n```"]}
+    project_id = site.project([{**row, "passages": [{"title": EVIL, "text": EVIL}]}])
+    Projects.of(site.database).add_definition(project_id, "guideline", {"markdown": f"# {EVIL}\n\n{EVIL}"})
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    for key in ("g", "Escape", "d", "r", "2", "Enter"):
+        page.keyboard.press(key)
+    page.get_by_text("Everything is judged").wait_for()
+    page.keyboard.press("u")
+    page.get_by_text("You are changing a judgment").wait_for()
+    page.goto(f"{served.url}/p/{project_id}/history")
+    page.get_by_text("onerror").first.wait_for()
+    page.context.clear_cookies()
+    page.goto(f"{served.url}/login")
+    page.get_by_label("Handle").fill("lead")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{served.url}/")
+    page.goto(f"{served.url}/p/{project_id}")
+    assert "owned" not in page.title()
+    assert page.locator("main img, main script:not([type='application/json'])").count() == 0
 
 
 def test_words_are_marked_by_selecting_them(site, served, page):

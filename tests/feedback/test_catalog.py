@@ -20,12 +20,14 @@ def said_by_pages() -> set[str]:
     settings = (FEEDBACK / "templates/settings.html").read_text(encoding="utf-8")
     names = re.findall(r'"\w+": "([A-Z][^"]+)"', settings)
     reasons = NAMED.findall((FEEDBACK / "work.py").read_text(encoding="utf-8"))
+    biases = re.findall(r'"(The \w+ answer wins)"', (FEEDBACK / "dashboard.py").read_text(encoding="utf-8"))
     roles = ["user", "assistant", "system", "tool"]
     return {
         *texts,
         *names,
         *reasons,
         *roles,
+        *biases,
         *(action.words for action in ACTIONS),
         *(text for _, text in SKIP_REASONS),
     }

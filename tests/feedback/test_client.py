@@ -45,6 +45,21 @@ def test_a_project_is_set_out_judged_and_read(site, address):
     assert lead.progress(project_id)["slots"] == {"filled": 2}
 
 
+def test_a_file_is_imported_and_a_snapshot_holds_its_hash(site, address, tmp_path):
+    lead = client_of(site, address, "lead", "manage", "import", "export", "watch")
+    project_id = lead.add_project("parcels", {"kind": "pairwise"})
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(PAIR) + "\n{broken\n")
+    done = lead.import_file(project_id, path, overlap=2)
+    assert (done["n_items"], done["n_refused"], done["errors"][0]["line"]) == (1, 1, 2)
+    assert lead.import_file(project_id, path) == done
+    annotator = client_of(site, address, "annotator", "annotate")
+    (work,) = annotator.next(project_id)
+    annotator.submit(work, {"preference": {"choice": 1}})
+    taken = lead.snapshot(project_id)
+    assert [row["annotator"] for row in lead.snapshot_rows(project_id, taken["hash"])] == ["annotator"]
+
+
 def test_one_key_is_one_judgment(site, address):
     project_id = site.project([PAIR])
     annotator = client_of(site, address, "annotator", "annotate")

@@ -116,6 +116,47 @@ def add_items(
     print_text(f"{count} items added to {name}.")
 
 
+@app.command("import")
+def import_items(
+    name: NameArgument,
+    file: Annotated[Path, typer.Argument(help="JSONL, JSON, CSV or Parquet file; text also with .gz.")],
+    shape: Annotated[
+        str, typer.Option("--format", help="auto, accord, trl, hh, argilla or label-studio.")
+    ] = "auto",
+    overlap: Annotated[int, typer.Option("--overlap", help="How many people judge each.", min=1)] = 1,
+    store: StoreOption = STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a file's rows as items: bad rows are told by line and left out, a broken import goes on.
+
+    How far it has come is kept with the project under the file's hash; the same file again is taken up
+    where it ended, and left alone where it is in.
+
+    \b
+    Examples:
+      accord project import support pairs.parquet --overlap 3
+      accord project import support export.json --format label-studio
+    """
+    from accord.feedback.importing import import_file
+    from accord.feedback.item_rows import FORMATS
+    from accord.store.database import Projects
+
+    checked_choice("--format", shape, FORMATS)
+    with opened(store) as database:
+        project_id = id_of(database, name)
+        done = import_file(Projects.of(database), project_id, file, shape=shape, overlap=overlap)
+    if as_json:
+        print_json(done)
+    else:
+        print_text(f"{done.n_rows} rows read: {done.n_items} are items of {name}, {done.n_refused} refused.")
+        for error in done.errors[:10]:
+            print_text(f"  line {error['line']}: {error['detail']}")
+        if done.n_refused > 10:
+            print_text(f"  and {done.n_refused - 10} more; --json lists the first hundred")
+    if done.failure:
+        raise StoreError(f"the file could not be read to its end: {done.failure}")
+
+
 @app.command("add-person")
 def add_person(
     handle: Annotated[str, typer.Argument(help="Name to sign in with.")],

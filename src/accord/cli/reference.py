@@ -9,6 +9,7 @@ import dataclasses
 import importlib
 import inspect
 import itertools
+import json
 import pkgutil
 import sys
 import typing
@@ -205,9 +206,22 @@ def field_docs(kind: type) -> dict[str, str]:
     return docs
 
 
+def interface_page() -> str:
+    """The description of the server's interface, as the server gives it at /openapi.json."""
+    from accord.feedback.app import create_app
+    from accord.store.database.engine import open_database
+
+    database = open_database("sqlite://")
+    described = create_app(database).openapi()
+    database.close()
+    described["info"]["version"] = "1"  # of the interface; the package's own changes with every release
+    return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_page,
     "configuration.md": configuration_page,
+    "openapi.json": interface_page,
     "metrics.md": metric_page,
 }
 

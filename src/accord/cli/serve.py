@@ -50,6 +50,9 @@ def serve(
     secure: Annotated[
         bool, typer.Option("--secure", help="Browsers come by HTTPS: mark cookies accordingly.")
     ] = False,
+    json_logs: Annotated[
+        bool, typer.Option("--json-logs", help="A line of JSON for each request, on standard error.")
+    ] = False,
 ) -> None:
     """Start the server where people judge, in the browser and over HTTP; or serve models to talk to.
 
@@ -73,7 +76,7 @@ def serve(
     place = STORE if store is None else store
     _greet_owner(place)
     print_text(f"Accord listens on http://{host}:{port}; Ctrl-C ends it.")
-    run_server(place, host=host, port=port, workers=workers, is_secure=secure)
+    run_server(place, host=host, port=port, workers=workers, is_secure=secure, has_json_logs=json_logs)
 
 
 def _greet_owner(store: str) -> None:

@@ -19,6 +19,7 @@ from accord.domain.errors import DataError, StoreError
 from accord.domain.ids import IdSource
 from accord.feedback.export import export_lines
 from accord.feedback.items import content_of
+from accord.feedback.job_routes import job_routes
 from accord.feedback.pages import install_pages
 from accord.feedback.people_routes import people_router
 from accord.feedback.problems import install_problems, problem
@@ -28,6 +29,7 @@ from accord.feedback.reviewing import Reviewing
 from accord.feedback.schema import parse_schema
 from accord.feedback.screen import Screen
 from accord.feedback.security import COOKIE, account_of, install_headers, need
+from accord.feedback.telemetry import Figures, Telemetry, store_lines
 from accord.feedback.work import Work
 from accord.store.database.accounts import Account, Accounts, Role
 from accord.store.database.engine import Database
@@ -153,8 +155,10 @@ def create_app(
     def signed_in(request: Request) -> Account:
         return account_of(request, accounts)
 
+    figures = Figures()
     install_problems(app)
     install_headers(app)
+    app.add_middleware(Telemetry, figures=figures)
     reviewing, people = Reviewing(work), People(accounts)
     for router in (
         _doors(accounts, signed_in, is_secure=is_secure),
@@ -162,7 +166,8 @@ def create_app(
         _working(work, work.queue, signed_in),
         review_router(reviewing, signed_in),
         people_router(work, people, vault, signed_in),
-        _health(database),
+        job_routes(work, projects, signed_in),
+        _health(database, figures, signed_in),
     ):
         app.include_router(router)
     screen = Screen.of(accounts, Settings(database, work.queue.clock))
@@ -321,7 +326,7 @@ def _working(work: Work, queue: WorkQueue, signed_in: Any) -> APIRouter:
     return router
 
 
-def _health(database: Database) -> APIRouter:
+def _health(database: Database, figures: Figures, signed_in: Any) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz")
@@ -333,6 +338,12 @@ def _health(database: Database) -> APIRouter:
         with database.read() as connection:
             connection.execute(select(chain_head.c.number)).scalar_one()
         return PlainTextResponse("ready\n")
+
+    @router.get("/metrics")
+    def metrics(account: Annotated[Account, Depends(signed_in)]) -> PlainTextResponse:
+        need(account, "watch")
+        lines = [*figures.lines(), *store_lines(database)]
+        return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
     return router
 

@@ -39,19 +39,31 @@ def export_lines(
     - `ratings`: `prompt`, `completion`, `rating`, `dimension`: a row for each answer and question of grades.
     """
     if kind == "raw":
-        yield from map(_line, _rows(work, project_id, after))
+        yield from map(line_of, _rows(work, project_id, after))
         return
-    last: dict[str, int] = {}
-    for row in _rows(work, project_id, after):
-        last[row["assignment"]] = row["revision"]
     gone = {} if has_voided else voided(work.database)
-    for row in _rows(work, project_id, after):
-        is_last = last[row["assignment"]] == row["revision"] and row["id"] not in gone
-        if is_last and is_for_training(row):
-            schema = work.schema(row["schema"])
-            known = {"annotator_id": row["annotator"], "source": row["source"], "judgment_id": row["id"]}
-            for made in SHAPES[kind](schema, row, _content(work, row["item"])):
-                yield _line({**made, **known})
+    for row in last_rows(work, project_id, after=after):
+        if row["id"] in gone:
+            continue
+        schema = work.schema(row["schema"])
+        known = {"annotator_id": row["annotator"], "source": row["source"], "judgment_id": row["id"]}
+        for made in SHAPES[kind](schema, row, _content(work, row["item"])):
+            yield line_of({**made, **known})
+
+
+def last_rows(work: Work, project_id: str, *, after: int = 0, upto: int | None = None) -> Iterator[Row]:
+    """The last revision of each judgment that may be trained on, in order; `upto` ends it at an event.
+
+    Which revision is last is asked of the same stretch of events, so that a later one changes nothing.
+    Memory grows with the judgments that were revised, not with all of them.
+    """
+    revised: dict[str, int] = {}
+    for row in _rows(work, project_id, after, upto):
+        if row["revision"] > 1:
+            revised[row["assignment"]] = row["revision"]
+    for row in _rows(work, project_id, after, upto):
+        if revised.get(row["assignment"], 1) == row["revision"] and is_for_training(row):
+            yield row
 
 
 def is_for_training(row: Mapping[str, Any]) -> bool:
@@ -60,9 +72,12 @@ def is_for_training(row: Mapping[str, Any]) -> bool:
     return is_live and not row["is_known"] and Purpose(row["purpose"]).is_trained_on
 
 
-def _rows(work: Work, project_id: str, after: int) -> Iterator[dict[str, Any]]:
+def _rows(work: Work, project_id: str, after: int, upto: int | None = None) -> Iterator[dict[str, Any]]:
     while page := work.judgments(project_id, after):
-        yield from page
+        for row in page:
+            if upto is not None and row["seq"] > upto:
+                return
+            yield row
         after = page[-1]["seq"]
         if len(page) < PAGE:
             return
@@ -189,5 +204,6 @@ def _sides(body: Row, chosen: str, rejected: str) -> Row:
     return {"prompt": body["messages"], "chosen": _answer(chosen), "rejected": _answer(rejected)}
 
 
-def _line(row: Row) -> str:
+def line_of(row: Row) -> str:
+    """A row as one line of JSON, the same bytes for the same row."""
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import Field
 from sqlalchemy import select
 from starlette.exceptions import HTTPException
 
-from accord.feedback.progress import describe_project
+from accord.feedback.dashboard import build_dashboard
 from accord.feedback.screen import Screen
 from accord.feedback.security import need
 from accord.feedback.work import Work
@@ -22,7 +22,9 @@ def lead_pages(screen: Screen, work: Work) -> APIRouter:
     router = APIRouter(prefix="/p/{project_id}", include_in_schema=False)
 
     @router.get("")
-    def dashboard(project_id: Id, request: Request) -> Response:
+    def dashboard(
+        project_id: Id, request: Request, rate: Annotated[str, Query(max_length=12)] = ""
+    ) -> Response:
         account = screen.visitor(request)
         if account is None:
             return RedirectResponse("/login", status_code=303)
@@ -31,8 +33,17 @@ def lead_pages(screen: Screen, work: Work) -> APIRouter:
             row = connection.execute(select(project).where(project.c.id == project_id)).first()
         if row is None:
             raise HTTPException(404, f"there is no project {project_id!r}")
-        facts = describe_project(work, project_id)
+        facts = build_dashboard(work, project_id, rate=_rate(rate))
         room = {"id": row.id, "name": row.name}
         return screen.page("project.html", request, account, project=room, facts=facts)
 
     return router
+
+
+def _rate(given: str) -> float | None:
+    """Pay an hour as somebody typed it; nothing for what is no amount."""
+    try:
+        rate = float(given.replace(",", "."))
+    except ValueError:
+        return None
+    return rate if 0 <= rate < 1e6 else None

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,12 +17,15 @@ from sqlalchemy import func, select
 from accord.domain.errors import ConfigError, StoreError
 from accord.domain.ids import IdSource
 from accord.feedback.app import create_app
+from accord.feedback.telemetry import log_as_json
 from accord.store.database.accounts import Accounts, Role
 from accord.store.database.engine import Database, open_database
 from accord.store.database.tables import user
 
 PLACE = "ACCORD_STORE"
 """Environment variable in which workers find the database."""
+LOGS = "ACCORD_LOGS"
+"""Set to json where each log line is to be an object."""
 SECURE = "ACCORD_SECURE"
 """Set to 1 where browsers come by HTTPS."""
 
@@ -37,19 +41,26 @@ def first_owner(database: Database) -> tuple[str, str] | None:
     return "owner", password
 
 
-def run_server(place: str, *, host: str, port: int, workers: int, is_secure: bool) -> None:
+def run_server(
+    place: str, *, host: str, port: int, workers: int, is_secure: bool, has_json_logs: bool = False
+) -> None:
     """Serve until stopped. Raises `ConfigError` for several workers on SQLite."""
     if workers > 1 and "://" not in place:
         raise ConfigError(
             "--workers", [f"{workers} workers need PostgreSQL; give its URL by --store, or use 1 worker"]
         )
+    config: dict[str, Any] = {"log_config": None} if has_json_logs else {}
     if workers == 1:
+        if has_json_logs:
+            log_as_json()
         database = open_database(place)
-        uvicorn.run(create_app(database, is_secure=is_secure), host=host, port=port, log_level="warning")
+        app = create_app(database, is_secure=is_secure)
+        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, **config)
         database.close()
         return
     os.environ[PLACE] = place
     os.environ[SECURE] = "1" if is_secure else "0"
+    os.environ[LOGS] = "json" if has_json_logs else ""
     uvicorn.run(
         "accord.feedback.serving:app_of_environment",
         factory=True,
@@ -57,6 +68,8 @@ def run_server(place: str, *, host: str, port: int, workers: int, is_secure: boo
         port=port,
         workers=workers,
         log_level="warning",
+        access_log=False,
+        **config,
     )
 
 
@@ -90,4 +103,6 @@ def app_here(app: FastAPI) -> Iterator[str]:
 
 def app_of_environment(environment: Mapping[str, str] = os.environ) -> FastAPI:
     """The application of one worker."""
+    if environment.get(LOGS) == "json":
+        log_as_json()
     return create_app(open_database(environment[PLACE]), is_secure=environment.get(SECURE) == "1")

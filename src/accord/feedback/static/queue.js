@@ -14,14 +14,16 @@ export function makeQueue({ ask, back, now, count = AHEAD }) {
   let asking = null;
   let touched = now();
   let isAway = false;
+  let isPaused = false;
 
   async function fill() {
-    if (isAway) return;
+    if (isAway || isPaused) return;
     const answer = await ask(works.map((one) => one.id), count);
     works = works.filter((one) => !answer.gone.includes(one.id));
     const fresh = answer.works.filter((one) => !works.some((other) => other.id === one.id) && !taken.has(one.id));
-    works.push(...fresh);
     empty = answer.empty;
+    if (isAway || isPaused) await back(fresh.map((one) => one.id));
+    else works.push(...fresh);
   }
 
   return {
@@ -52,6 +54,11 @@ export function makeQueue({ ask, back, now, count = AHEAD }) {
       const ids = works.map((one) => one.id);
       works = [];
       if (ids.length) await back(ids);
+    },
+    /** A break: everything goes back, and nothing is fetched until it ends. */
+    pause(isResting) {
+      isPaused = isResting;
+      return isResting ? this.release(true) : this.refill();
     },
     get size() { return works.length; },
     get empty() { return empty; },

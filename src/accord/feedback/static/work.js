@@ -48,7 +48,7 @@ export const queue = makeQueue({
   back: (ids) => fetch(`${room}/back`, { method: "POST", keepalive: true, body: new URLSearchParams(fields(ids.map((id) => ["id", id]))) }).catch(() => null),
 });
 const pace = makePace(store, handle);
-export const breaks = makeBreaks(document, { t, onPause: (isPaused) => { if (isPaused) queue.release(true); else queue.refill(); } });
+export const breaks = makeBreaks(document, { t, onPause: (isResting) => queue.pause(isResting) });
 export const chart = makeKeys(document, { keys, t, save: (all) => post("/settings", fields([["keys", JSON.stringify(all)]])) });
 export const drawer = makeDrawer(document, { post, noted: () => current?.noted ?? {} });
 export const outbox = makeOutbox({

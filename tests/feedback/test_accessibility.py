@@ -1,0 +1,98 @@
+"""axe-core, a checker of accessibility rules, finds no serious violation on any page in any theme.
+
+Fetched by `npm ci` into a folder that git ignores; `make test` does so where there is node.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accord.feedback.schema import KINDS
+from accord.store.database import Projects
+from accord.store.database.settings import Settings
+
+AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not AXE.exists(), reason="axe-core is not there (npm ci --prefix tests/feedback)"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+ROW = {
+    "prompt": "When was it?",
+    "candidates": ["It was in **1815**.\n\n```python\nx = 1\n```\n\n$x^2$", "Nobody knows. Or so they say."],
+    "passages": ["It was in 1815."],
+}
+
+
+def serious(page: Any) -> list[str]:
+    """Rules that are broken gravely, each with where."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate(
+        "async () => (await axe.run(document, {runOnly: "
+        "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}))"
+        ".violations.filter((one) => ['serious', 'critical'].includes(one.impact))"
+        ".map((one) => one.id + ': ' + one.nodes"
+        ".slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | '))"
+    )
+    return list(found)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "contrast"])
+def test_the_annotation_page_with_all_it_opens(site, served, page, theme):
+    project_id = site.project([ROW, {**ROW, "prompt": "Other?"}])
+    Projects.of(site.database).add_definition(project_id, "guideline", {"markdown": "# Be kind\n\nAlways."})
+    person = site.person("annotator").get("/me").json()["id"]
+    Settings.of(site.database).change(person, {"theme": theme, "guidelines": {project_id: 1}})
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    page.keyboard.press("2")
+    assert serious(page) == []
+    page.keyboard.press("d")
+    page.keyboard.press("g")
+    assert serious(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("s")
+    assert serious(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_task(site, served, page, kind):
+    project_id = site.project([ROW], kind=kind)
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    page.get_by_text("When was it?").wait_for()
+    assert serious(page) == []
+
+
+def test_the_pages_around_the_work(site, served, page):
+    project_id = site.project([ROW])
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    page.get_by_text("Everything is judged").wait_for()
+    assert serious(page) == []
+    for path in ("/", "/settings", f"/p/{project_id}/history"):
+        page.goto(served.url + path)
+        assert serious(page) == [], path
+    page.context.clear_cookies()
+    page.goto(f"{served.url}/login")
+    assert serious(page) == []
+
+
+def test_the_leads_pages(site, served, page):
+    project_id = site.project([ROW], overlap=2)
+    for handle in ("annotator", "second"):
+        person = site.person(handle)
+        (work,) = person.post(f"/projects/{project_id}/queue/next").json()["assignments"]
+        sent = {"token": work["token"], "key": handle * 2, "answers": {"preference": {"choice": 2}}}
+        assert person.post(f"/assignments/{work['id']}/submit", sent).status_code == 200
+    page.context.clear_cookies()
+    page.goto(f"{served.url}/login")
+    page.get_by_label("Handle").fill("lead")
+    page.get_by_label("Password").fill("correct horse battery")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{served.url}/")
+    page.goto(f"{served.url}/p/{project_id}")
+    assert serious(page) == []

@@ -1,0 +1,138 @@
+"""The lead's page: shares with interval and count, alerts with their evidence, why a queue is empty."""
+
+from typing import Any
+
+import pytest
+
+from accord.feedback.charts import bar_chart, drift_line, share_line
+from accord.feedback.dashboard import build_dashboard, cost_of, share_of
+from accord.feedback.work import Work
+from accord.store.database import NewItem, Projects, Role, WorkQueue
+
+
+def ready(site: Any, rows: list[dict], **rest: Any) -> tuple[Work, str]:
+    project_id = site.project(rows, **rest)
+    return Work(site.database, WorkQueue.of(site.database)), project_id
+
+
+def judge(work: Work, project_id: str, user_id: str, choose: Any, *, active_ms: int = 5000) -> None:
+    """Judge all there is; `choose` is given the texts in the order on screen and says which place wins."""
+    while taken := work.next(project_id, user_id, 10)["assignments"]:
+        for one in taken:
+            place = choose(one["shown"]["candidates"])
+            sent = {
+                "token": one["token"],
+                "key": one["id"],
+                "answers": {"preference": {"choice": 1 if place == 0 else 7}},
+                "active_ms": active_ms,
+            }
+            work.submit(one["id"], user_id, sent)
+
+
+def people(site: Any, *handles: str) -> dict[str, str]:
+    return {one: site.accounts.add(one, None, Role.ANNOTATOR) for one in handles}
+
+
+ROWS = [{"prompt": f"Question {k}?", "candidates": ["good" * 5, "bad"]} for k in range(24)]
+
+
+def better(texts: list[str]) -> int:
+    return 0 if texts[0].startswith("good") else 1
+
+
+def test_who_always_takes_the_left_and_disagrees_is_named_with_the_evidence(site):
+    work, project_id = ready(site, ROWS, overlap=4)
+    crowd = people(site, "ann", "ben", "cem", "lefty")
+    for handle, user_id in crowd.items():
+        judge(work, project_id, user_id, (lambda texts: 0) if handle == "lefty" else better)
+    facts = build_dashboard(work, project_id)
+    alerts = {one["handle"]: one["text"] for one in facts["alerts"] if "left" in one["text"]}
+    # 24 of 24 to one side: two-sided p = 2 / 2^24, times 4 by Holm
+    assert alerts == {"lefty": "left in 24 of 24 choices; by chance p = 4.8e-07"}
+    skill = {one["handle"]: one["skill"] for one in facts["people"]}
+    assert skill["ann"].share == 1.0
+    assert skill["lefty"].n == 24
+    assert any("agrees with the others" in one["text"] for one in facts["alerts"])
+
+
+def test_position_and_length_are_told_with_their_counts(site):
+    work, project_id = ready(site, ROWS[:10])
+    judge(work, project_id, people(site, "ann")["ann"], better)
+    bias = {one["name"]: one["share"] for one in build_dashboard(work, project_id)["bias"]}
+    assert bias["The longer answer wins"] == share_of(10, 10)
+    assert bias["The left answer wins"].n == 10
+
+
+def test_time_and_cost_follow_from_active_time_and_pay():
+    # two hours for 60 judgments are two minutes each; 30 still wanted take another hour, at 30 an hour
+    facts = {"annotators": [{"active_ms": 7_200_000, "n": 60}], "slots": {"open": 20, "leased": 10}}
+    cost = cost_of(facts, 30.0)
+    assert (cost["hours"], cost["seconds_each"], cost["hours_left"], cost["per_hour"]) == (2, 120, 1, 30)
+    assert (cost["spent"], cost["each"], cost["to_come"]) == (60, 1, 30)
+    assert cost_of({"annotators": [], "slots": {}}, None)["per_hour"] is None
+
+
+def test_a_queue_says_whose_skill_is_missing_and_who_holds_what(site):
+    work, project_id = ready(site, [])
+    (user_id,) = people(site, "ann").values()
+    body = {"messages": [{"role": "user", "content": "Dose?"}], "candidates": [{"text": "a"}, {"text": "b"}]}
+    Projects.of(site.database).add_items(project_id, [NewItem(content=body, required_skill="medicine")])
+    queue = build_dashboard(work, project_id)["queue"]
+    assert queue["wanted"] == [{"skill": "medicine", "n": 1, "n_people": 0}]
+    why = {one["handle"]: one["why"] for one in queue["people"]}
+    assert "asks for a skill" in why["ann"]
+    Projects.of(site.database).add_items(project_id, [NewItem(content=body)])
+    work.next(project_id, user_id, 1)
+    queue = build_dashboard(work, project_id)["queue"]
+    assert [(one["handle"], one["is_open"]) for one in queue["leases"]] == [("ann", False)]
+
+
+def test_paragraphs_people_differ_over_come_first(site):
+    rows = [{"prompt": f"About refunds {k}?", "candidates": ["yes", "no"]} for k in range(4)]
+    rows += [{"prompt": f"Question of tone {k}?", "candidates": ["yes", "no"]} for k in range(4)]
+    work, project_id = ready(site, rows, overlap=2)
+    guideline = "Never promise refunds beyond fifty.\n\nThe tone is friendly."
+    Projects.of(site.database).add_definition(project_id, "guideline", {"markdown": guideline})
+    for number, user_id in enumerate(people(site, "ann", "ben").values()):
+        while taken := work.next(project_id, user_id, 1)["assignments"]:
+            (one,) = taken
+            texts, asked = one["shown"]["candidates"], one["shown"]["messages"][0]["content"]
+            wanted = "no" if "refunds" in asked and number else "yes"
+            choice = 1 if texts[0] == wanted else 7
+            sent = {"token": one["token"], "key": one["id"], "answers": {"preference": {"choice": choice}}}
+            work.submit(one["id"], user_id, sent)
+    first, second = build_dashboard(work, project_id)["disputes"]
+    assert first["text"].startswith("Never promise refunds")
+    assert (first["share"], second["share"]) == (share_of(4, 4), share_of(0, 4))
+
+
+def test_an_empty_project_has_a_page(site):
+    work, project_id = ready(site, [])
+    facts = build_dashboard(work, project_id, rate=10.0)
+    assert (facts["people"], facts["alerts"], facts["bias"], facts["disputes"]) == ([], [], [], [])
+
+
+def test_a_kind_without_a_comparison_has_a_page(site):
+    project_id = site.project([{"prompt": "Say it."}], kind="demonstration")
+    person = site.person("annotator")
+    (one,) = person.post(f"/projects/{project_id}/queue/next").json()["assignments"]
+    sent = {"token": one["token"], "key": one["id"], "answers": {"answer": "So."}}
+    assert person.post(f"/assignments/{one['id']}/submit", sent).status_code == 200
+    facts = build_dashboard(Work(site.database, WorkQueue.of(site.database)), project_id)
+    assert facts["people"][0]["left"].n == 0
+
+
+@pytest.mark.parametrize("evil", ["<script>", '"><b', "a & b"])
+def test_charts_escape_what_they_are_given(evil):
+    for made in (
+        bar_chart(evil, [(evil, 3.0)]),
+        share_line(evil, 0.5, 0.4, 0.6),
+        drift_line(evil, [0.0, 1.0], 2.0),
+    ):
+        assert evil not in made
+        assert "style=" not in made
+
+
+def test_a_share_of_nothing_is_known_to_be_unknown():
+    one = share_of(0, 0)
+    assert (one.share, one.low, one.high, one.n) == (0.0, 0.0, 1.0, 0)
