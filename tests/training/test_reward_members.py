@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from accord.domain import ConfigError, DataError, Preference, Prompt, Streams, TrainingError
+from accord.domain import ConfigError, DataError, Interrupted, Preference, Prompt, Streams, TrainingError
 from accord.evaluation.calibration import fit_temperature as evaluations_temperature
 from accord.models.reward import load_reward_model, reward_model_from
 from accord.training import OptimizationConfig, RewardTrainingConfig, train_reward_model
@@ -231,3 +231,17 @@ def test_worst_group_training_serves_a_small_group(tiny):
         lost = np.array(model.score_texts(prompts, ["qq"] * 4))
         losses[mode] = float(np.logaddexp(0, lost - won).mean())
     assert losses["worst"] < math.log(2) < losses["none"] - 1.0
+
+
+def test_members_and_groups_resume_where_they_were_killed(tiny, tmp_path, press_ctrl_c_at, curve):
+    pairs = pairs_of(6, group="a") + pairs_of(6, good="no no no", bad="yes", first=6, group="b")
+    settings = config(
+        members=2, epochs=3.0, eval_every=2, group_weights=GroupWeightsConfig(mode="worst", step=0.5)
+    )
+    whole = train_reward_model(tiny, pairs, settings, run_dir=tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train_reward_model(tiny, pairs, settings, run_dir=tmp_path / "parted", observers=[press_ctrl_c_at(3)])
+    resumed = train_reward_model(tiny, pairs, settings, run_dir=tmp_path / "parted", resume=True)
+    ends = [dict(result.reward_model.state_dict()) for result in (whole, resumed)]
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    assert curve(tmp_path / "parted") == curve(tmp_path / "whole")

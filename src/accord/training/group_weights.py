@@ -78,7 +78,8 @@ class GroupWeights:
         self._seen = {}
 
     def state_dict(self) -> dict[str, float]:
-        """The weights now."""
+        """The weights now, what was noted included."""
+        self.move()
         return dict(self.parts) if self.shares else {}
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
