@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from accord.cli.main import run_command
+from accord.evaluation.redteam.attacks import find_attack
 from accord.evaluation.redteam.findings import read_findings
 from accord.feedback.export import export_lines
 from accord.feedback.project_file import read_items, write_items
 from accord.feedback.serving import app_here
 from accord.feedback.work import Work
 from accord.models.tiny import tiny_model
-from accord.pipeline.redteaming import Behavior, judge_by_phrases, spread, verdict_of
+from accord.pipeline.redteaming import Behavior, judge_by_phrases, run_campaign, spread, verdict_of
 from accord.pipeline.serving.application import create_model_app
 from accord.rollouts.engine import Engine
 from accord.store.database import Accounts, PasswordCost, Projects, Role, WorkQueue, open_database
@@ -97,6 +98,30 @@ def test_an_address_is_a_target_like_any_other(tmp_path, behaviors, capsys):
     finally:
         engine.close()
     assert read_findings(outs[0]) == read_findings(outs[1])  # both greedy, one model
+
+
+def test_a_stopped_campaign_goes_on_where_it_was():
+    class Stopping:
+        name = "m"
+
+        def __init__(self, most):
+            self.most, self.asked = most, []
+
+        def answer(self, prompts):
+            if len(self.asked) + len(prompts) > self.most:
+                raise KeyboardInterrupt
+            self.asked += prompts
+            return ["Absolutely!" for _ in prompts]
+
+    behaviors = [Behavior(text=f"behavior {k}") for k in range(20)]
+    attacks = [find_attack("plain"), find_attack("rot13")]
+    kept, first, second = [], Stopping(32), Stopping(100)
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(behaviors, attacks, first, keep=lambda found: kept.__setitem__(slice(None), found))
+    assert len(kept) == 32
+    found = run_campaign(behaviors, attacks, second, known=kept)
+    assert len(second.asked) == 8
+    assert len({(one.behavior, one.technique) for one in found.findings}) == len(found.findings) == 40
 
 
 def test_wrong_targets_and_techniques_are_refused(tmp_path, behaviors, capsys):

@@ -92,13 +92,15 @@ def run(
 ) -> None:
     """Put behaviors that should be refused to a model, by each technique, and keep every answer.
 
+    Findings that the file has of this model already are not asked for again: a stopped campaign goes on.
+
     \b
     Examples:
       accord redteam run prompts.csv.gz --model smollm2 --limit 50 --judge phrases --out findings.jsonl
       accord redteam run prompts.csv.gz --endpoint http://127.0.0.1:8300/v1 --name tuned --out findings.jsonl
     """
     from accord.evaluation.redteam.attacks import ATTACKS, find_attack
-    from accord.evaluation.redteam.findings import write_findings
+    from accord.evaluation.redteam.findings import read_findings, write_findings
     from accord.pipeline.redteaming import read_behaviors, run_campaign
 
     attacks = [find_attack(one) for one in technique] if technique else list(ATTACKS.values())
@@ -106,9 +108,15 @@ def run(
     judging, judge_name = _judge(judge)
     target = _target(model, endpoint, name, max_tokens, seed)
     found = run_campaign(
-        rows, attacks, target, judge=judging, judge_name=judge_name, report_progress=progress_note
+        rows,
+        attacks,
+        target,
+        judge=judging,
+        judge_name=judge_name,
+        known=read_findings(out) if out.exists() else (),
+        keep=lambda findings: write_findings(out, findings),
+        report_progress=progress_note,
     )
-    write_findings(out, found.findings)
     print_text(
         f"{len(found.findings)} findings of {len(rows)} behaviors by {len(attacks)} techniques in {out}"
         + (f"; {found.n_unanswered} requests had no answer" if found.n_unanswered else "")

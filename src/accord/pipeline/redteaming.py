@@ -103,11 +103,23 @@ def run_campaign(
     *,
     judge: Judge | None = None,
     judge_name: str = "",
+    known: Sequence[Finding] = (),
+    keep: Callable[[Sequence[Finding]], None] = lambda findings: None,
     report_progress: Callable[[str], None] = lambda text: None,
 ) -> Campaign:
-    """Put each behavior by each attack, once; judged where there is a judge."""
-    asked = [(behavior, attack) for attack in attacks for behavior in behaviors]
-    findings: list[Finding] = []
+    """Put each behavior by each attack, once; judged where there is a judge.
+
+    What `known` holds of this target is not asked again; `keep` gets all there is after every few requests,
+    so that a campaign that was stopped goes on where it was.
+    """
+    findings = list(known)
+    done = {(one.behavior, one.technique) for one in known if one.model == target.name}
+    asked = [
+        (behavior, attack)
+        for attack in attacks
+        for behavior in behaviors
+        if (behavior.text, attack.name) not in done
+    ]
     n_unanswered = 0
     for start in range(0, len(asked), CHUNK):
         part = asked[start : start + CHUNK]
@@ -128,6 +140,7 @@ def run_campaign(
                     judge="" if judge is None else judge_name,
                 )
             )
+        keep(findings)
         report_progress(f"{min(start + CHUNK, len(asked))} of {len(asked)} requests")
     return Campaign(findings=tuple(findings), n_unanswered=n_unanswered)
 
