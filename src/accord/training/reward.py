@@ -37,6 +37,7 @@ from accord.training.pairs import (
     hold_out,
     tokenize_preferences,
 )
+from accord.training.parallel import Ranks
 from accord.training.precision import autocast
 from accord.training.rankings import RankingsObjective
 from accord.training.ratings import RatingsObjective
@@ -239,6 +240,8 @@ class RewardTask:
             raise DataError(
                 f"no pairs to learn from: {len(train)} training pairs, none with a weight above 0"
             )
+        if config.group_weights.mode == "worst" and Ranks.current().world > 1:
+            raise TrainingError("group_weights.mode 'worst' runs in one process: ranks see unlike losses")
         self.group_weights = GroupWeights(
             config.group_weights, [row.group for row in self.rows], [row.weight for row in self.rows]
         )
