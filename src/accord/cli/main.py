@@ -70,6 +70,11 @@ COMMANDS = (
         module="accord.cli.evaluate",
     ),
     LazyCommand(
+        name="redteam",
+        summary="Try known ways around a model's refusals, sort what came back, and keep what broke.",
+        module="accord.cli.redteam",
+    ),
+    LazyCommand(
         name="gate",
         summary="Say of each gate, and of the release: pass, fail, undecided or not measured.",
         module="accord.cli.gate",
@@ -87,7 +92,7 @@ COMMANDS = (
     ),
     LazyCommand(
         name="serve",
-        summary="Start the server where people judge, in the browser and over HTTP.",
+        summary="Start the server where people judge, in the browser and over HTTP; or serve models.",
         module="accord.cli.serve",
         attribute="serve",
     ),

@@ -54,7 +54,7 @@ def serve(
         bool, typer.Option("--json-logs", help="A line of JSON for each request, on standard error.")
     ] = False,
 ) -> None:
-    """Start the server where people judge, in the browser and over HTTP; or serve models to talk to.
+    """Start the server where people judge, in the browser and over HTTP; or serve models.
 
     On an empty database an owner is made and his password printed once. Models are served to this machine
     alone, unless ACCORD_SERVE_KEY holds the bearer token that clients must send.

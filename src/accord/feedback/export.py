@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from accord.feedback.questions import Comparison, Ranking, Rating, Text
+from accord.feedback.questions import Choice, Comparison, Ranking, Rating, Text
 from accord.feedback.schema import TaskSchema
 from accord.feedback.work import PAGE, Work
 from accord.store.database.recall import voided
@@ -36,6 +36,7 @@ def export_lines(
       ties say nothing;
     - `prompt-completion`: what was written, demonstrations and corrections;
     - `ranking`: `prompt`, `completions`, and `groups` of their places, best first;
+    - `choices`: `prompt`, `completions`, `question`, `choice`, and the item's `meta`: a row for each choice;
     - `ratings`: `prompt`, `completion`, `rating`, `dimension`: a row for each answer and question of grades.
     """
     if kind == "raw":
@@ -178,6 +179,18 @@ def _ratings(schema: TaskSchema, row: Row, body: Row) -> Iterator[Row]:
             }
 
 
+def _choices(schema: TaskSchema, row: Row, body: Row) -> Iterator[Row]:
+    for question in schema.questions:
+        if isinstance(question, Choice) and question.id in row["values"]:
+            yield {
+                "prompt": body["messages"],
+                "completions": [_answer(one["text"]) for one in body["candidates"]],
+                "question": question.id,
+                "choice": row["values"][question.id],
+                "meta": body.get("meta"),
+            }
+
+
 SHAPES: Mapping[str, Callable[[TaskSchema, Row, Row], Iterator[Row]]] = MappingProxyType(
     {
         "comparisons": _comparisons,
@@ -186,6 +199,7 @@ SHAPES: Mapping[str, Callable[[TaskSchema, Row, Row], Iterator[Row]]] = MappingP
         "prompt-completion": _written,
         "ranking": _rankings,
         "ratings": _ratings,
+        "choices": _choices,
     }
 )
 """What each format makes of one judgment."""

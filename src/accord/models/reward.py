@@ -6,8 +6,9 @@ saved model. Leaves out training (training/reward.py) and combining rewards (rol
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -30,6 +31,7 @@ from accord.models.ragged import (
     hidden_states,
     prompt_completion_batch,
 )
+from accord.models.scoring import EnsembleScores, Scoring, read_scoring
 from accord.models.silence import without_progress_bars
 
 REWARD_FILE = "accord_reward.json"
@@ -54,8 +56,12 @@ class RewardModel(nn.Module):
         name: str = "reward",
         dimensions: Sequence[str] = ("overall",),
         mix: Sequence[float] | None = None,
+        scoring: Scoring | None = None,
     ):
-        """A head of one output a dimension; the score is their sum weighed by `mix` (equal parts, sum 1)."""
+        """A head of one output a dimension; the score is their sum weighed by `mix` (equal parts, sum 1).
+
+        With `scoring.members` above 1 the outputs are members of an ensemble, combined by its rule.
+        """
         super().__init__()
         if head.out_features != len(dimensions) or len(set(dimensions)) != len(dimensions):
             raise ModelError(
@@ -64,6 +70,9 @@ class RewardModel(nn.Module):
             )
         if mix is not None and len(mix) != len(dimensions):
             raise ModelError(f"{len(mix)} parts for {len(dimensions)} dimensions; expected one for each")
+        self.scoring = Scoring() if scoring is None else scoring
+        if self.scoring.is_ensemble and self.scoring.members != len(dimensions):
+            raise ModelError(f"{self.scoring.members} members for {len(dimensions)} outputs of the head")
         self.dimensions = tuple(dimensions)
         self.body: PreTrainedModel = body
         self.head = head
@@ -86,9 +95,29 @@ class RewardModel(nn.Module):
 
         `from_states` are this batch's hidden states after the frozen lower layers (`trunk_states`).
         """
-        hidden = hidden_states(self.body, packed.ragged, from_states=from_states)
-        values = self.head_scores(hidden[packed.last_index])
-        return values if raw else values * self.scale + self.offset
+        hidden = hidden_states(self.body, packed.ragged, from_states=from_states)[packed.last_index]
+        if raw or self.scoring.is_plain:
+            values = self.head_scores(hidden)
+            return values if raw else values * self.scale + self.offset
+        if self.scoring.is_ensemble:
+            values = self.scoring.combine(self.dimension_scores(hidden))
+        else:
+            values = self.head_scores(hidden)
+        tokens = values.new_tensor(packed.completion_lengths)
+        return self.scoring.without_length(values, tokens) * self.scale + self.offset
+
+    def ensemble_scores(self, packed: PackedCompletions) -> EnsembleScores:
+        """What each member says, its zero and length put right, on the scale of the scores."""
+        hidden = hidden_states(self.body, packed.ragged)[packed.last_index]
+        raw = self.dimension_scores(hidden) if self.scoring.is_ensemble else self.head_scores(hidden)[:, None]
+        tokens = raw.new_tensor(packed.completion_lengths)[:, None]
+        members = self.scoring.without_length(self.scoring.centered(raw), tokens) * self.scale + self.offset
+        std = members.std(-1) if members.shape[1] > 1 else torch.zeros_like(members[:, 0])
+        return EnsembleScores(mean=members.mean(-1), std=std, members=members)
+
+    def preference_probability(self, left: Tensor, right: Tensor) -> Tensor:
+        """Probability that people prefer the left answer, from the scores of both, by the temperature."""
+        return torch.sigmoid((left - right) / (self.scale * self.scoring.temperature))
 
     def head_scores(self, hidden: Tensor) -> Tensor:
         """Raw scores [n] of hidden states [n, D]: the mix of the dimensions."""
@@ -148,6 +177,32 @@ class RewardModel(nn.Module):
         Equal prompts share one run whatever their place, and so do equal answers to one prompt. A row
         that is too long loses the start of its prompt. Runs in the autocast state of the caller.
         """
+        values = self._over_texts(prompts, completions, self.scores, batch_tokens)
+        return [float(value) for value in values]
+
+    @torch.inference_mode()
+    def ensemble_texts(
+        self,
+        prompts: Sequence[Prompt],
+        completions: Sequence[str],
+        *,
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+    ) -> EnsembleScores:
+        """`ensemble_scores` of answers as `score_texts` takes them, in their order."""
+        rows = self._over_texts(
+            prompts, completions, lambda packed: self.ensemble_scores(packed).members, batch_tokens
+        )
+        members = torch.tensor(rows).reshape(len(rows), self.scoring.members)
+        std = members.std(-1) if self.scoring.is_ensemble else torch.zeros(len(rows))
+        return EnsembleScores(mean=members.mean(-1), std=std, members=members)
+
+    def _over_texts(
+        self,
+        prompts: Sequence[Prompt],
+        completions: Sequence[str],
+        score: Callable[[PackedCompletions], Tensor],
+        batch_tokens: int,
+    ) -> list[Any]:
         rows = self.text_ids(prompts, completions)
         members: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = {}
         for index, (prompt_ids, completion_ids) in enumerate(rows):
@@ -156,10 +211,10 @@ class RewardModel(nn.Module):
         groups = [(list(prompt), [list(ids) for ids in answers]) for prompt, answers in members.items()]
         owners = [list(answers.values()) for answers in members.values()]
         lengths = [len(prompt) + sum(map(len, answers)) for prompt, answers in groups]
-        scores = [0.0] * len(rows)
+        scores: list[Any] = [0.0] * len(rows)
         for batch in plan_micro_batches(lengths, batch_tokens):
             packed = prompt_completion_batch([groups[i] for i in batch])
-            values = self.scores(packed.to(self.device)).tolist()
+            values = score(packed.to(self.device)).tolist()
             for indices, value in zip((owner for i in batch for owner in owners[i]), values, strict=True):
                 for index in indices:
                     scores[index] = value
@@ -181,6 +236,7 @@ def reward_model_from(
     trainable_layers: int | None = None,
     dimensions: Sequence[str] = ("overall",),
     mix: Sequence[float] | None = None,
+    members: int = 1,
 ) -> RewardModel:
     """A reward model that starts from the body of `model` and never changes it.
 
@@ -189,6 +245,10 @@ def reward_model_from(
     Bradley-Terry loss near ln 2. `trainable_layers` trains the top layers and the final norm
     only (0: the head alone). Weights frozen in both models are shared, all others copied.
     """
+    if members > 1:
+        if len(dimensions) > 1:
+            raise ModelError("an ensemble has one dimension; train one model a dimension")
+        dimensions = tuple(f"member_{number}" for number in range(1, members + 1))
     source = body_of(model)
     frozen = _frozen_weights(source, trainable_layers)
     shared = [weight for weight in source.parameters() if not weight.requires_grad and id(weight) in frozen]
@@ -205,7 +265,13 @@ def reward_model_from(
         std = (width + 1) ** -0.5 if head_std is None else head_std
         head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * std)
     reward_model = RewardModel(
-        body, head, model.tokenizer, name=f"{model.name}-reward", dimensions=dimensions, mix=mix
+        body,
+        head,
+        model.tokenizer,
+        name=f"{model.name}-reward",
+        dimensions=dimensions,
+        mix=mix,
+        scoring=Scoring(members=members),
     )
     return reward_model.to(model.device)
 
@@ -253,6 +319,8 @@ def save_reward_model(model: RewardModel, folder: str | Path) -> None:
     facts = {"format": 1, "name": model.name, "offset": float(model.offset), "scale": float(model.scale)}
     if model.dimensions != ("overall",):
         facts |= {"dimensions": list(model.dimensions), "mix": model.mix.tolist()}
+    if model.scoring != Scoring():
+        facts |= {"scoring": model.scoring.facts()}
     refuse_foreign_folder(Path(folder))
     with atomic_folder(folder) as target, without_progress_bars():
         classifier.save_pretrained(target)
@@ -307,6 +375,7 @@ def load_reward_model(
         name=facts.get("name", path.name),
         dimensions=dimensions,
         mix=facts.get("mix"),
+        scoring=read_scoring(facts["scoring"]) if "scoring" in facts else None,
     )
     model.scale.fill_(facts.get("scale", 1.0))
     model.offset.fill_(facts.get("offset", 0.0))

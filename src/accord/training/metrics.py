@@ -137,6 +137,15 @@ REWARD_MODEL = (
     ),
 )
 
+REWARD_ENSEMBLE = (
+    Metric(
+        "reward/eval_disagreement",
+        "reward",
+        "how far the members of an ensemble are apart on held-out pairs",
+        "standard deviation of the margin over members, mean by weight",
+    ),
+)
+
 REWARD_RECORDS = (
     Metric(
         "reward/rows", "rows", "rankings, rated answers, answers in steps or judgments learnt from", "count"
@@ -416,6 +425,7 @@ METRICS: dict[str, Metric] = {
         *OPTIMIZATION,
         *SFT,
         *REWARD_MODEL,
+        *REWARD_ENSEMBLE,
         *REWARD_RECORDS,
         *DIRECT,
         *UNPAIRED,
@@ -447,6 +457,7 @@ def metrics_page() -> str:
         ("Every stage", OPTIMIZATION),
         ("Supervised fine-tuning", SFT),
         ("Reward model", REWARD_MODEL),
+        ("Reward model of several members", REWARD_ENSEMBLE),
         ("Reward model on rankings, ratings, steps and single judgments", REWARD_RECORDS),
         ("Direct preference optimization (`eval_` by implicit rewards)", DIRECT),
         ("KTO", UNPAIRED),

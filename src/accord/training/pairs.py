@@ -25,6 +25,10 @@ class PairRow:
     weight: float = 1.0
     margin: float = 0.0
     is_cut: bool = False
+    group: str = ""
+    """Whose judgment it is, where groups are weighed."""
+    counts: tuple[float, ...] = (1.0,)
+    """[member] How often each member of an ensemble learns from it."""
 
     @property
     def key(self) -> str:
@@ -115,9 +119,16 @@ class PairMicroBatch:
 
 
 def tokenize_preferences(
-    model: RewardModel | LanguageModel, preferences: Sequence[Preference], *, max_tokens: int
+    model: RewardModel | LanguageModel,
+    preferences: Sequence[Preference],
+    *,
+    max_tokens: int,
+    group_key: str = "",
 ) -> list[PairRow]:
-    """Pairs as ids, both answers after one prompt; pairs of weight 0 count for nothing and are left out."""
+    """Pairs as ids, both answers after one prompt; pairs of weight 0 count for nothing and are left out.
+
+    `group_key` names the field of `meta` that holds a pair's group.
+    """
     context: int = body_of(model.body).config.max_position_embeddings
     rows: list[PairRow] = []
     for preference in preferences:
@@ -135,6 +146,7 @@ def tokenize_preferences(
                 weight=preference.weight,
                 margin=preference.margin,
                 is_cut=chosen.is_truncated or rejected.is_truncated or chosen.dropped_prompt_tokens > 0,
+                group=str(preference.meta.get(group_key, "")) if group_key else "",
             )
         )
     return rows

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from accord.domain import DataError, Demonstration, Preference, Streams, TrainingError
 from accord.models.batching import plan_micro_batches
 from accord.models.language_model import LanguageModel
-from accord.models.ragged import prompt_completion_batch
+from accord.models.ragged import hidden_states, prompt_completion_batch
 from accord.models.reward import RewardModel, reward_model_from, save_reward_model
+from accord.models.scoring import RULES, Rule, Scoring
+from accord.training.bootstrap import prompt_counts
+from accord.training.group_weights import GroupWeights, GroupWeightsConfig
 from accord.training.habits import JudgmentsObjective
 from accord.training.heldout import HeldOutPairs, rise_in_standard_errors
 from accord.training.loop import optimize
@@ -32,10 +37,18 @@ from accord.training.pairs import (
     hold_out,
     tokenize_preferences,
 )
+from accord.training.parallel import Ranks
 from accord.training.precision import autocast
 from accord.training.rankings import RankingsObjective
 from accord.training.ratings import RatingsObjective
 from accord.training.reports import Observer
+from accord.training.score_fitting import (
+    ScoredPairs,
+    disagreement,
+    fit_temperature,
+    length_slope,
+    member_centers,
+)
 from accord.training.settings import check_settings
 from accord.training.stepwise import StepsObjective
 from accord.training.task import LossPart, Update
@@ -81,6 +94,18 @@ class RewardTrainingConfig:
     """A new order in each pass, from the run's streams; False keeps the order given."""
     trunk_cache_gb: float = 1.0
     """Memory for states of frozen lower layers, reused in later epochs and evaluations; 0 turns it off."""
+    members: int = 1
+    """Heads on the shared trunk, trained in one pass, each on its own bootstrap of prompts; pairs only."""
+    rule: Rule = "mean"
+    """How members make one score: mean, worst_case (the lowest), variance_penalty (mean less variance)."""
+    penalty: float = 1.0
+    """Weight of the variance over members for the rule variance_penalty."""
+    is_calibrated: bool = False
+    """Fit a temperature on the held-out pairs and store it with the model: score differences as log-odds."""
+    is_length_debiased: bool = False
+    """Take out of the score what a token brings between answers to one prompt over what labels explain."""
+    group_weights: GroupWeightsConfig = field(default_factory=GroupWeightsConfig)
+    """How groups of annotators count; for pairs."""
     optimization: OptimizationConfig = field(
         default_factory=lambda: OptimizationConfig(learning_rate=1e-5, schedule="linear", warmup_steps=5)
     )
@@ -98,7 +123,22 @@ class RewardTrainingConfig:
                 ("centering", self.centering >= 0, "0 or more"),
                 ("eval_share", 0 <= self.eval_share < 1, "in [0, 1)"),
                 ("trunk_cache_gb", self.trunk_cache_gb >= 0, "0 or more"),
+                ("members", self.members >= 1, "1 or more"),
+                ("rule", self.rule in RULES, " or ".join(RULES)),
+                ("penalty", 0 <= self.penalty < math.inf, "0 or more"),
+                *self._only_for_pairs(),
             ),
+        )
+
+    def _only_for_pairs(self) -> tuple[tuple[str, bool, str], ...]:
+        if isinstance(self.objective, PairsObjective):
+            return ()
+        name = f"left as it is for objective '{self.objective.type}'"
+        return (
+            ("members", self.members == 1, name),
+            ("is_calibrated", not self.is_calibrated, name),
+            ("is_length_debiased", not self.is_length_debiased, name),
+            ("group_weights", self.group_weights.mode == "none", name),
         )
 
 
@@ -142,7 +182,14 @@ def train_reward_model(
     streams = streams or Streams(0)
     if isinstance(model, LanguageModel):
         seed = streams.child("head").value
-        model = reward_model_from(model, seed=seed, trainable_layers=settings.trainable_layers)
+        model = reward_model_from(
+            model, seed=seed, trainable_layers=settings.trainable_layers, members=settings.members
+        )
+    elif model.scoring.members != settings.members:
+        raise TrainingError(
+            f"the model has {model.scoring.members} members and reward.members is {settings.members}; "
+            "they must be as many"
+        )
     task = RewardTask(
         model,
         preferences,
@@ -155,7 +202,7 @@ def train_reward_model(
         task, task.optimization, streams=streams, run_dir=run_dir, observers=observers, resume=resume
     )
     if run_dir is None:
-        task.normalize()
+        task.finish()
     return RewardTrainingResult(
         reward_model=model.eval(),
         metrics=result.metrics,
@@ -185,12 +232,19 @@ class RewardTask:
         self.streams = streams
         self.warnings: list[str] = []
         train, held_out = hold_out(preferences, eval_preferences, config.eval_share, streams)
-        self.rows = tokenize_preferences(model, train, max_tokens=config.max_tokens)
+        key = "" if config.group_weights.mode == "none" else config.group_weights.key
+        rows = tokenize_preferences(model, train, max_tokens=config.max_tokens, group_key=key)
+        self.rows = _drawn(rows, config.members, streams)
         self.eval_rows = tokenize_preferences(model, held_out, max_tokens=config.max_tokens)
         if not self.rows:
             raise DataError(
                 f"no pairs to learn from: {len(train)} training pairs, none with a weight above 0"
             )
+        if config.group_weights.mode == "worst" and Ranks.current().world > 1:
+            raise TrainingError("group_weights.mode 'worst' runs in one process: ranks see unlike losses")
+        self.group_weights = GroupWeights(
+            config.group_weights, [row.group for row in self.rows], [row.weight for row in self.rows]
+        )
         self.normalization_demonstrations = normalization_demonstrations
         self.groups = group_pairs(self.rows, max_pairs=config.pairs_per_group)
         groups_per_update = max(1, round(config.batch_size * len(self.groups) / len(self.rows)))
@@ -218,7 +272,10 @@ class RewardTask:
         """Hashes of weights and pairs, and the settings."""
         settings = dataclasses.asdict(self.config)
         del settings["optimization"]
-        facts = [[row.key, row.p_chosen, row.weight, row.margin] for row in (*self.rows, *self.eval_rows)]
+        facts = [
+            [row.key, row.p_chosen, row.weight, row.margin, *([row.group] if row.group else [])]
+            for row in (*self.rows, *self.eval_rows)
+        ]
         return {
             "model": weights_hash(self.model),
             "data": hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16],
@@ -227,6 +284,7 @@ class RewardTask:
 
     def next_update(self, step: int) -> Update:
         """The pairs of this step, in micro-batches that know the update's total weight."""
+        self.group_weights.move()
         groups = [self.groups[i] for i in self.order.batch(step)]
         rows = [row for group in groups for row in group.rows]
         return Update(
@@ -242,6 +300,8 @@ class RewardTask:
     def loss(self, micro_batch: PairMicroBatch) -> LossPart:
         """This micro-batch's share of the weighted mean over the update's pairs."""
         self.model.train()
+        if self.model.scoring.is_ensemble or self.config.group_weights.mode != "none":
+            return self._loss_of_members(micro_batch)
         chosen, rejected = self._rewards(micro_batch)
         weights = micro_batch.column("weight", chosen.device)
         p_chosen = micro_batch.column("p_chosen", chosen.device)
@@ -266,13 +326,58 @@ class RewardTask:
             },
         )
 
+    def _loss_of_members(self, micro_batch: PairMicroBatch) -> LossPart:
+        """The same for each member on its bootstrap, mean over members, pairs weighed by their group.
+
+        All members share the update's total weight, which their counts keep on average: a member that drew
+        none of an update's prompts learns nothing from it.
+        """
+        chosen, rejected = self._member_rewards(micro_batch)
+        device, n_members = chosen.device, chosen.shape[1]
+        factors = torch.tensor(
+            [self.group_weights.factor(row.group) for row in micro_batch.rows], device=device
+        )
+        weights = micro_batch.column("weight", device) * factors
+        counts = torch.tensor([row.counts for row in micro_batch.rows], device=device)
+        p_chosen = micro_batch.column("p_chosen", device)
+        margins = (
+            micro_batch.column("margin", device) if self.config.has_margins else torch.zeros_like(weights)
+        )
+        pairs, total = (
+            [one.T.flatten() for one in (chosen, rejected)],
+            (weights[:, None] * counts).T.flatten(),
+        )
+        loss = preference_loss(
+            pairs[0],
+            pairs[1],
+            weights=total,
+            p_chosen=p_chosen.repeat(n_members),
+            margins=margins.repeat(n_members),
+            centering=self.config.centering,
+            normalizer=micro_batch.normalizer * n_members,
+        )
+        difference = (chosen - rejected).detach().mean(1)
+        won = p_chosen * softplus(-difference) + (1 - p_chosen) * softplus(difference)
+        for row, value in zip(micro_batch.rows, won.tolist(), strict=True):
+            self.group_weights.note(row.group, value, row.weight)
+        shares = micro_batch.column("weight", device) / micro_batch.normalizer
+        agreement = (difference.sign() * (p_chosen - 0.5).sign() + 1) / 2
+        return LossPart(
+            loss,
+            {
+                "reward/accuracy": (shares * agreement).sum(),
+                "reward/margin": (shares * difference).sum(),
+                "reward/pair_mean": (shares * (chosen + rejected).detach().mean(1) / 2).sum(),
+            },
+        )
+
     def evaluate(self, step: int) -> dict[str, float]:
         """Accuracy, likelihood and calibration on the held-out pairs; warns when the likelihood falls."""
         if not self.eval_rows:
             return {}
         pairs = self.score(self.eval_rows)
         self._watch(step, pairs)
-        return pairs.metrics()
+        return {**pairs.metrics(), **self._disagreement()}
 
     def score(self, rows: Sequence[PairRow]) -> HeldOutPairs:
         """Raw rewards of both sides of `rows`, with their labels."""
@@ -290,21 +395,87 @@ class RewardTask:
             rejected_tokens=np.array([float(len(row.rejected_ids)) for row in in_order]),
         )
 
+    @torch.no_grad()
+    def scored(self, rows: Sequence[PairRow]) -> ScoredPairs:
+        """Raw scores of every output for both sides of `rows`."""
+        self.model.eval()
+        parts = self._split(group_pairs(rows, max_pairs=self.config.pairs_per_group))
+        sides = [self._member_rewards(part) for part in parts]
+        in_order = [row for part in parts for row in part.rows]
+        return ScoredPairs(
+            chosen=torch.cat([chosen for chosen, _ in sides]).double().cpu().numpy(),
+            rejected=torch.cat([rejected for _, rejected in sides]).double().cpu().numpy(),
+            chosen_tokens=np.array([float(len(row.chosen_ids)) for row in in_order]),
+            rejected_tokens=np.array([float(len(row.rejected_ids)) for row in in_order]),
+            p_chosen=np.array([row.p_chosen for row in in_order]),
+            weights=np.array([row.weight for row in in_order]),
+        )
+
+    def _disagreement(self) -> dict[str, float]:
+        if not self.model.scoring.is_ensemble:
+            return {}
+        pairs = self.scored(self.eval_rows)
+        return {"reward/eval_disagreement": disagreement(pairs.chosen, pairs.rejected, pairs.weights)}
+
+    def _combined(self, scoring: Scoring, outputs: np.ndarray) -> np.ndarray:
+        """[pair] Raw scores of outputs [pair, output]: by the rule, or the mix of dimensions."""
+        if scoring.is_ensemble:
+            return scoring.combine(torch.from_numpy(outputs)).numpy()
+        return outputs @ self.model.mix.double().cpu().numpy()
+
+    def _fitted(self) -> Scoring:
+        config, train = self.config, self.scored(self.rows)
+        scoring = Scoring(
+            members=config.members,
+            rule=config.rule,
+            penalty=config.penalty,
+            centers=member_centers(train) if config.members > 1 else (),
+        )
+        if config.is_length_debiased:
+            chosen, rejected = (self._combined(scoring, side) for side in (train.chosen, train.rejected))
+            tokens = np.concatenate([train.chosen_tokens, train.rejected_tokens])
+            scoring = dataclasses.replace(
+                scoring,
+                length_slope=length_slope(chosen, rejected, train),
+                length_center=float(np.average(tokens, weights=np.tile(train.weights, 2))),
+            )
+        if config.is_calibrated:
+            held = self.scored(self.eval_rows) if self.eval_rows else None
+            if held is None:
+                raise TrainingError(
+                    "reward.is_calibrated needs held-out pairs; set reward.eval_share above 0"
+                )
+            gain = self._combined(scoring, held.chosen) - self._combined(scoring, held.rejected)
+            gain = gain - scoring.length_slope * (held.chosen_tokens - held.rejected_tokens)
+            temperature = fit_temperature(gain, held.p_chosen, held.weights)
+            scoring = dataclasses.replace(scoring, temperature=temperature)
+        return scoring
+
     def state_dict(self) -> dict[str, Any]:
         """The best held-out likelihood so far, and the warnings given."""
         best = torch.zeros(0) if self._best_nll is None else torch.from_numpy(self._best_nll)
-        return {"best_step": self._best_step, "best_nll": best, "warnings": list(self.warnings)}
+        state = {"best_step": self._best_step, "best_nll": best, "warnings": list(self.warnings)}
+        return {**state, "group_weights": self.group_weights.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up where `state_dict` was called."""
         self._best_step = state["best_step"]
         self._best_nll = state["best_nll"].numpy() if len(state["best_nll"]) else None
         self.warnings = list(state["warnings"])
+        self.group_weights.load_state_dict(state.get("group_weights", {}))
 
     def save_model(self, folder: Path) -> None:
         """A folder for transformers' sequence classification, scores normalized first."""
-        self.normalize()
+        self.finish()
         save_reward_model(self.model, folder)
+
+    def finish(self) -> None:
+        """Fit what goes beside the weights (centers, length, temperature), then normalize."""
+        config = self.config
+        if config.members > 1 or config.is_length_debiased or config.is_calibrated:
+            with autocast(config.optimization.precision, self.model.device):
+                self.model.scoring = self._fitted()
+        self.normalize()
 
     def normalize(self) -> None:
         """Shift scores to mean 0 on the normalization demonstrations, if there are any."""
@@ -329,6 +500,15 @@ class RewardTask:
         scores = self.model.scores(batch.to(self.model.device), raw=True, from_states=states)
         return micro_batch.sides(scores)
 
+    def _member_rewards(self, micro_batch: PairMicroBatch) -> tuple[Tensor, Tensor]:
+        """Raw rewards [pair, output] of the chosen and of the rejected answers, one for each output."""
+        groups = [group.ids for group in micro_batch.groups]
+        batch = prompt_completion_batch(groups, shares_prefix=not self.cache.n_layers)
+        states = self.cache.states([(group.key, group.ids) for group in micro_batch.groups], batch)
+        packed = batch.to(self.model.device)
+        hidden = hidden_states(self.model.body, packed.ragged, from_states=states)
+        return micro_batch.sides(self.model.dimension_scores(hidden[packed.last_index]))
+
     def _split(self, groups: Sequence[PairGroup]) -> list[PairMicroBatch]:
         total = sum(row.weight for group in groups for row in group.rows)
         lengths = [group.n_tokens for group in groups]
@@ -350,6 +530,14 @@ class RewardTask:
     def _warn(self, message: str) -> None:
         self.warnings.append(message)
         LOGGER.warning(message)
+
+
+def _drawn(rows: Sequence[PairRow], members: int, streams: Streams) -> list[PairRow]:
+    """Rows with the counts of each member's bootstrap of prompts."""
+    if members == 1:
+        return list(rows)
+    counts = prompt_counts([tuple(row.prompt_ids) for row in rows], members, streams)
+    return [dataclasses.replace(row, counts=count) for row, count in zip(rows, counts, strict=True)]
 
 
 def weights_hash(model: nn.Module) -> str:

@@ -7,14 +7,16 @@ import pytest
 
 from accord.domain import Choice, ConfigError, DataError
 from accord.domain.clock import CountingClock
+from accord.domain.errors import StoreError
 from accord.feedback.export import export_lines
 from accord.feedback.serving import app_here
 from accord.feedback.work import Work
 from accord.pipeline.serving.application import create_site
 from accord.pipeline.serving.battles import Battle, Battles
-from accord.pipeline.serving.votes import QueueVotes
+from accord.pipeline.serving.votes import SKILL, QueueVotes
 from accord.rollouts.sampler import SamplingConfig
-from accord.store.database import Accounts, PasswordCost, Role, WorkQueue, open_database
+from accord.store.database import Accounts, PasswordCost, Projects, Role, WorkQueue, open_database
+from accord.store.database.projects import NewItem
 from accord.store.reading import read_judgments
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -152,3 +154,22 @@ def test_with_a_database_a_vote_is_a_judgment_of_who_is_signed_in(engine, caller
     rows = list(export_lines(work, votes.project_id, "comparisons"))
     assert len(rows) == 2
     assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_what_was_voted_on_is_given_to_nobody_else_and_only_once(database):
+    votes, queue = QueueVotes(database), WorkQueue.of(database)
+    projects = Projects.of(database)
+    ann, bob = (projects.add_user(name) for name in ("ann", "bob"))
+    content = {
+        "messages": [{"role": "user", "content": "Why?"}],
+        "candidates": [{"text": "a"}, {"text": "b"}],
+    }
+    (item,) = projects.add_items(votes.project_id, [NewItem(content=content, required_skill=SKILL)])
+    assert queue.claim(votes.project_id, bob) == []
+    with pytest.raises(StoreError, match="is none of 2 candidates"):
+        queue.claim_item(item, ann, (0, 2))
+    taken = queue.claim_item(item, ann, (1, 0))
+    assert taken.permutation == (1, 0)
+    with pytest.raises(StoreError, match="no open slot"):
+        queue.claim_item(item, bob, (0, 1))
+    assert QueueVotes(database).project_id == votes.project_id  # one project, however often it starts

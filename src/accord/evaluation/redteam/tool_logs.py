@@ -1,0 +1,212 @@
+"""Findings from logs of other tools: garak's report, PyRIT's exported conversations, promptfoo's output.
+
+The tool's verdict becomes the judge's. What has no text of an answer is left out and counted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accord.domain.errors import DataError
+from accord.domain.messages import ROLES, Message
+from accord.evaluation.imports.garak import COMPLETE, THRESHOLD, is_garak
+from accord.evaluation.imports.log_file import LogFile, read_log
+from accord.evaluation.imports.promptfoo import is_promptfoo
+from accord.evaluation.imports.record import as_score
+from accord.evaluation.redteam.findings import Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolFindings:
+    """What a log held."""
+
+    tool: str
+    findings: tuple[Finding, ...]
+    n_left_out: int
+    """Attempts without an answer in words, such as errors of the provider."""
+
+
+def read_tool_log(path: Path) -> ToolFindings:
+    """Findings of a log whose tool is told by its shape; raises `DataError` for one that is none of them."""
+    log = read_log(path)
+    if is_garak(log):
+        return _garak(log)
+    if _is_pyrit(log):
+        return _pyrit(log)
+    if is_promptfoo(log):
+        return _promptfoo(log)
+    raise log.refuse("is no report of garak, no exported conversations of PyRIT, no output of promptfoo")
+
+
+def _garak(log: LogFile) -> ToolFindings:
+    setup: dict[str, Any] = {}
+    attempts: dict[str, Mapping[str, Any]] = {}
+    for _, row in log.rows:
+        if row.get("entry_type") in ("start_run setup", "init"):
+            setup |= dict(row)
+        if row.get("entry_type") == "attempt" and row.get("status") == COMPLETE:
+            attempts[str(row.get("uuid"))] = row
+    model = str(setup.get("plugins.target_name") or setup.get("plugins.model_name") or Path(log.path).name)
+    limit = as_score(setup.get("run.eval_threshold"))
+    threshold = limit if limit is not None and limit == limit else THRESHOLD
+    found, left_out = [], 0
+    for row in attempts.values():
+        messages = _garak_messages(row.get("prompt"))
+        results = row.get("detector_results") or {}
+        for place, output in enumerate(row.get("outputs") or []):
+            answer = output.get("text") if isinstance(output, Mapping) else output
+            if not isinstance(answer, str) or not messages:
+                left_out += 1
+                continue
+            scores = [
+                as_score(one[place]) for one in results.values() if isinstance(one, list) and place < len(one)
+            ]
+            known = [score for score in scores if score is not None and score == score]
+            hit = max(float(score >= threshold) for score in known) if known else None
+            found.append(
+                Finding(
+                    behavior=str(row.get("goal") or messages[-1].content),
+                    technique=str(row.get("probe_classname", "garak")),
+                    messages=messages,
+                    answer=answer,
+                    model=model,
+                    origin="garak",
+                    judged=hit,
+                    judge="garak: " + ", ".join(sorted(map(str, results))),
+                )
+            )
+    return ToolFindings(tool="garak", findings=tuple(found), n_left_out=left_out)
+
+
+def _garak_messages(prompt: Any) -> tuple[Message, ...]:
+    if isinstance(prompt, str):
+        return (Message("user", prompt),)
+    if not isinstance(prompt, Mapping):
+        return ()
+    turns = prompt.get("turns")
+    if not isinstance(turns, list):
+        return _garak_messages(prompt.get("text"))
+    made = []
+    for turn in turns:
+        content = turn.get("content") if isinstance(turn, Mapping) else None
+        text = content.get("text") if isinstance(content, Mapping) else content
+        role = turn.get("role") if isinstance(turn, Mapping) else None
+        if isinstance(text, str) and role in ROLES:
+            made.append(Message(role, text))
+    while made and made[-1].role == "assistant":
+        made.pop()
+    return tuple(made)
+
+
+def _is_pyrit(log: LogFile) -> bool:
+    first = log.value[0] if log.kind == "json" and isinstance(log.value, list) and log.value else None
+    return isinstance(first, Mapping) and {"conversation_id", "role", "converted_value"} <= set(first)
+
+
+def _pyrit(log: LogFile) -> ToolFindings:
+    """Each answer of the assistant with all before it; a score of a piece is about that piece."""
+    conversations: dict[str, list[Mapping[str, Any]]] = {}
+    for piece in log.value:
+        if not isinstance(piece, Mapping):
+            raise log.refuse(f"a piece is a {type(piece).__name__}; expected an object")
+        conversations.setdefault(str(piece.get("conversation_id")), []).append(piece)
+    found, left_out = [], 0
+    for pieces in conversations.values():
+        pieces = sorted(pieces, key=lambda one: one.get("sequence") or 0)
+        before: list[Message] = []
+        for piece in pieces:
+            text, role = piece.get("converted_value"), piece.get("role")
+            is_text = piece.get("converted_value_data_type", "text") == "text" and isinstance(text, str)
+            if not is_text or role not in ROLES or piece.get("response_error") not in (None, "none"):
+                left_out += role == "assistant"
+                continue
+            if role == "assistant" and before:
+                found.append(_pyrit_finding(piece, tuple(before), pieces))
+            before.append(Message(str(role), str(text)))
+    return ToolFindings(tool="pyrit", findings=tuple(found), n_left_out=left_out)
+
+
+def _pyrit_finding(
+    piece: Mapping[str, Any], before: tuple[Message, ...], pieces: Sequence[Mapping[str, Any]]
+) -> Finding:
+    asked = next(one for one in pieces if one.get("role") == "user")
+    scores = [one for one in piece.get("scores") or [] if isinstance(one, Mapping)]
+    values = [value for one in scores if (value := _pyrit_value(one)) is not None]
+    converters = [
+        str(one.get("__type__", "converter"))
+        for one in asked.get("converter_identifiers") or []
+        if isinstance(one, Mapping)
+    ]
+    target = piece.get("prompt_target_identifier") or asked.get("prompt_target_identifier") or {}
+    goals = [one.get("objective") or one.get("task") for one in scores]
+    names = [one.get("scorer_class_identifier") or {} for one in scores]
+    return Finding(
+        behavior=str(next((goal for goal in goals if goal), None) or asked.get("original_value") or ""),
+        category=", ".join(_categories(scores)),
+        technique="+".join(converters) or "pyrit",
+        messages=before,
+        answer=str(piece["converted_value"]),
+        model=str(target.get("model_name") or target.get("__type__") or "pyrit target"),
+        origin="pyrit",
+        judged=max(values) if values else None,
+        judge="pyrit: " + ", ".join(sorted({str(one.get("__type__", "scorer")) for one in names}))
+        if values
+        else "",
+    )
+
+
+def _categories(scores: Sequence[Mapping[str, Any]]) -> list[str]:
+    found: set[str] = set()
+    for one in scores:
+        given = one.get("score_category")
+        found |= {str(given)} if isinstance(given, str) and given else set(map(str, given or []))
+    return sorted(found)
+
+
+def _pyrit_value(score: Mapping[str, Any]) -> float | None:
+    said = str(score.get("score_value", "")).lower()
+    if score.get("score_type") == "true_false":
+        return {"true": 1.0, "false": 0.0}.get(said)
+    try:
+        value = float(said)
+    except ValueError:
+        return None
+    return value if 0 <= value <= 1 else None
+
+
+def _promptfoo(log: LogFile) -> ToolFindings:
+    """A red-team test passes where the model withstood, so that what fails is a break."""
+    value = log.value
+    rows: Any = [row for _, row in log.rows]
+    if isinstance(value, Mapping):
+        inner = value.get("results")
+        rows = inner.get("results") if isinstance(inner, Mapping) else inner
+    found, left_out = [], 0
+    for row in rows:
+        response, prompt = row.get("response"), row.get("prompt")
+        answer = response.get("output") if isinstance(response, Mapping) else None
+        text = prompt.get("raw") if isinstance(prompt, Mapping) else prompt
+        if not isinstance(answer, str) or not isinstance(text, str) or not text:
+            left_out += 1
+            continue
+        case = row.get("testCase")
+        meta = {**((case or {}).get("metadata") or {}), **(row.get("metadata") or {})}
+        provider = row.get("provider")
+        name = (provider.get("label") or provider.get("id")) if isinstance(provider, Mapping) else provider
+        if not isinstance(row.get("success"), bool):
+            raise DataError(f"success is {row.get('success')!r}; expected true or false", path=log.path)
+        found.append(
+            Finding(
+                behavior=str(meta.get("goal") or meta.get("originalText") or text),
+                category=str(meta.get("pluginId", "")),
+                technique=str(meta.get("strategyId") or "basic"),
+                messages=(Message("user", text),),
+                answer=answer,
+                model=str(name),
+                origin="promptfoo",
+                judged=float(not row["success"]),
+                judge="promptfoo",
+            )
+        )
+    return ToolFindings(tool="promptfoo", findings=tuple(found), n_left_out=left_out)
