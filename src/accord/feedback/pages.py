@@ -105,6 +105,8 @@ def _entrance(accounts: Accounts, work: Work, *, is_secure: bool) -> APIRouter:
                 "id": row.id,
                 "name": row.name,
                 "may_watch": account.may("watch", row.id),
+                "may_review": account.may("review", row.id),
+                "may_manage": account.may("manage", row.id),
                 **_counts(work, row.id),
             }
             for row in rows

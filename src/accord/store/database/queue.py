@@ -18,7 +18,15 @@ from accord.domain.errors import LeaseLost, StoreError
 from accord.domain.ids import IdSource, TimeOrderedIds
 from accord.store.database.audit import Event, append_events
 from accord.store.database.engine import Database
-from accord.store.database.hidden import DAY_MS, Person, is_due, join, known_slot, repeat_slot
+from accord.store.database.hidden import (
+    DAY_MS,
+    Person,
+    is_due,
+    join,
+    known_slot,
+    repeat_slot,
+    visitor,
+)
 from accord.store.database.slots import (
     FOR_ONE,
     GIVEN_UP,
@@ -39,53 +47,17 @@ from accord.store.database.states import (
     AssignmentState,
     ItemState,
     Lane,
-    PersonState,
     Purpose,
     SlotState,
     check_step,
 )
 from accord.store.database.tables import assignment, content, definition, item, judgment, slot, user
+from accord.store.database.terms import QueueConfig, Terms
 from accord.store.database.workflow_tables import standing
 
+QUEUE = QueueConfig()
 SECOND_LOOK = [Purpose.REPEAT.value, Purpose.REVIEW.value, Purpose.ADJUDICATE.value]
 """Work on an item its holder may know: none of it stands for his own first judgment."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class QueueConfig:
-    """How long work stays in somebody's hands."""
-
-    lease_s: float = 900.0
-    """A lease ends so long after it was taken or last extended."""
-    gold_rate: float = 0.05
-    """Share of work that is a known item the annotator has not met, while there are such items."""
-    repeat_rate: float = 0.05
-    """Share of work that is an own earlier item with its sides swapped, unannounced."""
-    daily_gold_cap: int = 20
-    """Known items an annotator gets on one day at most."""
-
-    def __post_init__(self) -> None:
-        for name, rate in (("gold_rate", self.gold_rate), ("repeat_rate", self.repeat_rate)):
-            if not 0 <= rate < 1:
-                raise StoreError(f"{name} is {rate}; expected from 0 to below 1")
-        if not self.lease_s > 0:
-            raise StoreError(f"lease_s is {self.lease_s}; expected more than 0")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """What a project asks of those who work for it, as far as handing out goes."""
-
-    first_state: PersonState = PersonState.ACTIVE
-    """How somebody new stands."""
-    gold_rate: float | None = None
-    """In place of the queue's."""
-    repeat_rate: float | None = None
-    """In place of the queue's."""
-    max_per_day: int | None = None
-    """Judgments of one person on one day (UTC)."""
-    max_active_ms: int | None = None
-    """Time worked by one person on one day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +109,7 @@ class WorkQueue:
     database: Database
     clock: Clock
     ids: IdSource
-    config: QueueConfig = QueueConfig()  # frozen, without state
+    config: QueueConfig = QUEUE
 
     @classmethod
     def of(cls, database: Database, config: QueueConfig | None = None) -> "WorkQueue":
@@ -163,8 +135,11 @@ class WorkQueue:
             ).scalar()
             if skills is None:
                 raise StoreError(f"there is no user {user_id!r}")
-            person, joined = join(connection, user_id, project_id, terms.first_state, now)
-            events += joined
+            if lane is Lane.LABEL:
+                person, joined = join(connection, user_id, project_id, terms.first_state, now)
+                events += joined
+            else:
+                person = visitor(user_id, project_id, now)
             taken: list[Assignment] = []
             for _ in range(self._allowed(connection, person, count, terms)):
                 found = self._next(connection, person, list(skills), lane, terms)
@@ -174,7 +149,7 @@ class WorkQueue:
                 person.n_assigned += 1
                 taken.append(made)
                 events.append(event)
-            if taken:
+            if taken and lane is Lane.LABEL:
                 person.keep(connection)
             append_events(connection, events)
         return taken
@@ -220,7 +195,7 @@ class WorkQueue:
                 return known, None
         rate = self.config.repeat_rate if terms.repeat_rate is None else terms.repeat_rate
         if is_due("repeat", rate, person):
-            again = repeat_slot(connection, self.ids, person)
+            again = repeat_slot(connection, self.ids, person, self.config.repeat_gap)
             if again is not None:
                 return again
         return free, None
