@@ -124,8 +124,12 @@ class WorkQueue:
         count: int = 1,
         lane: Lane = Lane.LABEL,
         terms: Terms | None = None,
+        versions: Mapping[str, str] | None = None,
     ) -> list[Assignment]:
-        """Up to `count` pieces of work that this person may do and has not done, most urgent first."""
+        """Up to `count` pieces of work that this person may do and has not done, most urgent first.
+
+        `versions` are the newest definitions by kind, where the caller knows them already.
+        """
         now, terms = self.now_ms(), terms or Terms()
         with self.database.write() as connection:
             events = expire_overdue(connection, project_id, now)
@@ -145,7 +149,9 @@ class WorkQueue:
                 found = self._next(connection, person, list(skills), lane, terms)
                 if found is None:
                     break
-                made, event = self._lease(connection, *found, user_id, now)
+                if versions is None:
+                    versions = _newest_versions(connection, project_id)
+                made, event = self._lease(connection, *found, user_id, now, versions)
                 person.n_assigned += 1
                 taken.append(made)
                 events.append(event)
@@ -315,6 +321,7 @@ class WorkQueue:
         order: tuple[int, ...] | None,
         user_id: str,
         now: int,
+        versions: Mapping[str, str],
     ) -> tuple[Assignment, Event]:
         check_step(SLOT_STEPS, SlotState.OPEN, SlotState.LEASED)
         connection.execute(update(slot).where(slot.c.id == free.id).values(state=SlotState.LEASED.value))
@@ -327,15 +334,6 @@ class WorkQueue:
             set_item(connection, free.item_id, ItemState.QUEUED, ItemState.IN_PROGRESS)
         new_id, token = self.ids.new(), self.ids.new()
         permutation = draw_permutation(new_id, shown.n_candidates) if order is None else order
-        versions = {
-            kind: connection.execute(
-                select(definition.c.id)
-                .where(definition.c.project_id == free.project_id, definition.c.kind == kind)
-                .order_by(definition.c.version.desc())
-                .limit(1)
-            ).scalar()
-            for kind in ("schema", "guideline")
-        }
         until = now + int(self.config.lease_s * 1000)
         connection.execute(
             insert(assignment).values(
@@ -351,8 +349,8 @@ class WorkQueue:
                 leased_ms=now,
                 active_ms=0,
                 presentation={"permutation": list(permutation)},
-                schema_id=versions["schema"],
-                guideline_id=versions["guideline"],
+                schema_id=versions.get("schema"),
+                guideline_id=versions.get("guideline"),
             )
         )
         made = Assignment(
@@ -362,8 +360,8 @@ class WorkQueue:
             lease_until_ms=until,
             content=shown.body,
             permutation=permutation,
-            schema_id=versions["schema"],
-            guideline_id=versions["guideline"],
+            schema_id=versions.get("schema"),
+            guideline_id=versions.get("guideline"),
         )
         return made, entry(now, user_id, "lease", "assignment", new_id, {"slot": free.id})
 
@@ -561,3 +559,13 @@ def _refuse_settled(connection: Connection, row: Row[Any]) -> None:
     is_second = row.purpose in (Purpose.REVIEW, Purpose.ADJUDICATE)
     if not is_second and connection.execute(select(read)).scalar():
         raise StoreError("the item is in review or was decided; what was said of it stays as it is")
+
+
+def _newest_versions(connection: Connection, project_id: str) -> dict[str, str]:
+    """Kind to the id of the newest definition of it."""
+    rows = connection.execute(
+        select(definition.c.kind, definition.c.id)
+        .where(definition.c.project_id == project_id)
+        .order_by(definition.c.version)
+    ).all()
+    return {row.kind: row.id for row in rows}
