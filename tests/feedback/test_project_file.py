@@ -1,6 +1,7 @@
 """A project in one file, and the commands around it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,36 @@ def test_owner_is_made_once(tmp_path):
 def test_several_workers_on_sqlite_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="need PostgreSQL"):
         run_server(str(tmp_path / "accord.db"), host="127.0.0.1", port=1, workers=2, is_secure=False)
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "collecting.md"
+
+
+def test_the_workflow_and_the_people_of_the_documentation_are_read(tmp_path):
+    examples = re.findall(
+        r"```toml\n(\[\[?(?:workflow|people)\]\]?.*?)```", DOCS.read_text(), flags=re.DOTALL
+    )
+    assert len(examples) == 2
+    file = tmp_path / "project.toml"
+    file.write_text('name = "p"\nkind = "pairwise"\n' + "\n".join(examples))
+    plan = read_project(file)
+    assert [one["kind"] for one in plan.workflow["stages"]] == [
+        "label",
+        "consensus",
+        "review",
+        "adjudication",
+    ]
+    assert plan.people["test_skill"] == "medicine:2"
+
+
+def test_a_workflow_that_does_not_fit_is_said_with_everything_else(tmp_path):
+    file = tmp_path / "project.toml"
+    file.write_text(
+        'name = "p"\nkind = "pairwise"\noverlap = 2\n[[workflow]]\nstage = "a"\nkind = "review"\n'
+        '[people]\ngold = 2\nentry = "exam"\n'
+    )
+    with pytest.raises(ConfigError) as error:
+        read_project(file)
+    said = str(error.value)
+    for part in ("overlap: the workflow says it", "first stage is a review", "people.gold: 2", "'exam'"):
+        assert part in said

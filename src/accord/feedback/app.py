@@ -274,7 +274,7 @@ def _working(work: Work, queue: WorkQueue, signed_in: Any) -> APIRouter:
         project_id: Id, body: Count, account: Annotated[Account, Depends(signed_in)]
     ) -> dict[str, Any]:
         need(account, "annotate", project_id)
-        _check_project(work.database, project_id)
+        work.check_project(project_id)
         return work.next(project_id, account.id, body.count)
 
     @router.post("/assignments/{assignment_id}/{step}")
@@ -284,7 +284,7 @@ def _working(work: Work, queue: WorkQueue, signed_in: Any) -> APIRouter:
         row = work.owned(assignment_id, account.id)
         need(account, "annotate", row.project_id)
         if step == "submit":
-            receipt = _receipt(work.submit(assignment_id, account.id, _fit(Submission, body)))
+            receipt = _receipt(work.submit(assignment_id, account.id, _fit(Submission, body), row=row))
             if row.purpose == Purpose.TRAINING:
                 receipt["training"] = work.explain(assignment_id, account.id)
             return receipt

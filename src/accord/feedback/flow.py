@@ -99,7 +99,8 @@ class Flow:
             flow = self.workflow(connection, present.workflow_id)
             stage = flow.stage(present.stage)
             if stage is not None:
-                return _Stay(present.id, present.number, stage, flow, present.workflow_id, present.entered_ms)
+                held = (present.workflow_id, present.entered_ms, True)
+                return _Stay(present.id, present.number, stage, flow, *held)
         newest = connection.execute(
             select(definition.c.id)
             .where(definition.c.project_id == row.project_id, definition.c.kind == "workflow")
@@ -110,9 +111,8 @@ class Flow:
             return None
         flow = self.workflow(connection, newest)
         stage = flow.stage(row.stage) or flow.first
-        made = _Stay(self.ids.new(), _next_number(connection, row.id), stage, flow, newest, row.created_ms)
-        connection.execute(insert(stage_run).values(_stay_row(row, made)))
-        return made
+        number = _next_number(connection, row.id)
+        return _Stay(self.ids.new(), number, stage, flow, newest, row.created_ms, False)
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,8 @@ class _Stay:
     flow: Workflow
     workflow_id: str
     entered_ms: int
+    is_written: bool
+    """Whether it has a row; those gone through within one step are written once, when they are left."""
 
 
 class _Move:
@@ -140,6 +142,7 @@ class _Move:
         # Each stage at most once: rules that lead in a circle without anybody asked end in a hold.
         for _ in range(len(self.stay.flow.stages) + 1):
             if outcome is None:
+                self._settle()
                 return
             known = {**facts, "outcome": outcome, "attempt": self.attempt, **self._meta()}
             to = self.stay.flow.after(self.stay.stage, known)
@@ -152,6 +155,7 @@ class _Move:
                 raise RuntimeError(f"a checked workflow leads to {to!r}, which it does not have")
             outcome, facts = self._enter(stage, facts)
         self._change(ItemState.ON_HOLD, "hold", {"why": "the rules lead in a circle"})
+        self._settle()
 
     def _outcome(self) -> tuple[str | None, Mapping[str, Any]]:
         """What came of the stage the item stands in."""
@@ -176,13 +180,13 @@ class _Move:
         again = isinstance(stage, LabelStage) and "n_requeued" in facts
         self.attempt += int(again)
         self.stay = _Stay(
-            self.flow.ids.new(), self.stay.number + 1, stage, self.stay.flow, self.stay.workflow_id, self.now
-        )
-        self.connection.execute(
-            insert(stage_run).values({**_stay_row(self.row, self.stay), "attempt": self.attempt})
-        )
-        self.connection.execute(
-            update(item).where(item.c.id == self.row.id).values(stage=stage.name, attempt=self.attempt)
+            self.flow.ids.new(),
+            self.stay.number + 1,
+            stage,
+            self.stay.flow,
+            self.stay.workflow_id,
+            self.now,
+            False,
         )
         self._tell("enter", {"stage": stage.name})
         match stage:
@@ -260,13 +264,39 @@ class _Move:
         )
         self.events.append(entry(self.now, "workflow", "post", "outbox", new_id, {"item": self.row.id}))
 
-    def _leave(self, outcome: str, facts: Mapping[str, Any]) -> None:
+    def _settle(self) -> None:
+        """Write where the item stays."""
+        if not self.stay.is_written:
+            self.connection.execute(insert(stage_run).values(self._stay_row()))
         self.connection.execute(
-            update(stage_run)
-            .where(stage_run.c.id == self.stay.id)
-            .values(left_ms=self.now, outcome=outcome, facts=dict(facts))
+            update(item)
+            .where(item.c.id == self.row.id)
+            .values(stage=self.stay.stage.name, attempt=self.attempt)
         )
+
+    def _leave(self, outcome: str, facts: Mapping[str, Any]) -> None:
+        left = {"left_ms": self.now, "outcome": outcome, "facts": dict(facts)}
+        if self.stay.is_written:
+            self.connection.execute(update(stage_run).where(stage_run.c.id == self.stay.id).values(left))
+        else:
+            self.connection.execute(insert(stage_run).values(self._stay_row() | left))
         self._tell("leave", {"stage": self.stay.stage.name, "outcome": outcome})
+
+    def _stay_row(self) -> dict[str, Any]:
+        return {
+            "id": self.stay.id,
+            "item_id": self.row.id,
+            "project_id": self.row.project_id,
+            "number": self.stay.number,
+            "attempt": self.attempt,
+            "stage": self.stay.stage.name,
+            "kind": self.stay.stage.kind,
+            "workflow_id": self.stay.workflow_id,
+            "entered_ms": self.stay.entered_ms,
+            "left_ms": None,
+            "outcome": None,
+            "facts": {},
+        }
 
     def _end(self, end: str) -> None:
         self.connection.execute(update(item).where(item.c.id == self.row.id).values(stage=end))
@@ -338,20 +368,3 @@ def _next_number(connection: Connection, item_id: str) -> int:
         select(func.max(stage_run.c.number)).where(stage_run.c.item_id == item_id)
     ).scalar()
     return 0 if newest is None else int(newest) + 1
-
-
-def _stay_row(row: Row[Any], stay: _Stay) -> dict[str, Any]:
-    return {
-        "id": stay.id,
-        "item_id": row.id,
-        "project_id": row.project_id,
-        "number": stay.number,
-        "attempt": row.attempt,
-        "stage": stay.stage.name,
-        "kind": stay.stage.kind,
-        "workflow_id": stay.workflow_id,
-        "entered_ms": stay.entered_ms,
-        "left_ms": None,
-        "outcome": None,
-        "facts": {},
-    }

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, select
 
+from accord.feedback.definitions import Definitions
 from accord.feedback.policy import Policy
 from accord.store.database.hidden import DAY_MS
 from accord.store.database.people_tables import acknowledgement, consent
 from accord.store.database.states import Lane, PersonState, SlotState
-from accord.store.database.tables import assignment, definition, slot
+from accord.store.database.tables import assignment, slot
 from accord.store.database.workflow_tables import standing
 
 
@@ -35,7 +36,11 @@ SAID = {
 
 
 def asked_first(
-    connection: Connection, user_id: str, newest: dict[str, str], policy: Policy
+    connection: Connection,
+    user_id: str,
+    newest: dict[str, str],
+    policy: Policy,
+    definitions: Definitions,
 ) -> Reason | None:
     """What somebody has to do before he is given work; nothing where he may begin."""
     terms, guideline = newest.get("terms"), newest.get("guideline")
@@ -50,13 +55,15 @@ def asked_first(
         if found is None:
             return Reason(code="consent", text="Please read the terms of this project and agree first.")
     if guideline is not None:
-        body = connection.execute(select(definition.c.body).where(definition.c.id == guideline)).scalar_one()
+        body = definitions.read(connection, guideline, "body", dict)
+        if not body.get("requires_ack"):
+            return None
         read = connection.execute(
             select(acknowledgement.c.at_ms).where(
                 acknowledgement.c.user_id == user_id, acknowledgement.c.definition_id == guideline
             )
         ).first()
-        if body.get("requires_ack") and read is None:
+        if read is None:
             return Reason(code="guideline", text="The guideline is new: please read it first.")
     return None
 

@@ -143,6 +143,8 @@ def _room(work: Work, account: Account, row: Any) -> dict[str, Any]:
         "name": row.name,
         "may_watch": account.may("watch", row.id),
         "may_annotate": account.may("annotate", row.id),
+        "may_review": account.may("review", row.id),
+        "may_manage": account.may("manage", row.id),
         "n_done": slots.get("filled", 0),
         "n_all": sum(slots.values()) - slots.get("cancelled", 0),
     }

@@ -13,8 +13,8 @@ from typing import Any
 
 from accord.domain.errors import ConfigError
 from accord.quality.people import QualificationConfig
-from accord.store.database.queue import Terms
 from accord.store.database.states import PersonState
+from accord.store.database.terms import Terms
 
 ENTRIES = {"none": PersonState.ACTIVE, "test": PersonState.TESTING, "training": PersonState.TRAINING}
 """How somebody new begins."""

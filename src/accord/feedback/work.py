@@ -36,6 +36,7 @@ from accord.store.database.tables import (
     gold,
     item,
     judgment,
+    project,
     slot,
     user,
 )
@@ -54,6 +55,21 @@ class Work:
     queue: WorkQueue
     _schemas: dict[str, TaskSchema] = field(default_factory=dict, repr=False, compare=False)
     """Versions of task schemas that were read; a version never changes."""
+
+    @cached_property
+    def _projects(self) -> set[str]:
+        """Projects that were seen; none ever goes."""
+        return set()
+
+    def check_project(self, project_id: str) -> None:
+        """Raise `StoreError` for a project that is not there."""
+        if project_id in self._projects:
+            return
+        with self.database.read() as connection:
+            found = connection.execute(select(project.c.id).where(project.c.id == project_id)).scalar()
+        if found is None:
+            raise StoreError(f"there is no project {project_id!r}")
+        self._projects.add(project_id)
 
     @cached_property
     def definitions(self) -> Definitions:
@@ -81,10 +97,10 @@ class Work:
         with self.database.read() as connection:
             newest = self.definitions.newest(connection, project_id)
             policy = self._policy(connection, newest)
-            first = asked_first(connection, user_id, newest, policy)
+            first = asked_first(connection, user_id, newest, policy, self.definitions)
         if first is not None:
             return [], first.shown()
-        taken = self.queue.claim(project_id, user_id, count=count, terms=policy.terms)
+        taken = self.queue.claim(project_id, user_id, count=count, terms=policy.terms, versions=newest)
         return taken, None if taken else self.why_empty(project_id, user_id)
 
     def _policy(self, connection: Connection, newest: Mapping[str, str]) -> Policy:
@@ -133,13 +149,18 @@ class Work:
         with self.database.read() as connection:
             newest = self.definitions.newest(connection, project_id)
             policy = self._policy(connection, newest)
-            first = asked_first(connection, user_id, newest, policy)
+            first = asked_first(connection, user_id, newest, policy, self.definitions)
             found = first or why_empty(connection, project_id, user_id, policy, self.queue.now_ms())
         return found.shown()
 
-    def submit(self, assignment_id: str, user_id: str, sent: Mapping[str, Any]) -> Receipt:
-        """Take answers; raises `DataError` for answers that do not fit, before anything is written."""
-        row = self.owned(assignment_id, user_id)
+    def submit(
+        self, assignment_id: str, user_id: str, sent: Mapping[str, Any], *, row: Row[Any] | None = None
+    ) -> Receipt:
+        """Take answers; raises `DataError` for answers that do not fit, before anything is written.
+
+        `row` is the assignment, where the caller has read it already.
+        """
+        row = self.owned(assignment_id, user_id) if row is None else row
         if row.purpose in (Purpose.REVIEW, Purpose.ADJUDICATE):
             raise DataError("this piece of work is a review or an adjudication; send it as one")
         payload = self.payload(row, sent)

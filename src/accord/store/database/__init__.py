@@ -4,7 +4,7 @@ from accord.store.database.accounts import Account, Accounts, PasswordCost, Role
 from accord.store.database.audit import ChainReport, Event, verify_chain
 from accord.store.database.engine import Database, open_database
 from accord.store.database.projects import NewItem, Projects
-from accord.store.database.queue import Assignment, Done, Follow, QueueConfig, Receipt, Terms, WorkQueue
+from accord.store.database.queue import Assignment, Done, Follow, Receipt, WorkQueue
 from accord.store.database.states import (
     AssignmentState,
     ItemState,
@@ -14,6 +14,7 @@ from accord.store.database.states import (
     Purpose,
     SlotState,
 )
+from accord.store.database.terms import QueueConfig, Terms
 
 __all__ = [
     "Account",

@@ -247,22 +247,19 @@ class Accounts:
     def find(self, token: str) -> tuple[Account, str] | None:
         """Whose session or token this is, and its CSRF text; nothing where it is unknown or over."""
         with self.database.read() as connection:
-            row = connection.execute(
-                select(session, user.c.handle)
+            rows = connection.execute(
+                select(session, user.c.handle, role_binding.c.project_id, role_binding.c.role)
                 .join(user, user.c.id == session.c.user_id)
+                .outerjoin(role_binding, role_binding.c.user_id == session.c.user_id)
                 .where(session.c.token_hash == _hash(token), session.c.expires_ms > self._now_ms())
-            ).first()
-            if row is None:
-                return None
-            bound = connection.execute(
-                select(role_binding.c.project_id, role_binding.c.role).where(
-                    role_binding.c.user_id == row.user_id
-                )
             ).all()
+        if not rows:
+            return None
+        row = rows[0]
         account = Account(
             id=row.user_id,
             handle=row.handle,
-            roles={place: Role(role) for place, role in bound},
+            roles={one.project_id: Role(one.role) for one in rows if one.role is not None},
             scopes=frozenset(row.scopes) if row.kind == "token" else None,
         )
         return account, row.csrf

@@ -93,6 +93,21 @@ def join(
     ), events
 
 
+def visitor(user_id: str, project_id: str, now: int) -> Person:
+    """Somebody who comes for other work than judging, and needs no standing for it."""
+    return Person(
+        user_id=user_id,
+        project_id=project_id,
+        state=PersonState.ACTIVE,
+        gold_share=None,
+        n_assigned=0,
+        day=now // DAY_MS,
+        n_today=0,
+        gold_today=0,
+        active_today_ms=0,
+    )
+
+
 def is_due(what: str, share: float, person: Person) -> bool:
     """A draw of that chance which is the same whenever the same turn is asked for."""
     seed = f"{what} {person.project_id} {person.user_id} {person.n_assigned}"
@@ -125,7 +140,7 @@ def known_slot(connection: Connection, ids: IdSource, person: Person, tier: str)
 
 
 def repeat_slot(
-    connection: Connection, ids: IdSource, person: Person
+    connection: Connection, ids: IdSource, person: Person, gap: int = REPEAT_GAP
 ) -> tuple[Row[Any], tuple[int, ...]] | None:
     """A new slot of an own earlier item, and the order its answers stand in: the first one turned around."""
     again = assignment.alias("again")
@@ -149,7 +164,7 @@ def repeat_slot(
             ~was_repeated,
         )
         .order_by(assignment.c.closed_ms.desc())
-        .offset(REPEAT_GAP + draw.randrange(max(1, min(REPEAT_SPREAD, person.n_assigned - REPEAT_GAP))))
+        .offset(gap + draw.randrange(max(1, min(REPEAT_SPREAD, person.n_assigned - gap))))
         .limit(1)
     ).first()
     if row is None:

@@ -18,7 +18,15 @@ from accord.domain.errors import LeaseLost, StoreError
 from accord.domain.ids import IdSource, TimeOrderedIds
 from accord.store.database.audit import Event, append_events
 from accord.store.database.engine import Database
-from accord.store.database.hidden import DAY_MS, Person, is_due, join, known_slot, repeat_slot
+from accord.store.database.hidden import (
+    DAY_MS,
+    Person,
+    is_due,
+    join,
+    known_slot,
+    repeat_slot,
+    visitor,
+)
 from accord.store.database.slots import (
     FOR_ONE,
     GIVEN_UP,
@@ -39,53 +47,17 @@ from accord.store.database.states import (
     AssignmentState,
     ItemState,
     Lane,
-    PersonState,
     Purpose,
     SlotState,
     check_step,
 )
 from accord.store.database.tables import assignment, content, definition, item, judgment, slot, user
+from accord.store.database.terms import QueueConfig, Terms
 from accord.store.database.workflow_tables import standing
 
+QUEUE = QueueConfig()
 SECOND_LOOK = [Purpose.REPEAT.value, Purpose.REVIEW.value, Purpose.ADJUDICATE.value]
 """Work on an item its holder may know: none of it stands for his own first judgment."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class QueueConfig:
-    """How long work stays in somebody's hands."""
-
-    lease_s: float = 900.0
-    """A lease ends so long after it was taken or last extended."""
-    gold_rate: float = 0.05
-    """Share of work that is a known item the annotator has not met, while there are such items."""
-    repeat_rate: float = 0.05
-    """Share of work that is an own earlier item with its sides swapped, unannounced."""
-    daily_gold_cap: int = 20
-    """Known items an annotator gets on one day at most."""
-
-    def __post_init__(self) -> None:
-        for name, rate in (("gold_rate", self.gold_rate), ("repeat_rate", self.repeat_rate)):
-            if not 0 <= rate < 1:
-                raise StoreError(f"{name} is {rate}; expected from 0 to below 1")
-        if not self.lease_s > 0:
-            raise StoreError(f"lease_s is {self.lease_s}; expected more than 0")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """What a project asks of those who work for it, as far as handing out goes."""
-
-    first_state: PersonState = PersonState.ACTIVE
-    """How somebody new stands."""
-    gold_rate: float | None = None
-    """In place of the queue's."""
-    repeat_rate: float | None = None
-    """In place of the queue's."""
-    max_per_day: int | None = None
-    """Judgments of one person on one day (UTC)."""
-    max_active_ms: int | None = None
-    """Time worked by one person on one day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +109,7 @@ class WorkQueue:
     database: Database
     clock: Clock
     ids: IdSource
-    config: QueueConfig = QueueConfig()  # frozen, without state
+    config: QueueConfig = QUEUE
 
     @classmethod
     def of(cls, database: Database, config: QueueConfig | None = None) -> "WorkQueue":
@@ -152,8 +124,12 @@ class WorkQueue:
         count: int = 1,
         lane: Lane = Lane.LABEL,
         terms: Terms | None = None,
+        versions: Mapping[str, str] | None = None,
     ) -> list[Assignment]:
-        """Up to `count` pieces of work that this person may do and has not done, most urgent first."""
+        """Up to `count` pieces of work that this person may do and has not done, most urgent first.
+
+        `versions` are the newest definitions by kind, where the caller knows them already.
+        """
         now, terms = self.now_ms(), terms or Terms()
         with self.database.write() as connection:
             events = expire_overdue(connection, project_id, now)
@@ -163,18 +139,23 @@ class WorkQueue:
             ).scalar()
             if skills is None:
                 raise StoreError(f"there is no user {user_id!r}")
-            person, joined = join(connection, user_id, project_id, terms.first_state, now)
-            events += joined
+            if lane is Lane.LABEL:
+                person, joined = join(connection, user_id, project_id, terms.first_state, now)
+                events += joined
+            else:
+                person = visitor(user_id, project_id, now)
             taken: list[Assignment] = []
             for _ in range(self._allowed(connection, person, count, terms)):
                 found = self._next(connection, person, list(skills), lane, terms)
                 if found is None:
                     break
-                made, event = self._lease(connection, *found, user_id, now)
+                if versions is None:
+                    versions = _newest_versions(connection, project_id)
+                made, event = self._lease(connection, *found, user_id, now, versions)
                 person.n_assigned += 1
                 taken.append(made)
                 events.append(event)
-            if taken:
+            if taken and lane is Lane.LABEL:
                 person.keep(connection)
             append_events(connection, events)
         return taken
@@ -220,7 +201,7 @@ class WorkQueue:
                 return known, None
         rate = self.config.repeat_rate if terms.repeat_rate is None else terms.repeat_rate
         if is_due("repeat", rate, person):
-            again = repeat_slot(connection, self.ids, person)
+            again = repeat_slot(connection, self.ids, person, self.config.repeat_gap)
             if again is not None:
                 return again
         return free, None
@@ -242,7 +223,8 @@ class WorkQueue:
             ).first()
             if free is None:
                 raise StoreError(f"item {item_id} has no open slot")
-            made, entry = self._lease(connection, free, tuple(permutation), user_id, now)
+            versions = _newest_versions(connection, free.project_id)
+            made, entry = self._lease(connection, free, tuple(permutation), user_id, now, versions)
             append_events(connection, [entry])
         return made
 
@@ -361,6 +343,7 @@ class WorkQueue:
         order: tuple[int, ...] | None,
         user_id: str,
         now: int,
+        versions: Mapping[str, str],
     ) -> tuple[Assignment, Event]:
         check_step(SLOT_STEPS, SlotState.OPEN, SlotState.LEASED)
         connection.execute(update(slot).where(slot.c.id == free.id).values(state=SlotState.LEASED.value))
@@ -375,15 +358,6 @@ class WorkQueue:
         permutation = draw_permutation(new_id, shown.n_candidates) if order is None else order
         if sorted(permutation) != list(range(shown.n_candidates)):
             raise StoreError(f"permutation {permutation} is none of {shown.n_candidates} candidates")
-        versions = {
-            kind: connection.execute(
-                select(definition.c.id)
-                .where(definition.c.project_id == free.project_id, definition.c.kind == kind)
-                .order_by(definition.c.version.desc())
-                .limit(1)
-            ).scalar()
-            for kind in ("schema", "guideline")
-        }
         until = now + int(self.config.lease_s * 1000)
         connection.execute(
             insert(assignment).values(
@@ -399,8 +373,8 @@ class WorkQueue:
                 leased_ms=now,
                 active_ms=0,
                 presentation={"permutation": list(permutation)},
-                schema_id=versions["schema"],
-                guideline_id=versions["guideline"],
+                schema_id=versions.get("schema"),
+                guideline_id=versions.get("guideline"),
             )
         )
         made = Assignment(
@@ -410,8 +384,8 @@ class WorkQueue:
             lease_until_ms=until,
             content=shown.body,
             permutation=permutation,
-            schema_id=versions["schema"],
-            guideline_id=versions["guideline"],
+            schema_id=versions.get("schema"),
+            guideline_id=versions.get("guideline"),
         )
         return made, entry(now, user_id, "lease", "assignment", new_id, {"slot": free.id})
 
@@ -609,3 +583,13 @@ def _refuse_settled(connection: Connection, row: Row[Any]) -> None:
     is_second = row.purpose in (Purpose.REVIEW, Purpose.ADJUDICATE)
     if not is_second and connection.execute(select(read)).scalar():
         raise StoreError("the item is in review or was decided; what was said of it stays as it is")
+
+
+def _newest_versions(connection: Connection, project_id: str) -> dict[str, str]:
+    """Kind to the id of the newest definition of it."""
+    rows = connection.execute(
+        select(definition.c.kind, definition.c.id)
+        .where(definition.c.project_id == project_id)
+        .order_by(definition.c.version)
+    ).all()
+    return {row.kind: row.id for row in rows}
