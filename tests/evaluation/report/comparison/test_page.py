@@ -1,8 +1,11 @@
 """The page holds a section exactly where there are numbers, asks nothing of the network, never changes."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+
+import pytest
 
 from accord.evaluation.report.comparison import ComparisonReport, Evidence, comparison_to_html
 from accord.evaluation.report.comparison.contents import VoteChart
@@ -84,3 +87,14 @@ def test_verdicts_are_said_in_words(comparison_report: ComparisonReport):
     for word in {tile.verdict for tile in comparison_report.gates if tile.estimate is not None}:
         assert f"<b>{word}</b>" in page
     assert "Not decided yet" in page or "Not ready" in page
+
+
+def test_names_of_dots_in_one_place_stand_above_each_other():
+    from accord.evaluation.intervals import wilson
+    from accord.evaluation.report.comparison.contents import SafetyDot
+    from accord.evaluation.report.comparison.panels import NAME_HEIGHT, _plane
+
+    rate = wilson(0, 40)
+    dots = [SafetyDot(name=name, harmful_refusal=rate, safe_refusal=rate) for name in ("before", "after")]
+    found = [float(one) for one in re.findall(r'y="([\d.]+)" class="note strong"', str(_plane(dots)))]
+    assert found[0] - found[1] == pytest.approx(NAME_HEIGHT)

@@ -1,5 +1,6 @@
 """Evidence below the forest plot: reward over KL, reliability, length, safety plane, bias small multiples."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -15,6 +16,8 @@ from accord.evaluation.report.section import section
 from accord.evaluation.report.tracks import Axis, interval_track
 
 TONES = ("gold", "proxy", "tone-1", "tone-2", "tone-3")
+NEAR, NAME_HEIGHT = 40.0, 15.0
+"""Distance of dots within which their names would lie on each other, and the height of one name."""
 DASHES = ("", "dashed", "dotted", "", "dashed")
 
 
@@ -176,12 +179,16 @@ def _plane(dots: Sequence[SafetyDot]) -> Markup:
     ]
     for before, after in pairwise(dots):
         parts.append(_arrow(frame, before, after))
+    named: list[tuple[float, float]] = []
     for i, one in enumerate(dots):
         tone = "tone-last" if i == len(dots) - 1 else "tone-first"
         x, y = frame.x(one.safe_refusal.value), frame.y(one.harmful_refusal.value)
         words = f"{one.name}: harmful {with_interval(one.harmful_refusal, 'percent')}, "
         words += f"harmless {with_interval(one.safe_refusal, 'percent')}"
         is_right = x > frame.width * 0.7
+        # Names of dots in one place stand above each other.
+        lift = NAME_HEIGHT * sum(math.hypot(x - left, y - top) < NEAR for left, top in named)
+        named.append((x, y))
         parts.append(
             element(
                 "g",
@@ -192,7 +199,7 @@ def _plane(dots: Sequence[SafetyDot]) -> Markup:
                     "text",
                     one.name,
                     x=x - 9 if is_right else x + 9,
-                    y=y - 8,
+                    y=y - 8 - lift,
                     class_="note strong" + (" end" if is_right else ""),
                 ),
                 class_=tone,
