@@ -165,7 +165,11 @@ def picture(points: Sequence[dict[str, Any]], base: float) -> str:
         left=48,
     )
     best = [optimum(base, 1 / (0.02 + 0.04 * i)) for i in range(100)]
-    inside = [(math.sqrt(kl), value) for value, kl in best if math.sqrt(kl) <= frame.x_range[1]]
+    inside = [
+        (math.sqrt(kl), value)
+        for value, kl in best
+        if math.sqrt(kl) <= frame.x_range[1] and value <= frame.y_range[1]
+    ]
     shapes: list[Markup] = [_line(frame, inside, "#999", dash="5 4")]
     for row, (name, color) in enumerate(COLORS.items()):
         own = [each for each in points if each["algorithm"] == name]
@@ -192,9 +196,9 @@ def picture(points: Sequence[dict[str, Any]], base: float) -> str:
                 )
             )
         y = frame.height - 150 + 20 * row
-        shapes.append(element("circle", cx=frame.width - 110, cy=y - 4, r=5, fill=color))
-        shapes.append(element("text", name, x=frame.width - 98, y=y))
-    shapes.append(element("text", "optimum (dashed)", x=frame.width - 116, y=frame.height - 70))
+        shapes.append(element("circle", cx=frame.width - 122, cy=y - 4, r=5, fill=color))
+        shapes.append(element("text", name, x=frame.width - 110, y=y))
+    shapes.append(element("text", "optimum (dashed)", x=frame.width - 128, y=frame.height - 70))
     drawn = frame.svg(
         element("style", Markup(STYLE)),
         shapes,

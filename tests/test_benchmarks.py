@@ -194,3 +194,30 @@ def test_several_updates_a_rollout_are_not_timed_as_steps(measure: Callable[...,
     other.write_text(json.dumps(settings), encoding="utf-8")
     with pytest.raises(SystemExit, match="each has to draw its own"):
         measure("ppo", "--settings", str(other))
+
+
+def test_the_frontier_miniature_measures_what_its_optimum_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    spec = importlib.util.spec_from_file_location("frontier", SCRIPT.with_name("frontier.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    frontier = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(frontier)
+    # odds 1/3 at the start, times e at beta 1: share e / (3 + e) of twelve tokens
+    share = math.e / (3 + math.e)
+    gold, kl = frontier.optimum(0.25, 1.0)
+    assert gold == pytest.approx(12 * share)
+    assert kl == pytest.approx(
+        12 * (share * math.log(share / 0.25) + (1 - share) * math.log((1 - share) / 0.75))
+    )
+    threads = torch.get_num_threads()
+    figure = tmp_path / "frontier.svg"
+    few = ["--rollouts", "1", "--seeds", "1", "--samples", "2", "--figure", str(figure)]
+    frontier.BETAS = (1.0,)
+    frontier.main(few)
+    torch.set_num_threads(threads)
+    line = json.loads(capsys.readouterr().out)
+    assert [point["algorithm"] for point in line["points"]] == ["DPO", "PPO", "RLOO", "GRPO"]
+    assert all(point["kl"] > 0 for point in line["points"])
+    assert figure.read_text(encoding="utf-8").count("<circle") == 8  # a dot a run and the legend's
