@@ -38,3 +38,21 @@ def test_a_config_that_could_be_two_kinds_is_asked_about(capsys):
     assert "name it by --kind" in capsys.readouterr().err
     assert run_command(["train", "estimate", "--set", 'prompts=["x"]', "--kind", "rloo"]) != 0
     assert "expected one of sft, reward, dpo, kto" in capsys.readouterr().err
+
+
+def test_small_moments_and_recomputed_layers_are_counted(tmp_path, capsys):
+    key, rows = ROWS["sft"]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ["train", "estimate", "--set", f'{key}=["{path}"]', "--set", "model.name=tiny", "--json"]
+
+    def estimated(**settings):
+        changes = [["--set", f"sft.optimization.{name}={value}"] for name, value in settings.items()]
+        assert run_command([*options, *(part for change in changes for part in change)]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    plain, small, tight = estimated(), estimated(optimizer_state="bf16"), estimated(memory_gb="0.001")
+    assert not plain["recomputed"]
+    assert tight["recomputed"]  # the process alone is larger than 0.001 GB
+    assert estimated(memory_gb="0.001", recompute="never")["recomputed"] is False
+    assert small["memory"]["optimizer_gb"] == pytest.approx(plain["memory"]["optimizer_gb"] / 2, abs=1e-3)
