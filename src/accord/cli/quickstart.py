@@ -46,7 +46,8 @@ def quickstart(
     from accord.cli.narrator import TerminalNarrator
     from accord.pipeline.configuration import apply_to
     from accord.pipeline.quickstart import quickstart_config, single_pass_config
-    from accord.pipeline.rounds.running import is_loop, start_loop
+    from accord.pipeline.rounds.reading import is_loop
+    from accord.pipeline.rounds.running import start_loop
     from accord.pipeline.running import resume_run, start_run
 
     space = open_workspace(workspace)

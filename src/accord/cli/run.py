@@ -57,7 +57,7 @@ def run(
     from accord.cli.narrator import TerminalNarrator
     from accord.pipeline.configuration import dump_config, load_config, read_toml
     from accord.pipeline.plan import SpineConfig
-    from accord.pipeline.rounds.running import is_loop
+    from accord.pipeline.rounds.reading import is_loop
     from accord.pipeline.running import resume_run, start_run
 
     if resume is None and config is None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from accord.cli.render import print_text, progress_note
+from accord.cli.runs import WorkspaceOption
 from accord.domain.errors import ConfigError
 
 StoreOption = Annotated[
@@ -33,6 +34,7 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    workspace: WorkspaceOption = None,
     votes: Annotated[
         Path, typer.Option("--votes", help="JSONL file of the chat page's votes, where no store is given.")
     ] = VOTES,
@@ -56,8 +58,9 @@ def serve(
 ) -> None:
     """Start the server where people judge, in the browser and over HTTP; or serve models.
 
-    On an empty database an owner is made and his password printed once. Models are served to this machine
-    alone, unless ACCORD_SERVE_KEY holds the bearer token that clients must send.
+    On an empty database an owner is made and his password printed once. The board of the workspace's rounds
+    is at /rounds. Models are served to this machine alone, unless ACCORD_SERVE_KEY holds the bearer token
+    that clients must send.
 
     \b
     Examples:
@@ -71,12 +74,26 @@ def serve(
             raise ConfigError("--workers", ["models run in one process; leave it at 1"])
         _serve_models(model, store, votes, host, port, max_waiting, max_rows, secure)
         return
+    import os
+
     from accord.feedback.serving import run_server
+    from accord.pipeline.site import FACTORY
+    from accord.pipeline.workspace import VARIABLE
 
     place = STORE if store is None else store
+    if workspace is not None:
+        os.environ[VARIABLE] = str(workspace)
     _greet_owner(place)
     print_text(f"Accord listens on http://{host}:{port}; Ctrl-C ends it.")
-    run_server(place, host=host, port=port, workers=workers, is_secure=secure, has_json_logs=json_logs)
+    run_server(
+        place,
+        host=host,
+        port=port,
+        workers=workers,
+        is_secure=secure,
+        has_json_logs=json_logs,
+        factory=FACTORY,
+    )
 
 
 def _greet_owner(store: str) -> None:

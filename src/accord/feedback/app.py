@@ -155,6 +155,7 @@ def create_app(
     def signed_in(request: Request) -> Account:
         return account_of(request, accounts)
 
+    app.state.database = database
     figures = Figures()
     install_problems(app)
     install_headers(app)

@@ -42,27 +42,29 @@ def first_owner(database: Database) -> tuple[str, str] | None:
 
 
 def run_server(
-    place: str, *, host: str, port: int, workers: int, is_secure: bool, has_json_logs: bool = False
+    place: str,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    is_secure: bool,
+    has_json_logs: bool = False,
+    factory: str = "accord.feedback.serving:app_of_environment",
 ) -> None:
-    """Serve until stopped. Raises `ConfigError` for several workers on SQLite."""
+    """Serve until stopped; `factory` names what makes each worker's application from the environment.
+
+    Raises `ConfigError` for several workers on SQLite.
+    """
     if workers > 1 and "://" not in place:
         raise ConfigError(
             "--workers", [f"{workers} workers need PostgreSQL; give its URL by --store, or use 1 worker"]
         )
-    config: dict[str, Any] = {"log_config": None} if has_json_logs else {}
-    if workers == 1:
-        if has_json_logs:
-            log_as_json()
-        database = open_database(place)
-        app = create_app(database, is_secure=is_secure)
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, **config)
-        database.close()
-        return
     os.environ[PLACE] = place
     os.environ[SECURE] = "1" if is_secure else "0"
     os.environ[LOGS] = "json" if has_json_logs else ""
+    config: dict[str, Any] = {"log_config": None} if has_json_logs else {}
     uvicorn.run(
-        "accord.feedback.serving:app_of_environment",
+        factory,
         factory=True,
         host=host,
         port=port,

@@ -21,8 +21,8 @@ from accord.pipeline.rounds.bench import Bench
 from accord.pipeline.rounds.choosing import read_questions
 from accord.pipeline.rounds.desk import Desk
 from accord.pipeline.rounds.plan import LoopConfig
+from accord.pipeline.rounds.reading import is_loop
 from accord.pipeline.rounds.releasing import RoundRecord, read_ledger
-from accord.pipeline.rounds.running import is_loop
 from accord.pipeline.rounds.snapshot import RECORD, Snapshot
 from accord.pipeline.runs import Run
 from accord.pipeline.workspace import Workspace

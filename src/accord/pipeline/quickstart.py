@@ -26,6 +26,7 @@ def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> LoopConfig:
         examined_prompts=64,
         judgments_per_examined=3,
         known_share=0.25,
+        strategy="information",
         sampling=once.evaluation.sampling,
     )
     steps = replace(once.policy.optimization, steps=10, checkpoint_every=5)
@@ -39,7 +40,7 @@ def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> LoopConfig:
         asking=asking,
         agreeing=AgreeingConfig(half_life=2.0),
         sft=once.sft,
-        reward=once.reward,
+        reward=replace(once.reward, members=4),
         policy=replace(once.policy, optimization=steps),
         start_from="newest",
         stop=StopConfig(on_fail=False),

@@ -167,8 +167,13 @@ class Spine:
         self._stage("reward", what, work, settings=asdict(self.config.reward), after=("compare",))
         if trained:
             return trained[0]
-        restored = reward_model_from(self.model, trainable_layers=self.config.reward.trainable_layers)
-        restored.load_state_dict(load_reward_model(self.journal.path("reward") / "model").state_dict())
+        settings = self.config.reward
+        restored = reward_model_from(
+            self.model, trainable_layers=settings.trainable_layers, members=settings.members
+        )
+        saved = load_reward_model(self.journal.path("reward") / "model")
+        restored.load_state_dict(saved.state_dict())
+        restored.scoring = saved.scoring
         return restored
 
     def _optimize(self) -> None:

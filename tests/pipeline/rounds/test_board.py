@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 from fastapi import FastAPI
@@ -90,3 +92,19 @@ def test_equal_ledgers_give_equal_pages(finished_loop):
     page = loop_to_html(records, state)
     assert page == loop_to_html(records, state)
     assert "T &amp; &lt;T&gt;" in page
+
+
+def test_the_site_with_its_board_starts_without_torch(tmp_path):
+    told = (
+        "import sys\n"
+        "from accord.pipeline.site import app_of_environment\n"
+        "app = app_of_environment({'ACCORD_STORE': sys.argv[1], 'ACCORD_WORKSPACE': sys.argv[2]})\n"
+        "paths = {getattr(route, 'path', '') for route in app.routes}\n"
+        "print('torch' in sys.modules, '/rounds' in paths)\n"
+    )
+    database = open_database(tmp_path / "a.db")
+    database.create()
+    database.close()
+    command = [sys.executable, "-c", told, str(tmp_path / "a.db"), str(tmp_path / "space")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]

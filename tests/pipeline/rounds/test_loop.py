@@ -17,8 +17,7 @@ from accord.pipeline.rounds.choosing import read_questions
 from accord.pipeline.rounds.desk import Desk
 from accord.pipeline.rounds.loop import run_loop
 from accord.pipeline.rounds.plan import LoopConfig, PeopleJudgesConfig, StopConfig
-from accord.pipeline.rounds.releasing import read_ledger
-from accord.pipeline.rounds.round import STAGES
+from accord.pipeline.rounds.releasing import STAGES, read_ledger
 from accord.pipeline.rounds.snapshot import Snapshot
 from accord.store.database import open_database
 from accord.store.database.audit import verify_chain

@@ -4,7 +4,8 @@ from sqlalchemy.exc import DBAPIError
 
 from accord.domain.errors import StoreError
 from accord.store.database import NewItem, verify_chain
-from accord.store.database.tables import UNCHANGING, chain, judgment, project
+from accord.store.database.people_tables import acknowledgement
+from accord.store.database.tables import UNCHANGING, chain, definition, judgment, project
 from accord.store.database.workflow_tables import adjudication, gold_result, mark, review
 
 
@@ -87,6 +88,10 @@ def review_and_decide(office, **changed) -> None:
                 "judgment_id": said.id, "item_id": said.item_id, "user_id": said.user_id,
                 "project_id": connection.execute(select(project.c.id)).scalar_one(),
                 "purpose": "gold", "is_right": True, "at_ms": 0,
+            },
+            acknowledgement: {
+                "user_id": bob, "at_ms": 0,
+                "definition_id": connection.execute(select(definition.c.id)).scalar_one(),
             },
         }  # fmt: skip
         for table, row in rows.items():

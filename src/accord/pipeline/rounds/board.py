@@ -14,16 +14,14 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from pydantic import Field
 
-from accord.domain import ConfigError, WorkspaceError
+from accord.domain import WorkspaceError
 from accord.evaluation.report import browser
 from accord.evaluation.report.contents import Curve
 from accord.evaluation.report.markup import Markup, element, join
 from accord.feedback.security import account_of, need
-from accord.pipeline.configuration import load_config
 from accord.pipeline.rounds.page import loop_to_html, page_style
-from accord.pipeline.rounds.plan import LoopConfig, SimulatedJudgesConfig
+from accord.pipeline.rounds.reading import is_loop, is_simulated, round_samples
 from accord.pipeline.rounds.releasing import read_ledger
-from accord.pipeline.rounds.running import is_loop, round_samples
 from accord.pipeline.runs import Run
 from accord.pipeline.workspace import Workspace
 from accord.store.database.accounts import Accounts
@@ -97,7 +95,7 @@ def board_page(run: Run) -> str:
         {**shown, "message": run.record.message},
         samples=round_samples(run.folder, len(rounds)),
         curves=live_curves(run.folder, str(state.get("stage", ""))) if is_running else (),
-        is_simulated=_is_simulated(run),
+        is_simulated=is_simulated(run),
         refresh_s=REFRESH_S if is_running else None,
         beside=_links(run),
         assets="/rounds/board",
@@ -132,14 +130,6 @@ def _loop(workspace: Workspace, run_id: str) -> Run:
     if not is_loop(run) or not (run.folder / "rounds.json").exists():
         raise HTTPException(404, f"run {run_id!r} is no loop of rounds")
     return run
-
-
-def _is_simulated(run: Run) -> bool:
-    try:
-        config = load_config(LoopConfig, run.config_path)
-    except ConfigError:
-        return False
-    return isinstance(config.judges, SimulatedJudgesConfig)
 
 
 def _links(run: Run) -> Markup:

@@ -19,8 +19,7 @@ from accord.evaluation.report.markup import Child, Markup, element, join
 from accord.evaluation.report.numerals import duration, number, with_interval
 from accord.evaluation.report.section import section
 from accord.evaluation.report.tracks import Axis, interval_track
-from accord.pipeline.rounds.releasing import RoundRecord
-from accord.pipeline.rounds.round import STAGES
+from accord.pipeline.rounds.releasing import STAGES, RoundRecord
 
 TRENDS: tuple[tuple[str, str, Style, float | None], ...] = (
     ("win_rate", "Preferred to the incumbent, by those who judge", "percent", 0.5),

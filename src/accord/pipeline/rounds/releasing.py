@@ -8,14 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accord.domain.files import write_text_atomic
 from accord.evaluation.gates.plan import GatePlan, parse_plan, read_plan
 from accord.evaluation.gates.verdict import Release, Verdict, judge_release
 from accord.evaluation.measurement import Measurement
-from accord.pipeline.rounds.plan import StopConfig
 
+if TYPE_CHECKING:
+    from accord.pipeline.rounds.plan import StopConfig
+
+STAGES = ("sample", "choose", "judge", "agree", "reward", "policy", "answer", "examine", "decide")
+"""Of every round, in order; a guarded one also has `evidence` after `reward`."""
 LEDGER = "rounds.json"
 OWN_PLAN = "loop"
 
@@ -120,7 +124,7 @@ def read_ledger(folder: Path) -> tuple[list[RoundRecord], dict[str, Any]]:
     return rounds, body
 
 
-def why_stop(stop: StopConfig, records: Sequence[RoundRecord]) -> str:
+def why_stop(stop: "StopConfig", records: Sequence[RoundRecord]) -> str:
     """Why no further round begins after these; empty where one may."""
     if not records:
         return ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accord.domain import Completion, Preference, Prompt
 from accord.domain.files import write_text_atomic
@@ -24,6 +25,7 @@ from accord.pipeline.rounds.agreeing import Agreement, agree
 from accord.pipeline.rounds.answers import AnswerGroup, read_groups, sample_groups, write_groups
 from accord.pipeline.rounds.bench import Judged
 from accord.pipeline.rounds.choosing import (
+    MemberScores,
     Question,
     choose_questions,
     domain_of,
@@ -34,7 +36,7 @@ from accord.pipeline.rounds.choosing import (
 from accord.pipeline.rounds.examining import Examined, examine, pair_questions, responses_of
 from accord.pipeline.rounds.guard import Guard, Scorer
 from accord.pipeline.rounds.plan import ModelJudgesConfig
-from accord.pipeline.rounds.releasing import RoundRecord, decide, gate_rows, number_rows, plan_of
+from accord.pipeline.rounds.releasing import STAGES, RoundRecord, decide, gate_rows, number_rows, plan_of
 from accord.pipeline.rounds.snapshot import Snapshot
 from accord.pipeline.rounds.state import LoopState
 from accord.pipeline.stage_running import has_checkpoint
@@ -42,8 +44,6 @@ from accord.rollouts import ModelReward
 from accord.training import train_reward_model, train_rloo
 from accord.training.reward import weights_hash
 
-STAGES = ("sample", "choose", "judge", "agree", "reward", "policy", "answer", "examine", "decide")
-"""Of every round, in order; a guarded one also has `evidence` after `reward`."""
 OTHERS = "others"
 """Folder of the snapshot that the guard's evidence rests on."""
 
@@ -555,10 +555,14 @@ def other_annotators(judgments: Sequence[Judgment], share: float) -> frozenset[s
     return frozenset(name for i, name in enumerate(names) if int((i + 1) * share) > int(i * share))
 
 
-def member_scores(model: RewardModel) -> Callable[[Sequence[Prompt], Sequence[Completion]], np.ndarray]:
+def member_scores(model: RewardModel) -> MemberScores:
     """[member, answer] rewards of a reward model; a plain one is its only member."""
-    reward = ModelReward(model)
-    return lambda prompts, answers: np.array([reward.score(prompts, answers).values])
+
+    def scores(prompts: Sequence[Prompt], answers: Sequence[Completion]) -> NDArray[np.float64]:
+        found = model.ensemble_texts(prompts, [answer.text for answer in answers])
+        return np.asarray(found.members.double().numpy().T, dtype=np.float64)
+
+    return scores
 
 
 def _said(judged: Judged) -> list[str]:

@@ -7,22 +7,21 @@ from pathlib import Path
 
 from accord.domain import WorkspaceError
 from accord.domain.files import write_text_atomic
-from accord.evaluation.report.contents import Answer, Lineage, Sample
+from accord.evaluation.report.contents import Lineage
 from accord.pipeline.configuration import dump_config, load_config
 from accord.pipeline.memory import peak_memory_mb
 from accord.pipeline.narration import Narrator
 from accord.pipeline.plan import FilesTaskConfig
 from accord.pipeline.provenance import RunProvenance, collect_provenance
-from accord.pipeline.rounds.answers import read_groups
 from accord.pipeline.rounds.loop import run_loop
 from accord.pipeline.rounds.page import loop_to_html
 from accord.pipeline.rounds.plan import LoopConfig, SimulatedJudgesConfig
+from accord.pipeline.rounds.reading import round_samples
 from accord.pipeline.rounds.releasing import RoundRecord, read_ledger
 from accord.pipeline.runs import Headline, Run
 from accord.pipeline.workspace import Workspace
 
 KIND = "loop"
-SAMPLES = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +62,6 @@ def resume_loop(
     return _carry_out(run, config, run.record.provenance, narrator, until)
 
 
-def is_loop(run: Run) -> bool:
-    """Whether a run is one of a loop, whatever command made it."""
-    return 'type = "loop"' in run.config_path.read_text(encoding="utf-8").splitlines()
-
-
 def write_loop_report(run: Run, config: LoopConfig, provenance: RunProvenance) -> None:
     """`report.html` of a run, from its ledger and its last answers."""
     rounds, state = read_ledger(run.folder)
@@ -91,30 +85,6 @@ def write_loop_report(run: Run, config: LoopConfig, provenance: RunProvenance) -
         is_simulated=isinstance(config.judges, SimulatedJudgesConfig),
     )
     write_text_atomic(run.report_path, page)
-
-
-def round_samples(folder: Path, number: int) -> list[Sample]:
-    """What incumbent and candidate of a round answered, the first two dozen prompts."""
-    place = folder / "stages" / f"r{number}-answer"
-    if not (place / "candidate.jsonl").exists():
-        return []
-    candidate, incumbent = (read_groups(place / f"{name}.jsonl") for name in ("candidate", "incumbent"))
-    return [
-        Sample(
-            prompt=mine.prompt.text,
-            answers=tuple(
-                Answer(
-                    model=name,
-                    text=group.answers[0].text,
-                    n_tokens=len(group.answers[0].token_ids),
-                    is_cut_off=not group.answers[0].finish_reason.is_complete,
-                )
-                for name, group in (("incumbent", other), (f"round {number}", mine))
-            ),
-            domain=str(mine.prompt.meta.get("domain", "")),
-        )
-        for mine, other in list(zip(candidate, incumbent, strict=True))[:SAMPLES]
-    ]
 
 
 def _carry_out(

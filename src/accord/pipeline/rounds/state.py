@@ -89,12 +89,17 @@ class LoopState:
         """A reward model that begins from the fine-tuned model; `name` seeds its head."""
         self.set_model(self.tuned)
         seed = self.streams.child("head", name).value
-        return reward_model_from(self.model, seed=seed, trainable_layers=self.config.reward.trainable_layers)
+        settings = self.config.reward
+        return reward_model_from(
+            self.model, seed=seed, trainable_layers=settings.trainable_layers, members=settings.members
+        )
 
     def read_reward_model(self, folder: Path) -> RewardModel:
         """The reward model a stage saved, frozen layers shared."""
         restored = self.new_reward_model()
-        restored.load_state_dict(load_reward_model(folder).state_dict())
+        saved = load_reward_model(folder)
+        restored.load_state_dict(saved.state_dict())
+        restored.scoring = saved.scoring
         return restored
 
     def enter_ledger(self, records: Sequence[RoundRecord] | None, **state: Any) -> None:
