@@ -234,7 +234,7 @@ def replay(_: int = 0) -> Callable[[int], World]:
     """Figures of a stopping rule: the same annotators on new items, of which there are as many."""
     skills = np.random.default_rng(0).beta(6, 2.5, 20)
 
-    def figures(seed: int, n_splits: int) -> Any:
+    def figures(seed: int, n_parts: int) -> Any:
         rng = np.random.default_rng(seed)
         n_items = 400
         truth = rng.integers(0, 2, n_items)
@@ -243,15 +243,15 @@ def replay(_: int = 0) -> Callable[[int], World]:
         is_right = rng.random(len(items)) < skills[who]
         values = np.where(is_right, truth[items], 1 - truth[items])
         table = tabulate_labels(LabelColumns(items=items, annotators=who, values=values), classes=range(2))
-        settings = ReplayConfig(epsilons=(0.1,), n_orders=2, n_splits=n_splits)
+        settings = ReplayConfig(epsilons=(0.1,), n_orders=2, n_parts=n_parts)
         return replay_curve(table, dict(enumerate(truth.tolist())), settings, seed=seed).points[0]
 
     names = ("labels_per_item", "accuracy", "majority_accuracy", "accepted_share", "error_of_accepted")
-    many = [figures(10**6 + k, 0) for k in range(150)]
+    many = [figures(10**6 + k, 0) for k in range(300)]
     truth = {name: float(np.mean([getattr(one, name).value for one in many])) for name in names}
 
     def world(seed: int) -> World:
-        point = figures(seed, 16)
+        point = figures(seed, 20)
         return {
             f"replay: {name}": held(getattr(point, name).low, truth[name], getattr(point, name).high)
             for name in names

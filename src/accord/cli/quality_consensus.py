@@ -113,9 +113,9 @@ def curve(
     max_labels: Annotated[
         int | None, typer.Option("--max-labels", help="Labels an item gets at most.", show_default=False)
     ] = None,
-    splits: Annotated[
-        int, typer.Option("--splits", help="Splits of the items into halves for the intervals; 0 is faster.")
-    ] = 16,
+    parts: Annotated[
+        int, typer.Option("--parts", help="Parts of items left out in turn for the intervals; 0 is faster.")
+    ] = 20,
     columns: ColumnOption = None,
     repeats: RepeatsOption = "first",
     format: FormatOption = None,
@@ -134,7 +134,7 @@ def curve(
 
     found = load_labels(labels, gold_path=gold, **read_options(columns, repeats, format))
     config = ReplayConfig(
-        n_orders=orders, n_fit=gold_fit, min_labels=min_labels, max_labels=max_labels, n_splits=splits
+        n_orders=orders, n_fit=gold_fit, min_labels=min_labels, max_labels=max_labels, n_parts=parts
     )
     if not as_json:
         note_input(found.facts)

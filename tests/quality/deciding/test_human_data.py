@@ -43,7 +43,7 @@ def accuracy_at(curve, costs):
 def test_rte_for_half_the_labels():
     # An online model of confusion matrices has .900 at 3.49 labels, .917 at 4.36, .926 at 5.24 (4 orders).
     # One item of 800 is .00125; over 12 orders ours has .909, .923, .927.
-    config = ReplayConfig(epsilons=(0.1, 0.05, 0.02, 0.01), n_splits=0)
+    config = ReplayConfig(epsilons=(0.1, 0.05, 0.02, 0.01), n_parts=0)
     curve = replay_curve(*load("crowd_rte"), config)
     assert (accuracy_at(curve, [3.49, 4.36, 5.24]) >= [0.900, 0.917, 0.926 - 0.00125]).all()
     fixed = {point.n_fixed: point for point in curve.fixed}
@@ -56,7 +56,7 @@ def test_rte_for_half_the_labels():
 
 
 def test_sentiment_for_fewer_labels():
-    config = ReplayConfig(epsilons=(0.1, 0.05, 0.02, 0.01), n_splits=0)
+    config = ReplayConfig(epsilons=(0.1, 0.05, 0.02, 0.01), n_parts=0)
     curve = replay_curve(*load("crowd_sentiment1000"), config)
     assert (accuracy_at(curve, [2.61, 2.96, 3.46, 3.85]) >= [0.695, 0.700, 0.703, 0.706]).all()
     fixed = {point.n_fixed: point for point in curve.fixed}
@@ -67,12 +67,12 @@ def test_sentiment_for_fewer_labels():
 
 def test_calibrated_stopping_on_rte_keeps_its_promise_on_gold_it_has_not_seen():
     table, gold = load("crowd_rte")
-    config = ReplayConfig(epsilons=(0.1, 0.05, 0.02), n_orders=1, n_fit=200, n_splits=0)
+    config = ReplayConfig(epsilons=(0.1, 0.05, 0.02), n_orders=1, n_fit=200, n_parts=0)
     curves = [replay_curve(table, gold, config, seed=seed) for seed in range(4)]
     for place, epsilon in enumerate(config.epsilons):
         points = [curve.points[place] for curve in curves]
         accepted = np.array([point.accepted_share.value for point in points])
         wrong = np.array([(point.error_of_accepted.value or 0.0) for point in points]) * accepted
         assert wrong.sum() / accepted.sum() < epsilon
-    raw = replay_curve(table, gold, ReplayConfig(epsilons=(0.02,), n_orders=1, n_splits=0))
+    raw = replay_curve(table, gold, ReplayConfig(epsilons=(0.02,), n_orders=1, n_parts=0))
     assert raw.points[0].error_of_accepted.value > 0.04

@@ -115,7 +115,7 @@ def test_one_item_and_one_label_have_figures_and_reasons_for_missing_intervals()
     point = curve.points[0]
     assert point.accuracy.value == 1
     assert point.accuracy.low is None
-    assert "takes two halves" in point.accuracy.reason
+    assert "takes two parts" in point.accuracy.reason
     single = replay_curve(
         tabulate([("p", "u", "a"), ("q", "u", "b")]), {"p": "a"}, ReplayConfig(epsilons=(0.5,))
     )
@@ -215,22 +215,22 @@ def test_bad_settings_are_named_together():
     assert len(caught.value.problems) == 5
 
 
-def test_intervals_are_from_the_differences_of_halves_by_hand():
-    # two items of two labels, both closed, one of them wrong: every split has a half of accuracy 1 and one
-    # of 0, so that half the difference is 1/2
-    rows = [(item, annotator, "a") for item in "pq" for annotator in "uv"]
-    table, gold = tabulate([*rows, ("s", "u", "b")]), {"p": "a", "q": "b"}
-    config = ReplayConfig(epsilons=(0.5,), n_orders=1, n_splits=2)
+def test_intervals_are_the_jackknife_over_parts_by_hand():
+    # three items, one a part: two labels each, all closed, one of them wrong; shares without each are
+    # 1/2, 1/2 and 1, so the error is sqrt((2/3) * (2 * (1/6)^2 + (1/3)^2)) = 1/3
+    rows = [(item, annotator, "a") for item in "pqr" for annotator in "uv"]
+    table, gold = tabulate([*rows, ("s", "u", "b")]), {"p": "a", "q": "a", "r": "b"}
+    config = ReplayConfig(epsilons=(0.5,), n_orders=1, n_parts=3)
     accuracy = replay_curve(table, gold, config, model=share).points[0].accuracy
-    assert accuracy.value == pytest.approx(1 / 2)
+    assert accuracy.value == pytest.approx(2 / 3)
     assert (accuracy.low, accuracy.high) == (0.0, 1.0)
-    narrow = ReplayConfig(epsilons=(0.5,), n_orders=1, n_splits=2, confidence=0.5)
+    narrow = ReplayConfig(epsilons=(0.5,), n_orders=1, n_parts=3, confidence=0.5)
     accuracy = replay_curve(table, gold, narrow, model=share).points[0].accuracy
     # Student's t with 2 degrees of freedom at .75: .8165
-    assert accuracy.high == pytest.approx(1 / 2 + 0.8165 / 2, abs=1e-4)
-    assert accuracy.low == pytest.approx(1 / 2 - 0.8165 / 2, abs=1e-4)
+    assert accuracy.high == pytest.approx(2 / 3 + 0.8165 / 3, abs=1e-4)
+    assert accuracy.low == pytest.approx(2 / 3 - 0.8165 / 3, abs=1e-4)
 
 
 def test_intervals_need_not_be_asked_for():
-    point = replay_curve(*crowd(n_items=60), ReplayConfig(epsilons=(0.1,), n_splits=0)).points[0]
+    point = replay_curve(*crowd(n_items=60), ReplayConfig(epsilons=(0.1,), n_parts=0)).points[0]
     assert (point.accuracy.low, point.accuracy.reason is not None) == (None, True)

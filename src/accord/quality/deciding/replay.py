@@ -51,9 +51,9 @@ class ReplayConfig:
     To keep an epsilon takes about 4 / epsilon of them: so rare an error is not learned from fewer."""
     calibration: StopCalibrationConfig = field(default_factory=StopCalibrationConfig)
     """Of the calibrator."""
-    n_splits: int = 16
-    """Random splits of the items into halves, each replayed on its own for the intervals, which speak of
-    other items judged by the same annotators; 0 gives no interval and takes a sixteenth of the time."""
+    n_parts: int = 20
+    """Parts of the items, each left out of a replay of its own for the intervals, which speak of other items
+    judged by the same annotators; 0 gives no interval and takes a twentieth of the time."""
     confidence: float = 0.95
     """Of the intervals."""
 
@@ -69,8 +69,8 @@ class ReplayConfig:
             problems.append(f"order is {self.order!r}, expected random or time")
         if self.n_orders < 1:
             problems.append(f"n_orders is {self.n_orders}, expected 1 or more")
-        if self.n_splits < 0 or self.n_splits == 1:
-            problems.append(f"n_splits is {self.n_splits}, expected 0 or 2 and more")
+        if self.n_parts < 0:
+            problems.append(f"n_parts is {self.n_parts}, expected 0 or more")
         if not 0 < self.confidence < 1:
             problems.append(f"confidence is {self.confidence}, expected a share between 0 and 1")
         if self.n_fit < 0:
@@ -172,8 +172,8 @@ def replay_curve(
     ranks = list(_ranks(table, config, timestamps, seed))
     outcomes, calibrators = _replay(table, ranks, truth, fitted, config, model)
     values = _figures(outcomes, list(outcomes), scored)
-    gaps = _between_halves(table, ranks, truth, (fitted, scored), list(outcomes), config, model, seed)
-    points = _points(list(outcomes), values, gaps, config)
+    parts = _without_parts(table, ranks, truth, (fitted, scored), list(outcomes), config, model, seed)
+    points = _points(list(outcomes), values, parts, config)
     return CostQualityCurve(
         points=tuple(point for point in points if point.rule == "stop"),
         fixed=tuple(point for point in points if point.rule == "fixed"),
@@ -212,7 +212,7 @@ def _replay(
     return {rule: _mean(each) for rule, each in outcomes.items()}, calibrators
 
 
-def _between_halves(
+def _without_parts(
     table: LabelTable,
     ranks: Sequence[NDArray[np.int64]],
     truth: NDArray[np.int64],
@@ -222,40 +222,25 @@ def _between_halves(
     model: PosteriorModel,
     seed: int,
 ) -> NDArray[np.float64] | None:
-    """Half the difference of each figure [split, figure] between replays of two halves of the items."""
-    if not config.n_splits or len(divided[1]) < 2:
+    """Figures [part, figure] of the whole replay without each part of the items; None where not asked for."""
+    n_parts = min(config.n_parts, len(divided[1]))
+    if n_parts < 2:
         return None
-    generator = np.random.default_rng(Streams(seed).child("replay", "halves").value)
-    gaps = []
-    for _ in range(config.n_splits):
-        is_first = np.empty(table.n_items, dtype=bool)
-        for items in (*divided, np.flatnonzero(truth < 0)):
-            is_first[items] = generator.permutation(np.arange(len(items)) % 2 == 0)
-        first, second = (
-            _figures_of(table, is_in, ranks, truth, divided, rules, config, model)
-            for is_in in (is_first, ~is_first)
+    generator = np.random.default_rng(Streams(seed).child("replay", "parts").value)
+    part = np.empty(table.n_items, dtype=np.int64)
+    for items in (*divided, np.flatnonzero(truth < 0)):
+        part[items] = generator.permutation(np.arange(len(items)) % n_parts)
+    figures = []
+    for left_out in range(n_parts):
+        is_kept = part != left_out
+        rows = is_kept[table.item_index]
+        place = np.cumsum(is_kept) - 1
+        fitted, scored = (place[items[is_kept[items]]] for items in divided)
+        outcomes, _ = _replay(
+            table.select(rows), [rank[rows] for rank in ranks], truth[is_kept], fitted, config, model
         )
-        gaps.append((first - second) / 2)
-    return np.array(gaps)
-
-
-def _figures_of(
-    table: LabelTable,
-    is_in: NDArray[np.bool_],
-    ranks: Sequence[NDArray[np.int64]],
-    truth: NDArray[np.int64],
-    divided: tuple[NDArray[np.int64], NDArray[np.int64]],
-    rules: Sequence[tuple[str, float]],
-    config: ReplayConfig,
-    model: PosteriorModel,
-) -> NDArray[np.float64]:
-    """Figures of the whole replay on some of the items, model and calibrator included."""
-    rows = is_in[table.item_index]
-    place = np.cumsum(is_in) - 1
-    fitted, scored = (place[items[is_in[items]]] for items in divided)
-    some = table.select(rows)
-    outcomes, _ = _replay(some, [rank[rows] for rank in ranks], truth[is_in], fitted, config, model)
-    return _figures(outcomes, rules, scored)
+        figures.append(_figures(outcomes, rules, scored))
+    return np.array(figures)
 
 
 def pooled_posterior(table: LabelTable) -> NDArray[np.float64]:
@@ -427,21 +412,19 @@ def _figures(
 def _points(
     rules: Sequence[tuple[str, float]],
     values: NDArray[np.float64],
-    gaps: NDArray[np.float64] | None,
+    parts: NDArray[np.float64] | None,
     config: ReplayConfig,
 ) -> list[CurvePoint]:
-    """Figures with Student's interval from the differences between halves (McCarthy 1969).
+    """Figures with Student's interval of the jackknife over parts (Efron and Tibshirani 1993, chapter 11).
 
-    Both halves are replayed, model and calibrator included: what they do not know of the annotators moves all
-    items at once, which resampling of scored items alone would not show. Half the difference of two halves
-    has the variance of the whole. Leaving out small parts instead, as a jackknife does, takes a rule that
-    flips for a large change, and gives intervals that are several times too wide.
+    Each part is left out of the whole replay, model and calibrator included: what they do not know of the
+    annotators moves all items at once, which resampling of scored items alone would not show.
     """
     width = len(_COLUMNS)
     figures = []
     for i, value in enumerate(values.tolist()):
         most = np.inf if i % width == _COLUMNS.index("labels") else 1.0
-        figures.append(_interval(value, None if gaps is None else gaps[:, i], most, config))
+        figures.append(_interval(value, None if parts is None else parts[:, i], most, config))
     return [
         CurvePoint(
             rule,
@@ -453,15 +436,16 @@ def _points(
     ]
 
 
-def _interval(value: float, gaps: NDArray[np.float64] | None, most: float, config: ReplayConfig) -> Figure:
+def _interval(value: float, without: NDArray[np.float64] | None, most: float, config: ReplayConfig) -> Figure:
     if not np.isfinite(value):
         return Figure(None, None, None, "the rule accepts no item")
-    if gaps is None:
-        return Figure(value, None, None, "no interval: it takes two halves of the items")
-    if not np.isfinite(gaps).all():
-        return Figure(value, None, None, "no interval: on half of the items the rule accepts none")
-    error = float(np.sqrt((gaps**2).mean()))
+    if without is None:
+        return Figure(value, None, None, "no interval: it takes two parts of items to leave out")
+    if not np.isfinite(without).all():
+        return Figure(value, None, None, "no interval: without some items the rule accepts none")
+    n_parts = len(without)
+    error = float(np.sqrt((n_parts - 1) ** 2 / n_parts * without.var(ddof=1)))
     if error == 0:
-        return Figure(value, None, None, "no interval: it is the same on every half of the items")
-    reach = error * float(stdtrit(len(gaps), (1 + config.confidence) / 2))
+        return Figure(value, None, None, "no interval: it is the same without any part of the items")
+    reach = error * float(stdtrit(n_parts - 1, (1 + config.confidence) / 2))
     return Figure(value, max(0.0, value - reach), min(most, value + reach))
