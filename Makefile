@@ -16,10 +16,13 @@ PEER_VENV := .bench-venv
 PEERS   := $(PEER_VENV)/.installed-$(shell cksum < benchmarks/peer-requirements.txt | cut -d' ' -f1)
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q
 STYLED  := src tests benchmarks
+# Test files side by side; WORKERS=0 runs them in one process.
+WORKERS ?= 2
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 AXE     := tests/feedback/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test check format docs bench clean
+.PHONY: help setup quickstart test check format docs bench clean browser
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -35,10 +38,10 @@ check: $(DEV) ## Style, types, import rules and house rules
 	$(BIN)/ruff format --check $(STYLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/test_house.py
+	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) tests/test_house.py
 
-test: $(DEV) $(AXE) ## All tests; FAST=1 leaves the slow ones out
-	$(BIN)/python -m pytest -q $(if $(FAST),-m "not slow") $(ARGS)
+test: $(DEV) $(AXE) browser ## All tests; FAST=1 leaves the slow ones out
+	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) $(if $(FAST),-m "not slow") $(ARGS)
 
 format: $(DEV) ## Put all Python files into the house format
 	$(BIN)/ruff check --fix-only -q $(STYLED)
@@ -92,3 +95,11 @@ $(DEV): $(RUNTIME)
 $(AXE): tests/feedback/package-lock.json
 	@if command -v npm >/dev/null; then npm ci --prefix tests/feedback --no-audit --no-fund --silent; \
 		else echo "npm is not there: the accessibility tests will be skipped."; fi
+
+# A real browser for the tests of the pages: installed where that is possible, else said how.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq >/dev/null && apt-get install -y -qq chromium >/dev/null \
+				|| echo "chromium could not be installed: the browser tests will be skipped."; \
+		else echo "Browser tests are skipped: install chromium (Debian: apt-get install chromium)."; fi

@@ -226,8 +226,10 @@ def test_trap_13_under_lora_the_reference_is_the_base_and_stays_it(tiny):
     after = online.reference.logprobs(part.packed, trunk=None, temperature=1.0)
     assert torch.equal(after, expected)
     assert not torch.equal(own_logprobs(online, part), expected)
+    # The base alone runs fused, under an adapter by its own layers: the same weights, another rounding.
     of_base = score_completions(base, part.packed).logprobs
-    assert torch.equal(after, of_base)
+    torch.testing.assert_close(after, of_base, rtol=1e-5, atol=1e-5)
+    assert model.base_version == base.version
 
 
 def test_trap_13_an_adapter_that_had_learned_gets_a_frozen_copy(tiny):
