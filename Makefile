@@ -38,7 +38,7 @@ check: $(DEV) ## Style, types, import rules and house rules
 	$(BIN)/ruff format --check $(STYLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) tests/test_house.py
+	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not slow" tests/test_house.py
 
 test: $(DEV) $(AXE) browser ## All tests; FAST=1 leaves the slow ones out
 	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) $(if $(FAST),-m "not slow") $(ARGS)

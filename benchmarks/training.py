@@ -32,6 +32,7 @@ from accord.models.reward import RewardModel
 from accord.models.silence import without_progress_bars
 from accord.training import loop
 from accord.training.dpo import DpoConfig, DpoTask
+from accord.training.group_weights import GroupWeights
 from accord.training.kto import JudgedRow, KtoConfig, KtoTask
 from accord.training.observers import Recorder
 from accord.training.optimizer import OptimizationConfig
@@ -74,6 +75,9 @@ class FixedReward(RewardTask):
         self.eval_rows = []
         self.normalization_demonstrations = ()
         self.groups = group_pairs(self.rows, max_pairs=1)
+        self.group_weights = GroupWeights(
+            config.group_weights, [row.group for row in self.rows], [row.weight for row in self.rows]
+        )
         self.order = DataOrder(len(self.groups), config.batch_size, self.streams, is_shuffled=False)
         self.cache = TrunkCache(model, config.trunk_cache_gb)
 

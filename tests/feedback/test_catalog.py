@@ -11,7 +11,7 @@ from accord.feedback.rooms import SKIP_REASONS
 
 FEEDBACK = Path(__file__).parents[2] / "src/accord/feedback"
 SPOKEN = re.compile(r'\bt\(\s*"((?:[^"\\]|\\.)*)"')
-NAMED = re.compile(r'"(?:text|words)": "([^"]+)"')
+REASON = re.compile(r'(?:text=|PersonState\.\w+: )"([^"]+)"')
 
 
 def said_by_pages() -> set[str]:
@@ -19,7 +19,7 @@ def said_by_pages() -> set[str]:
     texts = {text for file in files for text in SPOKEN.findall(file.read_text(encoding="utf-8"))}
     settings = (FEEDBACK / "templates/settings.html").read_text(encoding="utf-8")
     names = re.findall(r'"\w+": "([A-Z][^"]+)"', settings)
-    reasons = NAMED.findall((FEEDBACK / "work.py").read_text(encoding="utf-8"))
+    reasons = REASON.findall((FEEDBACK / "gate.py").read_text(encoding="utf-8"))
     biases = re.findall(r'"(The \w+ answer wins)"', (FEEDBACK / "dashboard.py").read_text(encoding="utf-8"))
     roles = ["user", "assistant", "system", "tool"]
     return {

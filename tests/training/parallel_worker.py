@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import signal
 import sys
 from pathlib import Path
@@ -184,6 +185,9 @@ def main() -> None:
         train_all(place, ranks)
         if ranks.world > 1:
             state_facts(place, ranks)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # the process group's own threads may outlive the interpreter and abort it
 
 
 if __name__ == "__main__":

@@ -37,15 +37,16 @@ EXTRAS = {
 COMMANDS = (
     LazyCommand(
         name="quickstart",
-        summary=(
-            "Take SmolLM2-135M from a simulated panel's judgments to a measurably better support co-pilot."
-        ),
+        summary="Take SmolLM2-135M through two rounds of judgments to a measurably better support co-pilot.",
         module="accord.cli.quickstart",
         attribute="quickstart",
     ),
     LazyCommand(
         name="run",
-        summary="Tune, learn a reward, optimize, evaluate and report, as a config file says.",
+        summary=(
+            "Tune, learn a reward, optimize, evaluate and report, once or round after round, "
+            "as a config file says."
+        ),
         module="accord.cli.run",
         attribute="run",
     ),
@@ -104,7 +105,7 @@ COMMANDS = (
     ),
     LazyCommand(
         name="store",
-        summary="Look after the database of judgments: verify its chain of events.",
+        summary="Look after the database of judgments: its version, its chain of events, its copies.",
         module="accord.cli.store",
     ),
     LazyCommand(
@@ -115,10 +116,7 @@ COMMANDS = (
     ),
     LazyCommand(
         name="recall",
-        summary=(
-            "Call judgments back: they stay in the store and count for nothing, "
-            "and all that rests on them is listed."
-        ),
+        summary="Call judgments back: they count no longer, and all that rests on them is listed.",
         module="accord.cli.trace",
         attribute="recall",
     ),

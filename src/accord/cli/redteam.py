@@ -305,12 +305,25 @@ def regress(
 
 
 def _judge(spec: str | None) -> tuple[Any, str]:
+    from accord.domain.errors import EvaluationError
     from accord.pipeline.redteaming import judge_by_phrases
     from accord.pipeline.suite_running import find_labeler
 
     if spec is None:
         return None, ""
-    return (judge_by_phrases, "phrases") if spec == "phrases" else (find_labeler(spec), spec)
+    if spec == "phrases":
+        return judge_by_phrases, "phrases"
+    labeler = find_labeler(spec)
+
+    def judged(behavior: str, answer: str) -> Any:
+        said = labeler.label([(behavior, answer)])[0]
+        if said is None:
+            raise EvaluationError(
+                f"the judge {spec} gave no label to an answer to {behavior!r}; run it again"
+            )
+        return said
+
+    return judged, spec
 
 
 def _target(model: str | None, endpoint: str | None, name: str, max_tokens: int, seed: int) -> Any:

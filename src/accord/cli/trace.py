@@ -102,20 +102,17 @@ def recall(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Call judgments back: they stay in the store and count for nothing, and all that rests on them is
-    listed.
+    """Call judgments back: they count no longer, and all that rests on them is listed.
 
-    Says which snapshots and models are affected, and what making them again would cost. A snapshot made anew
-    lies under `recalled/` in the run's folder.
+    They stay in the store. Says which snapshots and models are affected, and what making them again would
+    cost. A snapshot made anew lies under `recalled/` in the run's folder.
 
     \b
     Examples:
       accord recall latest --annotator sim-10 --dry-run
       accord recall latest --annotator sim-10 --reason "answered without reading" --rebuild
     """
-    from accord.pipeline.lineage import rebuild
     from accord.pipeline.lineage import recall as call_back
-    from accord.pipeline.rounds.releasing import read_ledger
 
     space = open_workspace(workspace)
     found_run = space.run(run)
@@ -131,32 +128,22 @@ def recall(
         judgment_ids=judgment or [],
         is_dry=is_dry,
     )
-    made_anew: dict[str, Any] = {}
-    if is_rebuilt and not is_dry:
-        number = len(read_ledger(found_run.folder)[0])
-        snapshot = rebuild(found_run, number)
-        folder = found_run.folder / "recalled" / snapshot.hash[:16]
-        folder.mkdir(parents=True, exist_ok=True)
-        snapshot.write(folder)
-        made_anew = {"hash": snapshot.hash, "folder": str(folder), "pairs": len(snapshot.preferences)}
-    body = {
-        "judgments": list(found.judgment_ids),
-        "called_back": found.n_new,
-        "is_dry": is_dry,
-        "snapshots": [_row(made) for made in found.snapshots],
-        "models": [_row(made) for made in found.models],
-        "seconds_to_make_again": found.seconds,
-        "rebuilt": made_anew or None,
-    }
+    made_anew = _make_anew(found_run) if is_rebuilt and not is_dry else None
     if as_json:
-        print_json(body)
+        print_json(
+            {
+                "judgments": list(found.judgment_ids),
+                "called_back": found.n_new,
+                "is_dry": is_dry,
+                "snapshots": [_row(made) for made in found.snapshots],
+                "models": [_row(made) for made in found.models],
+                "seconds_to_make_again": found.seconds,
+                "rebuilt": made_anew,
+            }
+        )
         return
-    word = "would be called back" if is_dry else "called back now"
-    print_text(
-        f"{len(found.judgment_ids)} judgments, {found.n_new} {word}"
-        if not is_dry
-        else f"{len(found.judgment_ids)} judgments {word}"
-    )
+    done = "would be called back" if is_dry else f"called back, {found.n_new} of them now"
+    print_text(f"{len(found.judgment_ids)} judgments {done}")
     rows = [
         (made.name, _verdict(made), made.record.snapshot[:12], made.record.version) for made in found.models
     ]
@@ -164,6 +151,18 @@ def recall(
     print_text(f"making them again took {found.seconds:.0f} s the first time")
     if made_anew:
         print_text(f"snapshot without them: {made_anew['folder']} ({made_anew['pairs']} pairs)")
+
+
+def _make_anew(run: Any) -> dict[str, Any]:
+    """Write the newest snapshot without what was called back; where it lies."""
+    from accord.pipeline.lineage import rebuild
+    from accord.pipeline.rounds.releasing import read_ledger
+
+    snapshot = rebuild(run, len(read_ledger(run.folder)[0]))
+    folder = run.folder / "recalled" / snapshot.hash[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    snapshot.write(folder)
+    return {"hash": snapshot.hash, "folder": str(folder), "pairs": len(snapshot.preferences)}
 
 
 def _show_judgment(space: Any, key: str, models: "list[Made]", *, as_json: bool) -> None:

@@ -66,7 +66,7 @@ def test_guideline_is_anchored_by_principle_and_shows_examples(charter):
     page = str(render_markdown(text))
     for name in IDS:
         assert f"{{#{name}}}" in text
-        assert f'<h3 id="guide-{name}">' in page
+        assert f'<h3 dir="auto" id="guide-{name}">' in page
     assert "{#" not in page
     assert "Sure, returns are always free!" in page
     assert "Counts 75%." in text

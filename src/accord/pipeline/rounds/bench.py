@@ -121,13 +121,14 @@ class Bench:
     def judgments(self, project: str) -> list[Judgment]:
         """Those of a project that exists; none where it does not."""
         with self.opened() as database:
-            return Desk.open(database, project, Projects.of(database)).judgments()
+            desk = Desk.find(database, project, Projects.of(database))
+            return [] if desk is None else desk.judgments()
 
     def known_judgments(self, projects: Sequence[str]) -> list[Judgment]:
         """Those of known pairs, of several projects."""
         with self.opened() as database:
-            desks = [Desk.open(database, name, Projects.of(database)) for name in projects]
-            return [one for desk in desks for one in desk.known_judgments()]
+            desks = [Desk.find(database, name, Projects.of(database)) for name in projects]
+            return [one for desk in desks if desk is not None for one in desk.known_judgments()]
 
     def voided(self) -> frozenset[str]:
         """Judgments that were called back."""

@@ -176,6 +176,7 @@ def _listing(workspace: Workspace) -> str:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", "Loops · Accord"),
+        element("link", rel="icon", href="data:,"),
         element("link", rel="stylesheet", href="/rounds/board.css"),
     )
     return "<!doctype html>\n" + join(element("html", page_head, body, lang="en")) + "\n"

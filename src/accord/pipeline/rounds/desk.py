@@ -73,10 +73,9 @@ class Desk:
     @classmethod
     def open(cls, database: Database, name: str, projects: Projects, *, guideline: str = "") -> "Desk":
         """The project of this name, made where there is none; another guideline becomes its next version."""
-        with database.read() as connection:
-            found = connection.execute(select(project.c.id).where(project.c.name == name)).scalar()
-        project_id = found
-        if project_id is None:
+        there = cls.find(database, name, projects)
+        project_id = "" if there is None else there.project_id
+        if there is None:
             parse_schema(TASK, name)
             project_id = projects.add_project(name)
             projects.add_definition(project_id, "schema", TASK)
@@ -85,6 +84,13 @@ class Desk:
         if guideline and (newest is None or newest.body.get("markdown") != guideline):
             projects.add_definition(project_id, "guideline", {"markdown": guideline})
         return cls(database, project_id, projects)
+
+    @classmethod
+    def find(cls, database: Database, name: str, projects: Projects) -> "Desk | None":
+        """The project of this name; nothing where there is none."""
+        with database.read() as connection:
+            found = connection.execute(select(project.c.id).where(project.c.name == name)).scalar()
+        return None if found is None else cls(database, found, projects)
 
     def set_out(self, questions: Sequence[Question], *, overlap: int, batch: str) -> int:
         """Add the questions that are not there yet, each to be judged by `overlap`; how many were added.

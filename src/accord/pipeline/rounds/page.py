@@ -97,6 +97,7 @@ def _head(title: str, script: Markup, *, refresh_s: int | None, assets: str) -> 
         None if assets else forbids,
         Markup(f'<meta http-equiv="refresh" content="{int(refresh_s)}">') if refresh_s else None,
         element("title", f"{title} · Accord"),
+        element("link", rel="icon", href="data:,") if assets else None,
         style or element("style", Markup(page_style())),
     )
 

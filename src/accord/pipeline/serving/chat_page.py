@@ -16,8 +16,11 @@ from starlette.concurrency import run_in_threadpool
 
 from accord.domain.errors import AccordError, DataError
 from accord.domain.messages import Prompt
+from accord.feedback.catalog import words_of
+from accord.feedback.keys import keys_of
 from accord.feedback.markdown import render_markdown
 from accord.feedback.pages import HERE as FEEDBACK
+from accord.feedback.screen import LOOKS
 from accord.pipeline.serving.answers import sse
 from accord.pipeline.serving.battles import VERDICTS, Battle, Battles
 from accord.pipeline.serving.chat_request import SEED_BITS
@@ -216,7 +219,16 @@ class ChatPage:
         )
 
     def _page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
-        return HTMLResponse(self.templates.get_template(name).render(values), status_code=status)
+        looks = {name: choices[0] for name, choices in LOOKS.items()}
+        screen = {
+            "t": words_of("en"),
+            "language": "en",
+            "looks": looks,
+            "keys": keys_of({}),
+            "csrf": "",
+            "handle": "",
+        }
+        return HTMLResponse(self.templates.get_template(name).render(screen | values), status_code=status)
 
 
 async def _settled(battle: Battle) -> None:
