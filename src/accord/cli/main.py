@@ -37,7 +37,7 @@ EXTRAS = {
 COMMANDS = (
     LazyCommand(
         name="quickstart",
-        summary="Take SmolLM2-135M through two rounds of judgments to a measurably better support co-pilot.",
+        summary="Take SmolLM2-135M through two rounds of judgments, with gates that decide on each release.",
         module="accord.cli.quickstart",
         attribute="quickstart",
     ),

@@ -26,7 +26,7 @@ def quickstart(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take SmolLM2-135M through two rounds of judgments to a measurably better support co-pilot.
+    """Take SmolLM2-135M through two rounds of judgments, with gates that decide on each release.
 
     Fine-tunes on demonstrations; then each round the policy answers, a panel of SIMULATED annotators judges
     at a real server (experts, a careless one, one who tires, one who leans left, a spammer), the quality

@@ -175,8 +175,9 @@ class Round:
         cut: frozenset[tuple[str, str]],
     ) -> Judged:
         config = self.loop.config
-        total = overlap * len(questions)
         is_model = isinstance(config.judges, ModelJudgesConfig)
+        checks = 0.0 if is_model else config.asking.known_share + config.asking.repeat_share
+        total = round((1 if is_model else overlap) * len(questions) / max(1 - checks, 0.1))
         return self.loop.bench.ask(
             questions,
             project=self.project(stage),
