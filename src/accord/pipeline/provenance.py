@@ -62,6 +62,10 @@ class Machine:
     cpu_features: tuple[str, ...] = ()
     memory_gb: float | None = None
 
+    def __str__(self) -> str:
+        memory = "" if self.memory_gb is None else f", {self.memory_gb:g} GB"
+        return f"{self.system}, {self.cpu}, {self.cores} cores{memory}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunProvenance:
