@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import socket
 import sys
 import threading
@@ -23,7 +22,6 @@ from accord.store.database import Accounts, Database, PasswordCost, Role, open_d
 CHEAP = PasswordCost(n=16, r=1, p=1)
 """The same hashing with little work: tests make many accounts."""
 PASSWORD = "correct horse battery"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 class Person:
@@ -125,18 +123,6 @@ class Served:
         self.server.should_exit = True
         self.server.force_exit = True
         self.thread.join(timeout=20)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,5 +1,3 @@
-import shutil
-
 import pytest
 
 from accord.feedback.app import create_app
@@ -8,17 +6,12 @@ from accord.pipeline.rounds.board import board_router
 from accord.store.database import Accounts, open_database
 from accord.store.database.accounts import PasswordCost, Role
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PASSWORD = "a long enough password"
 
 pytestmark = pytest.mark.browser
 
 
-def test_a_lead_signs_in_and_reads_the_board_by_keyboard(loop_space, tmp_path):
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
+def test_a_lead_signs_in_and_reads_the_board_by_keyboard(loop_space, browser, tmp_path):
     database = open_database(tmp_path / "accord.db")
     database.create()
     accounts = Accounts.of(database, PasswordCost(n=2**4, r=1, p=1))
@@ -26,8 +19,7 @@ def test_a_lead_signs_in_and_reads_the_board_by_keyboard(loop_space, tmp_path):
     app = create_app(database)
     app.include_router(board_router(loop_space, accounts))
     faults: list[str] = []
-    with app_here(app) as address, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with app_here(app) as address:
         page = browser.new_page()
         page.set_default_timeout(15_000)
         page.on("console", lambda one: faults.append(one.text) if one.type == "error" else None)
@@ -52,6 +44,6 @@ def test_a_lead_signs_in_and_reads_the_board_by_keyboard(loop_space, tmp_path):
         )
         page.keyboard.press("ArrowRight")
         assert "2 of" in page.locator("#samples .status").inner_text()
-        browser.close()
+        page.close()
     database.close()
     assert faults == []
