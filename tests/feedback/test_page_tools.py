@@ -191,6 +191,10 @@ def test_linked_answers_scroll_together_by_share(site, served, page):
     page.get_by_text("scroll linked").wait_for()
     page.locator(".body").first.evaluate("(one) => { one.scrollTop = one.scrollHeight / 2; }")
     page.wait_for_function("document.querySelectorAll('.body')[1].scrollTop > 100")
+    way = "one => one.scrollTop / (one.scrollHeight - one.clientHeight)"
+    first, second = (page.locator(".body").nth(place).evaluate(way) for place in (0, 1))
+    assert 0 < first < 1
+    assert second == pytest.approx(first, abs=0.02)
 
 
 def test_far_too_quick_is_asked_about_once_and_never_refused(site, served, page):

@@ -192,7 +192,14 @@ def all_modules() -> list[ModuleType]:
 
 
 def field_docs(kind: type) -> dict[str, str]:
-    """The docstring under each field of a dataclass, by field name."""
+    """The docstring under each field of a dataclass, inherited ones too, by field name."""
+    docs = {}
+    for one in reversed(kind.__mro__[:-1]):
+        docs.update(_own_field_docs(one))
+    return docs
+
+
+def _own_field_docs(kind: type) -> dict[str, str]:
     tree = ast.parse(inspect.getsource(importlib.import_module(kind.__module__)))
     body = next(
         node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__

@@ -29,195 +29,64 @@ ResumeOption = Annotated[
 ]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Check the config and print it; run nothing.")]
 
-
-@app.command("sft")
-def sft(
-    config: ConfigArgument = None,
-    overrides: SetOption = None,
-    name: NameOption = "",
-    resume: ResumeOption = None,
-    is_dry: DryOption = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Fine-tune a model on demonstrations, with loss on the answers only.
-
-    Example:
-
-      accord train sft --set 'demonstrations=["demos.jsonl"]' --set model.name=smollm2
-    """
-    _train("sft", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
-
-
-@app.command("reward")
-def reward(
-    config: ConfigArgument = None,
-    overrides: SetOption = None,
-    name: NameOption = "",
-    resume: ResumeOption = None,
-    is_dry: DryOption = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Train a reward model on comparisons.
-
-    Example:
-
-      accord train reward --set 'preferences=["pairs.jsonl"]' --set reward.epochs=1
-    """
-    _train("reward", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
-
-
-@app.command("dpo")
-def dpo(
-    config: ConfigArgument = None,
-    overrides: SetOption = None,
-    name: NameOption = "",
-    resume: ResumeOption = None,
-    is_dry: DryOption = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Optimize a policy directly on comparisons: DPO, IPO, SimPO, ORPO and others by `dpo.loss`.
-
-    Example:
-
-      accord train dpo --set 'preferences=["pairs.jsonl"]' --set dpo.loss=ipo --set dpo.beta=0.1
-    """
-    _train("dpo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+COMMANDS = {
+    "sft": (
+        "Fine-tune a model on demonstrations, with loss on the answers only.",
+        "--set 'demonstrations=[\"demos.jsonl\"]' --set model.name=smollm2",
+    ),
+    "reward": (
+        "Train a reward model on comparisons.",
+        "--set 'preferences=[\"pairs.jsonl\"]' --set reward.epochs=1",
+    ),
+    "dpo": (
+        "Optimize a policy directly on comparisons: DPO, IPO, SimPO, ORPO and others by `dpo.loss`.",
+        "--set 'preferences=[\"pairs.jsonl\"]' --set dpo.loss=ipo --set dpo.beta=0.1",
+    ),
+    "kto": (
+        "Optimize a policy on answers marked good or bad one by one, without pairs.",
+        "--set 'verdicts=[\"labels.jsonl\"]' --set kto.beta=0.1",
+    ),
+    "rloo": (
+        "Optimize a policy against a reward model folder or a Python function.",
+        "--set 'prompts=[\"prompts.jsonl\"]' --set reward=my_rewards.py:brevity",
+    ),
+    "grpo": (
+        "Optimize a policy by GRPO, or by Dr. GRPO, DAPO's loss, GSPO or CISPO through its settings.",
+        "--set 'prompts=[\"prompts.jsonl\"]' --set reward=my_rewards.py:brevity",
+    ),
+    "ppo": (
+        "Optimize a policy by PPO, with a critic on its trunk, apart, or begun from the reward model.",
+        "--set 'prompts=[\"prompts.jsonl\"]' --set reward=reward-model --set ppo.critic=separate",
+    ),
+    "reinforce": (
+        "Optimize a policy by REINFORCE++: no critic, KL by token, advantages whitened over the batch.",
+        "--set 'prompts=[\"prompts.jsonl\"]' --set reward=my_rewards.py:brevity",
+    ),
+    "online-dpo": (
+        "Optimize a policy by DPO on pairs of its own samples, ranked by a reward.",
+        "--set 'prompts=[\"prompts.jsonl\"]' --set reward=reward-model",
+    ),
+    "best-of-n": (
+        "Imitate the best of the own samples: RAFT, rejection sampling, expert iteration.",
+        "--set 'prompts=[\"p.jsonl\"]' --set reward=reward-model --set best_of_n.keep=top",
+    ),
+}
+"""Kind of job -> what it does, and options as an example."""
 
 
-@app.command("kto")
-def kto(
-    config: ConfigArgument = None,
-    overrides: SetOption = None,
-    name: NameOption = "",
-    resume: ResumeOption = None,
-    is_dry: DryOption = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Optimize a policy on answers marked good or bad one by one, without pairs.
+def _add(kind: str, what: str, example: str) -> None:
+    def train(
+        config: ConfigArgument = None,
+        overrides: SetOption = None,
+        name: NameOption = "",
+        resume: ResumeOption = None,
+        is_dry: DryOption = False,
+        workspace: WorkspaceOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        _train(kind, config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
 
-    Example:
-
-      accord train kto --set 'verdicts=["labels.jsonl"]' --set kto.beta=0.1
-    """
-    _train("kto", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
-
-
-@app.command("rloo")
-def rloo(
-    config: ConfigArgument = None,
-    overrides: SetOption = None,
-    name: NameOption = "",
-    resume: ResumeOption = None,
-    is_dry: DryOption = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Optimize a policy against a reward model folder or a Python function.
-
-    Example:
-
-      accord train rloo --set 'prompts=["prompts.jsonl"]' --set reward=my_rewards.py:brevity
-    """
-    _train("rloo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
-
-
-@app.command("grpo")
-def grpo(
-    config: ConfigArgument = None,
-    overrides: SetOption = None,
-    name: NameOption = "",
-    resume: ResumeOption = None,
-    is_dry: DryOption = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Optimize a policy by GRPO, or by Dr. GRPO, DAPO's loss, GSPO or CISPO through its settings.
-
-    Example:
-
-      accord train grpo --set 'prompts=["prompts.jsonl"]' --set reward=my_rewards.py:brevity
-    """
-    _train("grpo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
-
-
-@app.command("ppo")
-def ppo(
-    config: ConfigArgument = None,
-    overrides: SetOption = None,
-    name: NameOption = "",
-    resume: ResumeOption = None,
-    is_dry: DryOption = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Optimize a policy by PPO, with a critic on its trunk, apart, or begun from the reward model.
-
-    Example:
-
-      accord train ppo --set 'prompts=["prompts.jsonl"]' --set reward=reward-model --set ppo.critic=separate
-    """
-    _train("ppo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
-
-
-@app.command("reinforce")
-def reinforce(
-    config: ConfigArgument = None,
-    overrides: SetOption = None,
-    name: NameOption = "",
-    resume: ResumeOption = None,
-    is_dry: DryOption = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Optimize a policy by REINFORCE++: no critic, KL by token, advantages whitened over the batch.
-
-    Example:
-
-      accord train reinforce --set 'prompts=["prompts.jsonl"]' --set reward=my_rewards.py:brevity
-    """
-    _train("reinforce", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
-
-
-@app.command("online-dpo")
-def online_dpo(
-    config: ConfigArgument = None,
-    overrides: SetOption = None,
-    name: NameOption = "",
-    resume: ResumeOption = None,
-    is_dry: DryOption = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Optimize a policy by DPO on pairs of its own samples, ranked by a reward.
-
-    Example:
-
-      accord train online-dpo --set 'prompts=["prompts.jsonl"]' --set reward=reward-model
-    """
-    _train("online-dpo", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
-
-
-@app.command("best-of-n")
-def best_of_n(
-    config: ConfigArgument = None,
-    overrides: SetOption = None,
-    name: NameOption = "",
-    resume: ResumeOption = None,
-    is_dry: DryOption = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Imitate the best of the own samples: RAFT, rejection sampling, expert iteration.
-
-    Example:
-
-      accord train best-of-n --set 'prompts=["p.jsonl"]' --set reward=reward-model --set best_of_n.keep=top
-    """
-    _train("best-of-n", config, overrides, name, resume, workspace, is_dry=is_dry, as_json=as_json)
+    app.command(kind, help=f"{what}\n\nExample:\n\n  accord train {kind} {example}")(train)
 
 
 def _train(
@@ -251,3 +120,7 @@ def _train(
         print_json(run.record)
     else:
         print_text(f"{run.record.headline or 'done'}\nrun    {run.folder}\nmodel  {run.model_folder}")
+
+
+for _kind, (_what, _example) in COMMANDS.items():
+    _add(_kind, _what, _example)

@@ -130,159 +130,75 @@ class KtoJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PolicyJob:
+class PromptsJob:
+    """What every optimization against a reward reads."""
+
+    prompts: tuple[Path, ...]
+    """Files of prompts."""
+    reward: str = ""
+    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
+    address of a service. Empty where `rewards` has parts."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """Several rewards in its place, weighed or as an ensemble."""
+    seed: int = 0
+    """The one seed every draw of the run comes from."""
+    threads: int = 0
+    """CPU threads; 0 takes what the machine offers."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that starts."""
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
+
+    def __post_init__(self) -> None:
+        require_one_reward(self.reward, self.rewards)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyJob(PromptsJob):
     """Policy optimization by RLOO on files of prompts."""
 
-    prompts: tuple[Path, ...]
-    """Files of prompts."""
-    reward: str = ""
-    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
-    address of a service. Empty where `rewards` has parts."""
-    rewards: RewardsConfig = field(default_factory=RewardsConfig)
-    """Several rewards in its place, weighed or as an ensemble."""
-    seed: int = 0
-    """The one seed every draw of the run comes from."""
-    threads: int = 0
-    """CPU threads; 0 takes what the machine offers."""
-    model: ModelConfig = field(default_factory=ModelConfig)
-    """The model that starts."""
     policy: OnlineConfig = field(default_factory=OnlineConfig)
     """How it is optimized."""
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
-
-    def __post_init__(self) -> None:
-        require_one_reward(self.reward, self.rewards)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrpoJob:
+class GrpoJob(PromptsJob):
     """Policy optimization by GRPO or one of its kin on files of prompts."""
 
-    prompts: tuple[Path, ...]
-    """Files of prompts."""
-    reward: str = ""
-    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
-    address of a service. Empty where `rewards` has parts."""
-    rewards: RewardsConfig = field(default_factory=RewardsConfig)
-    """Several rewards in its place, weighed or as an ensemble."""
-    seed: int = 0
-    """The one seed every draw of the run comes from."""
-    threads: int = 0
-    """CPU threads; 0 takes what the machine offers."""
-    model: ModelConfig = field(default_factory=ModelConfig)
-    """The model that starts."""
     grpo: GrpoConfig = field(default_factory=GrpoConfig)
     """Which member of the family, and how it is optimized."""
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
-
-    def __post_init__(self) -> None:
-        require_one_reward(self.reward, self.rewards)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PpoJob:
+class PpoJob(PromptsJob):
     """Policy optimization by PPO on files of prompts."""
 
-    prompts: tuple[Path, ...]
-    """Files of prompts."""
-    reward: str = ""
-    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
-    address of a service. Empty where `rewards` has parts."""
-    rewards: RewardsConfig = field(default_factory=RewardsConfig)
-    """Several rewards in its place, weighed or as an ensemble."""
-    seed: int = 0
-    """The one seed every draw of the run comes from."""
-    threads: int = 0
-    """CPU threads; 0 takes what the machine offers."""
-    model: ModelConfig = field(default_factory=ModelConfig)
-    """The model that starts."""
     ppo: PpoConfig = field(default_factory=PpoConfig)
     """The critic, and how the policy is optimized."""
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
-
-    def __post_init__(self) -> None:
-        require_one_reward(self.reward, self.rewards)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReinforceJob:
+class ReinforceJob(PromptsJob):
     """Policy optimization by REINFORCE++ on files of prompts."""
 
-    prompts: tuple[Path, ...]
-    """Files of prompts."""
-    reward: str = ""
-    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
-    address of a service. Empty where `rewards` has parts."""
-    rewards: RewardsConfig = field(default_factory=RewardsConfig)
-    """Several rewards in its place, weighed or as an ensemble."""
-    seed: int = 0
-    """The one seed every draw of the run comes from."""
-    threads: int = 0
-    """CPU threads; 0 takes what the machine offers."""
-    model: ModelConfig = field(default_factory=ModelConfig)
-    """The model that starts."""
     reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
     """How the policy is optimized."""
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
-
-    def __post_init__(self) -> None:
-        require_one_reward(self.reward, self.rewards)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnlineDpoJob:
+class OnlineDpoJob(PromptsJob):
     """Online DPO on files of prompts."""
 
-    prompts: tuple[Path, ...]
-    """Files of prompts."""
-    reward: str = ""
-    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
-    address of a service. Empty where `rewards` has parts."""
-    rewards: RewardsConfig = field(default_factory=RewardsConfig)
-    """Several rewards in its place, weighed or as an ensemble."""
-    seed: int = 0
-    """The one seed every draw of the run comes from."""
-    threads: int = 0
-    """CPU threads; 0 takes what the machine offers."""
-    model: ModelConfig = field(default_factory=ModelConfig)
-    """The model that starts."""
     online_dpo: OnlineDpoConfig = field(default_factory=OnlineDpoConfig)
     """The pair loss, and how the policy is optimized."""
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
-
-    def __post_init__(self) -> None:
-        require_one_reward(self.reward, self.rewards)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BestOfNJob:
+class BestOfNJob(PromptsJob):
     """Learning from the best of the policy's own samples on files of prompts."""
 
-    prompts: tuple[Path, ...]
-    """Files of prompts."""
-    reward: str = ""
-    """A reward model folder, `module:function` or `file.py:function` (code that is named is run), or the
-    address of a service. Empty where `rewards` has parts."""
-    rewards: RewardsConfig = field(default_factory=RewardsConfig)
-    """Several rewards in its place, weighed or as an ensemble."""
-    seed: int = 0
-    """The one seed every draw of the run comes from."""
-    threads: int = 0
-    """CPU threads; 0 takes what the machine offers."""
-    model: ModelConfig = field(default_factory=ModelConfig)
-    """The model that starts."""
     best_of_n: BestOfNConfig = field(default_factory=BestOfNConfig)
     """What is kept, and how the policy is optimized."""
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    """The policy held against its start at chosen steps, as `accord evaluate compare` does."""
-
-    def __post_init__(self) -> None:
-        require_one_reward(self.reward, self.rewards)
 
 
 OnlineJob = PolicyJob | GrpoJob | PpoJob | ReinforceJob | OnlineDpoJob | BestOfNJob
@@ -304,12 +220,7 @@ HEADLINES = {
     "reward": "reward/eval_accuracy",
     "dpo": "dpo/eval_accuracy",
     "kto": "kto/eval_accuracy",
-    "rloo": "reward/mean",
-    "grpo": "reward/mean",
-    "ppo": "reward/mean",
-    "reinforce": "reward/mean",
-    "online-dpo": "reward/mean",
-    "best-of-n": "reward/mean",
+    **{name: "reward/mean" for name, kind in KINDS.items() if issubclass(kind, PromptsJob)},
 }
 
 
