@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from accord.domain import DataError, Demonstration, Interrupted, Preference, Prompt, Streams
+from accord.domain import ConfigError, DataError, Demonstration, Interrupted, Preference, Prompt, Streams
 from accord.models.reward import load_reward_model, reward_model_from
 from accord.models.tiny import tiny_model
 from accord.training import OptimizationConfig, Recorder, RewardTrainingConfig, train_reward_model
@@ -86,6 +86,24 @@ def test_trap_26_a_fresh_head_starts_near_ln_2(tiny):
     pairs = easy_pairs(16, good="one answer", bad="two answer")
     loss, _, _ = first_update(reward_model_from(tiny), pairs, config(batch_size=16))
     assert loss == pytest.approx(math.log(2), rel=0.02)
+
+
+def test_a_head_of_spread_0_begins_without_a_lean(tiny):
+    # every score is 0 before the first update: the loss is ln 2 exactly, whatever the lengths
+    pairs = easy_pairs(16, good="one answer", bad="two")
+    scores = {}
+    for std in (0.0, None):
+        still = RewardTrainingConfig(
+            head_std=std, optimization=OptimizationConfig(steps=1, learning_rate=1e-12, warmup_steps=0)
+        )
+        model = train_reward_model(tiny, pairs, still).reward_model
+        scores[std] = model.score_texts([Prompt.from_text("new")] * 2, ["yes", "no no no"])
+    assert scores[0.0] == pytest.approx([0.0, 0.0], abs=1e-6)
+    assert abs(scores[None][0] - scores[None][1]) > 1e-3
+    loss, _, _ = first_update(reward_model_from(tiny, head_std=0.0), pairs, config(batch_size=16))
+    assert loss == pytest.approx(math.log(2), abs=1e-6)
+    with pytest.raises(ConfigError, match="head_std is -1.0; expected 0 or more, or none"):
+        RewardTrainingConfig(head_std=-1.0)
 
 
 def test_a_list_of_preferences_and_defaults_are_enough(tiny):

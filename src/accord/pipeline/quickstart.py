@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from accord.pipeline.plan import EvaluationConfig, ModelConfig, PanelConfig, SpineConfig, SupportTaskConfig
 from accord.pipeline.rounds.plan import AgreeingConfig, AskingConfig, LoopConfig, StopConfig
-from accord.rollouts import SamplingConfig
+from accord.rollouts import MissingEosConfig, SamplingConfig
 from accord.training import OnlineConfig, OptimizationConfig, RewardTrainingConfig, SftConfig
 
 TITLE = "A support co-pilot, from judgments to a better model"
@@ -40,8 +40,8 @@ def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> LoopConfig:
         asking=asking,
         agreeing=AgreeingConfig(half_life=2.0),
         sft=once.sft,
-        reward=replace(once.reward, members=4),
-        policy=replace(once.policy, optimization=steps),
+        reward=replace(once.reward, members=4, head_std=0.0, epochs=2.0, trunk_cache_gb=1.0),
+        policy=replace(once.policy, missing_eos=MissingEosConfig(mode="subtract"), optimization=steps),
         start_from="newest",
         stop=StopConfig(on_fail=False),
     )

@@ -62,6 +62,7 @@ def train_reward_on(
     objective = build_objective(config, train, device=model.device)
     reward_model = reward_model_from(
         model,
+        head_std=config.head_std,
         seed=streams.child("head").value,
         trainable_layers=config.trainable_layers,
         dimensions=objective.dimensions,

@@ -84,6 +84,9 @@ class RewardTrainingConfig:
     """Longest prompt with one answer; longer ones are cut and counted. Never above the model's context."""
     trainable_layers: int | None = None
     """Train the top layers only (0: the head alone). None: all, or the adapter where there is one."""
+    head_std: float | None = None
+    """Spread of the head's first weights; 0 starts every score at 0, so that a short training has no chance
+    lean to unlearn. None: 1 / sqrt(D + 1), which sets untrained scores of spread 1 apart by chance."""
     centering: float = 0.0
     """Weight of (chosen + rejected)^2 in the loss; 0.01 keeps rewards near 0 without hurting accuracy."""
     has_margins: bool = True
@@ -120,6 +123,7 @@ class RewardTrainingConfig:
                 ("batch_size", self.batch_size >= 1, "1 or more"),
                 ("pairs_per_group", self.pairs_per_group >= 1, "1 or more"),
                 ("max_tokens", self.max_tokens >= 2, "2 or more"),
+                ("head_std", self.head_std is None or 0 <= self.head_std < math.inf, "0 or more, or none"),
                 ("centering", self.centering >= 0, "0 or more"),
                 ("eval_share", 0 <= self.eval_share < 1, "in [0, 1)"),
                 ("trunk_cache_gb", self.trunk_cache_gb >= 0, "0 or more"),
@@ -183,7 +187,11 @@ def train_reward_model(
     if isinstance(model, LanguageModel):
         seed = streams.child("head").value
         model = reward_model_from(
-            model, seed=seed, trainable_layers=settings.trainable_layers, members=settings.members
+            model,
+            head_std=settings.head_std,
+            seed=seed,
+            trainable_layers=settings.trainable_layers,
+            members=settings.members,
         )
     elif model.scoring.members != settings.members:
         raise TrainingError(

@@ -91,7 +91,11 @@ class LoopState:
         seed = self.streams.child("head", name).value
         settings = self.config.reward
         return reward_model_from(
-            self.model, seed=seed, trainable_layers=settings.trainable_layers, members=settings.members
+            self.model,
+            head_std=settings.head_std,
+            seed=seed,
+            trainable_layers=settings.trainable_layers,
+            members=settings.members,
         )
 
     def read_reward_model(self, folder: Path) -> RewardModel:
