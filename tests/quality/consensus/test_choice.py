@@ -7,7 +7,8 @@ import pytest
 
 from accord.domain import DataError, LabelColumns
 from accord.quality.consensus import METHODS, fit_consensus, gold_index
-from accord.quality.consensus.choice import SLOW_ABOVE, discounted, smoothed
+from accord.quality.consensus.choice import smoothed
+from accord.quality.consensus.held_out import SLOW_ABOVE, discounted
 from accord.quality.consensus.vote import vote_share
 from accord.quality.labels import tabulate_labels
 from accord.quality.simulation import CrowdConfig, simulate_labels
