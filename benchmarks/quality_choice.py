@@ -50,8 +50,8 @@ class Crowd:
     posteriors: dict[str, NDArray[np.float64]]
 
 
-def read_crowd(data: Path, name: str, seed: int) -> Crowd:
-    """Labels, gold, held-out labels and the posterior of every candidate."""
+def read_labels(data: Path, name: str) -> tuple[LabelTable, NDArray[np.int64]]:
+    """The table of a set and the class number of each item, -1 without gold."""
     rows = _read(data / f"crowd_{name}" / "labels.jsonl.gz")
     columns = LabelColumns(
         items=[row["task"] for row in rows],
@@ -62,6 +62,12 @@ def read_crowd(data: Path, name: str, seed: int) -> Crowd:
     place = {value: k for k, value in enumerate(table.classes)}
     known = {str(row["task"]): place[row["gold"]] for row in _read(data / f"crowd_{name}" / "gold.jsonl.gz")}
     gold = np.array([known.get(str(item), -1) for item in table.items.tolist()])
+    return table, gold
+
+
+def read_crowd(data: Path, name: str, seed: int) -> Crowd:
+    """Labels, gold, held-out labels and the posterior of every candidate."""
+    table, gold = read_labels(data, name)
     evidence = gather_evidence(table)
     survey = survey_models(table, seed=seed)
     posteriors = {

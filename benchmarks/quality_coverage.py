@@ -31,7 +31,14 @@ from accord.quality.agreement import (
     measure_repeats,
     percent_agreement,
 )
-from accord.quality.bias import compare_exclusion, fit_effects, fit_varying_effect, measure_group_means
+from accord.quality.bias import (
+    PermutationConfig,
+    compare_exclusion,
+    compare_groups,
+    fit_effects,
+    fit_varying_effect,
+    measure_group_means,
+)
 from accord.quality.consensus import annotator_confusions, fit_consensus
 from accord.quality.consensus.reliability import measure_reliability
 from accord.quality.deciding.replay import ReplayConfig, replay_curve
@@ -440,6 +447,41 @@ def groups(seed: int) -> World:
     }
 
 
+def group_agreement(_: int = 0) -> Callable[[int], World]:
+    """Agreement within a group with a taste of its own, across groups, and their ratio; items are drawn anew."""
+    groups = (0, 1, 0, 1, 0, 1, 0, 1, 0)
+    names = {j: "ab"[group] for j, group in enumerate(groups)}
+    skills = np.linspace(0.5, 0.9, 9)
+
+    def measured(seed: int, n_items: int, replicates: int) -> Any:
+        rng = np.random.default_rng(seed)
+        own = np.where(
+            rng.random((n_items, 2)) < 0.3, rng.integers(0, 3, (n_items, 2)), rng.integers(0, 3, (n_items, 1))
+        )[:, list(groups)]
+        label = np.where(rng.random(own.shape) < skills, own, rng.integers(0, 3, own.shape))
+        items, annotators = np.indices(label.shape)
+        columns = LabelColumns(items=items.ravel(), annotators=annotators.ravel(), values=label.ravel())
+        return compare_groups(
+            tabulate_labels(columns, classes=range(3)),
+            names,
+            config=BootstrapConfig(replicates=replicates, seed=seed),
+            permutation=PermutationConfig(permutations=1),
+        )[0]
+
+    parts = ("in_group", "cross_group", "ratio")
+    whole = measured(10**6, 40_000, 0)
+    truth = {part: getattr(whole, part).value for part in parts}
+
+    def world(seed: int) -> World:
+        found = measured(seed, 100, 1000)
+        return {
+            f"groups: {part}": held(getattr(found, part).low, truth[part], getattr(found, part).high)
+            for part in parts
+        }
+
+    return world
+
+
 def fatigue(seed: int) -> World:
     """Slope within sessions, of all and of single annotators."""
     rng = np.random.default_rng(seed)
@@ -474,6 +516,7 @@ STUDIES: dict[str, Callable[[], Callable[[int], World]]] = {
     "annotator-aware": lambda: annotator_aware,
     "biases": lambda: biases,
     "groups": lambda: groups,
+    "group-agreement": group_agreement,
     "fatigue": lambda: fatigue,
 }
 

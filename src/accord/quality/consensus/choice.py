@@ -181,7 +181,7 @@ def choose_model(survey: ModelSurvey, config: ChoiceConfig | None = None) -> Cho
     chosen = next(name for name in survey.candidates if means[name] >= means[best] - config.material_gain)
     reason = f"{chosen} predicts held-out labels with {-means[chosen]:.4f} nats a label"
     if chosen == best:
-        reason += f", the best of {len(means)} models"
+        reason += f", the best of {len(survey.candidates)} models"
     else:
         reason += f"; {best} is best with {-means[best]:.4f}, too little to give up the simpler model"
     place = int(survey.held[chosen].log_probabilities.mean(axis=1).argmax())
