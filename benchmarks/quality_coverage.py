@@ -448,7 +448,7 @@ def groups(seed: int) -> World:
 
 
 def group_agreement(_: int = 0) -> Callable[[int], World]:
-    """Agreement within a group with a taste of its own, across groups, and their ratio; items are drawn anew."""
+    """Agreement within a group with a taste of its own, across groups, and their ratio; items drawn anew."""
     groups = (0, 1, 0, 1, 0, 1, 0, 1, 0)
     names = {j: "ab"[group] for j, group in enumerate(groups)}
     skills = np.linspace(0.5, 0.9, 9)
