@@ -114,13 +114,14 @@ def annotator_scatter(rows: Sequence[AnnotatorFacts], *, by: str, key: str) -> M
     places = [float(_position(row, by) or 0.0) for row in shown]
     estimates = [row.accuracy for row in shown if row.accuracy is not None]
     low, high = padded_range([end for row in estimates for end in (row.value, row.low, row.high)])
+    reach = _reach(places)
     frame = Frame(
-        x_range=_reach(places),
+        x_range=reach,
         y_range=(max(0.0, low), min(1.0, high)),
         top=30.0,
         x_label="judgments" if by == "judgments" else "median seconds a judgment",
         y_label="probability of the right answer",
-        x_scale="sqrt",
+        x_scale="linear" if reach[0] else "sqrt",
         width=460,
     )
     parts: list[Markup] = []
@@ -133,7 +134,8 @@ def annotator_scatter(rows: Sequence[AnnotatorFacts], *, by: str, key: str) -> M
         words += "".join(f"; {flag}" for flag in row.flags)
         tone = "flagged" if row.flags else "plain"
         parts.append(spot(frame, place, estimate, radius=4.0, words=words, class_=f"person {tone}"))
-    parts += _names(frame, [(place, row) for place, row in flagged if row.flags][:LABELED_POINTS])
+    named = [(place, row) for place, row in flagged if row.flags][:LABELED_POINTS]
+    parts += _names(frame, named, [(frame.x(place), frame.y(estimate_of(row))) for place, row in flagged])
     lowest = min(shown, key=lambda row: row.accuracy.value if row.accuracy else 1.0)
     return frame.svg(
         parts,
@@ -149,25 +151,26 @@ def _reach(places: Sequence[float]) -> tuple[float, float]:
     return (0.0 if least < 0.2 * most else 0.9 * least, 1.06 * most)
 
 
-def _names(frame: Frame, points: Sequence[tuple[float, AnnotatorFacts]]) -> list[Markup]:
-    """Names beside points, none over another."""
-    taken: list[tuple[float, float]] = []
+def _names(
+    frame: Frame, points: Sequence[tuple[float, AnnotatorFacts]], every: Sequence[tuple[float, float]]
+) -> list[Markup]:
+    """Names beside points, none over another name or over one of the points `every`, in picture units."""
+    taken: list[tuple[float, float, float]] = []
     labels = []
     for place, row in points:
         x, y = frame.x(place), frame.y(estimate_of(row))
-        if any(abs(x - other[0]) < 60 and abs(y - other[1]) < 13 for other in taken):
-            continue
-        taken.append((x, y))
-        is_left = x > frame.width - 90
-        labels.append(
-            element(
-                "text",
-                _cut(row.name),
-                x=x - 8 if is_left else x + 8,
-                y=y + 4,
-                class_="note end" if is_left else "note",
-            )
-        )
+        words = _cut(row.name)
+        width = FONT_WIDTH * len(words)
+        for start in (x + 8, x - 8 - width):
+            end = start + width
+            is_free = not any(start - 5 < one < end + 5 and abs(y - other) < 11 for one, other in every)
+            is_free &= not any(start < last and first < end and abs(y - at) < 13 for first, last, at in taken)
+            if is_free and frame.left < start and end < frame.width:
+                taken.append((start, end, y))
+                is_left = start < x
+                kind = "note end" if is_left else "note"
+                labels.append(element("text", words, x=x - 8 if is_left else x + 8, y=y + 4, class_=kind))
+                break
     return labels
 
 
@@ -226,7 +229,7 @@ def _fall(frame: Frame, fell_at: int) -> Markup:
             "text",
             f"fell at {fell_at}",
             x=place - 5 if is_left else place + 5,
-            y=frame.top + 22,
+            y=frame.top + 32,
             class_="note end" if is_left else "note",
         ),
     )
