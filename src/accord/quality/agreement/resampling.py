@@ -164,8 +164,9 @@ def student_interval(
 
     def linked(weights: FloatArray) -> FloatArray:
         values = statistic(weights)
-        with np.errstate(divide="ignore", invalid="ignore"):  # at its bound a value has no finite link
-            return np.stack([link.apply(values[:, i]) for i, link in enumerate(links)], axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            places = np.stack([link.apply(values[:, i]) for i, link in enumerate(links)], axis=1)
+        return np.where(np.isfinite(places), places, np.nan)  # at its bound a value has no place on the line
 
     n_units = units.n_units
     errors = np.full(len(points), np.nan)
@@ -173,7 +174,7 @@ def student_interval(
         left_out = _leave_out_each(linked, units)
         if left_out is None:
             replicates = np.concatenate([linked(weights) for weights in replicate_weights(units, config)])
-            spread = np.nanstd(np.where(np.isfinite(replicates), replicates, np.nan), axis=0, ddof=1)
+            spread = np.nanstd(replicates, axis=0, ddof=1)
             errors = spread * np.sqrt(n_units / (n_units - 1))
         else:
             often, shift = left_out
