@@ -118,9 +118,9 @@ def agreement(n_items: int, cluster: int) -> Callable[[int], World]:
     return world
 
 
-def ceiling(_: int = 0) -> Callable[[int], World]:
+def ceiling(n_sample: int, *concentrations: float) -> Callable[[int], World]:
     """Human accuracy, its ceiling and the noise floor of items whose label shares are Dirichlet."""
-    concentrations = np.array([1.0, 1.5])
+    n_classes = len(concentrations)
 
     def table_of(seed: int, n_items: int) -> LabelTable:
         rng = np.random.default_rng(seed)
@@ -129,14 +129,14 @@ def ceiling(_: int = 0) -> Callable[[int], World]:
         times = counts[item, value]
         items, values = np.repeat(item, times), np.repeat(value, times)
         columns = LabelColumns(items=items, annotators=np.arange(len(items)), values=values)
-        return tabulate_labels(columns, classes=range(2))
+        return tabulate_labels(columns, classes=range(n_classes))
 
     names = ("human", "fresh", "nll", "majority")
     whole = measure_ceiling(table_of(10**6, 100_000), config=BootstrapConfig(replicates=0))
     truth = {name: getattr(whole, name).value for name in names}
 
     def world(seed: int) -> World:
-        found = measure_ceiling(table_of(seed, 200), config=BootstrapConfig(seed=seed))
+        found = measure_ceiling(table_of(seed, n_sample), config=BootstrapConfig(seed=seed))
         return {
             f"ceiling: {name}": held(getattr(found, name).low, truth[name], getattr(found, name).high)
             for name in names
@@ -502,7 +502,10 @@ def fatigue(seed: int) -> World:
 STUDIES: dict[str, Callable[[], Callable[[int], World]]] = {
     "agreement-100-items": lambda: agreement(100, 1),
     "agreement-60-clusters": lambda: agreement(300, 5),
-    "ceiling": ceiling,
+    "ceiling": lambda: ceiling(200, 1.0, 1.5),
+    "ceiling-three-classes": lambda: ceiling(100, 0.5, 1.2, 0.3),
+    "ceiling-clear-items": lambda: ceiling(60, 0.3, 0.3),
+    "ceiling-50-items": lambda: ceiling(50, 1.0, 1.5),
     "repeats": lambda: repeats,
     "people-3": lambda: people(3),
     "people-6": lambda: people(6),
