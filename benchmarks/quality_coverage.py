@@ -31,7 +31,14 @@ from accord.quality.agreement import (
     measure_repeats,
     percent_agreement,
 )
-from accord.quality.bias import compare_exclusion, fit_effects, fit_varying_effect, measure_group_means
+from accord.quality.bias import (
+    PermutationConfig,
+    compare_exclusion,
+    compare_groups,
+    fit_effects,
+    fit_varying_effect,
+    measure_group_means,
+)
 from accord.quality.consensus import annotator_confusions, fit_consensus
 from accord.quality.consensus.reliability import measure_reliability
 from accord.quality.deciding.replay import ReplayConfig, replay_curve
@@ -111,9 +118,9 @@ def agreement(n_items: int, cluster: int) -> Callable[[int], World]:
     return world
 
 
-def ceiling(_: int = 0) -> Callable[[int], World]:
+def ceiling(n_sample: int, *concentrations: float) -> Callable[[int], World]:
     """Human accuracy, its ceiling and the noise floor of items whose label shares are Dirichlet."""
-    concentrations = np.array([1.0, 1.5])
+    n_classes = len(concentrations)
 
     def table_of(seed: int, n_items: int) -> LabelTable:
         rng = np.random.default_rng(seed)
@@ -122,14 +129,14 @@ def ceiling(_: int = 0) -> Callable[[int], World]:
         times = counts[item, value]
         items, values = np.repeat(item, times), np.repeat(value, times)
         columns = LabelColumns(items=items, annotators=np.arange(len(items)), values=values)
-        return tabulate_labels(columns, classes=range(2))
+        return tabulate_labels(columns, classes=range(n_classes))
 
     names = ("human", "fresh", "nll", "majority")
     whole = measure_ceiling(table_of(10**6, 100_000), config=BootstrapConfig(replicates=0))
     truth = {name: getattr(whole, name).value for name in names}
 
     def world(seed: int) -> World:
-        found = measure_ceiling(table_of(seed, 200), config=BootstrapConfig(seed=seed))
+        found = measure_ceiling(table_of(seed, n_sample), config=BootstrapConfig(seed=seed))
         return {
             f"ceiling: {name}": held(getattr(found, name).low, truth[name], getattr(found, name).high)
             for name in names
@@ -440,6 +447,41 @@ def groups(seed: int) -> World:
     }
 
 
+def group_agreement(_: int = 0) -> Callable[[int], World]:
+    """Agreement within a group with a taste of its own, across groups, and their ratio; items drawn anew."""
+    groups = (0, 1, 0, 1, 0, 1, 0, 1, 0)
+    names = {j: "ab"[group] for j, group in enumerate(groups)}
+    skills = np.linspace(0.5, 0.9, 9)
+
+    def measured(seed: int, n_items: int, replicates: int) -> Any:
+        rng = np.random.default_rng(seed)
+        own = np.where(
+            rng.random((n_items, 2)) < 0.3, rng.integers(0, 3, (n_items, 2)), rng.integers(0, 3, (n_items, 1))
+        )[:, list(groups)]
+        label = np.where(rng.random(own.shape) < skills, own, rng.integers(0, 3, own.shape))
+        items, annotators = np.indices(label.shape)
+        columns = LabelColumns(items=items.ravel(), annotators=annotators.ravel(), values=label.ravel())
+        return compare_groups(
+            tabulate_labels(columns, classes=range(3)),
+            names,
+            config=BootstrapConfig(replicates=replicates, seed=seed),
+            permutation=PermutationConfig(permutations=1),
+        )[0]
+
+    parts = ("in_group", "cross_group", "ratio")
+    whole = measured(10**6, 40_000, 0)
+    truth = {part: getattr(whole, part).value for part in parts}
+
+    def world(seed: int) -> World:
+        found = measured(seed, 100, 1000)
+        return {
+            f"groups: {part}": held(getattr(found, part).low, truth[part], getattr(found, part).high)
+            for part in parts
+        }
+
+    return world
+
+
 def fatigue(seed: int) -> World:
     """Slope within sessions, of all and of single annotators."""
     rng = np.random.default_rng(seed)
@@ -460,7 +502,10 @@ def fatigue(seed: int) -> World:
 STUDIES: dict[str, Callable[[], Callable[[int], World]]] = {
     "agreement-100-items": lambda: agreement(100, 1),
     "agreement-60-clusters": lambda: agreement(300, 5),
-    "ceiling": ceiling,
+    "ceiling": lambda: ceiling(200, 1.0, 1.5),
+    "ceiling-three-classes": lambda: ceiling(100, 0.5, 1.2, 0.3),
+    "ceiling-clear-items": lambda: ceiling(60, 0.3, 0.3),
+    "ceiling-50-items": lambda: ceiling(50, 1.0, 1.5),
     "repeats": lambda: repeats,
     "people-3": lambda: people(3),
     "people-6": lambda: people(6),
@@ -474,6 +519,7 @@ STUDIES: dict[str, Callable[[], Callable[[int], World]]] = {
     "annotator-aware": lambda: annotator_aware,
     "biases": lambda: biases,
     "groups": lambda: groups,
+    "group-agreement": group_agreement,
     "fatigue": lambda: fatigue,
 }
 

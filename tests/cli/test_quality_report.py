@@ -11,6 +11,7 @@ from accord.domain import DataError
 from accord.pipeline.quality_contents import quality_report_from_json
 from accord.quality.labels import tabulate_labels
 from accord.quality.simulation import CrowdConfig, simulate_labels
+from accord.store import hash_file
 
 
 def run(*arguments):
@@ -58,6 +59,7 @@ def test_the_page_holds_every_part_the_data_allows(files, tmp_path):
     assert report.drift
     assert any(point.is_adaptive for point in report.costs)
     assert not any(point.is_adaptive for point in report.costs[:2])
+    assert report.lineage.data == {str(path): hash_file(path) for path in (labels, gold)}
     page = out.read_text()
     for part in (
         "What these judgments are worth",

@@ -2,19 +2,26 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "quality.py"
+SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its dataclasses look for their module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
 def benchmark_module():
-    spec = importlib.util.spec_from_file_location("quality_benchmark", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("quality")
 
 
 @pytest.mark.parametrize(
@@ -47,3 +54,36 @@ def test_ratio_is_of_the_other_side_to_ours(benchmark_module):
         "fit_s": 2.5,
         "extra_mb": 10.0,
     }
+
+
+def test_false_alarms_are_counted_against_their_promise():
+    module = load("quality_alarms")
+    module.STUDIES["loud"] = lambda seed: {"loud": (True, 1, 0.05), "quiet": (seed == 0, 1, 0.05)}
+    found = module.measure("loud", range(20))
+    assert (found["loud"]["alarms"], found["loud"]["chances"], found["loud"]["within"]) == (20, 20, False)
+    assert (found["quiet"]["rate"], found["quiet"]["within"]) == (0.05, True)
+
+
+@pytest.mark.parametrize("study", ["drift", "channels", "honest-crowd", "camps", "leaks", "groups"])
+def test_every_study_of_alarms_counts_chances(study):
+    for row in load("quality_alarms").measure(study, range(1)).values():
+        assert row["chances"] >= row["alarms"] >= 0
+        assert 0 < row["promised"] <= 0.05
+
+
+def test_limits_are_chosen_on_the_other_crowds_and_the_most_cautious_of_those_that_are_level():
+    module = load("quality_choice")
+    crowds = [SimpleNamespace(name=name) for name in "ab"]
+    careful, bold, best = (
+        module.ChoiceConfig(alarming_gain=alarm, most_discount=most)
+        for alarm, most in ((0.02, 0.1), (0.05, 0.1), (0.05, 0.2))
+    )
+    losses = {"a": (0.501, 0.501, 0.5), "b": (0.9, 0.3, 0.3)}
+    tried = {
+        (name, limits): {"log_loss": loss}
+        for name, row in losses.items()
+        for limits, loss in zip((careful, bold, best), row, strict=True)
+    }
+    # on a all three are level within .002; on both the first is far off
+    assert module.choose_limits(crowds[:1], tried) == careful
+    assert module.choose_limits(crowds, tried) == bold

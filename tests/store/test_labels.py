@@ -312,6 +312,14 @@ def test_a_line_that_is_no_object_is_named(tmp_path: Path, line: str, reason: st
         read_labels(path)
 
 
+def test_a_line_that_is_cut_off_says_at_which_column(tmp_path: Path):
+    path = tmp_path / "labels.jsonl"
+    cut = '{"item": "i", "annotator": "w", "label": '
+    path.write_text('{"item": "i", "annotator": "v", "label": "a"}\n' + cut + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"labels.jsonl:2: .*at column {len(cut) + 1}$"):
+        read_labels(path)
+
+
 def test_a_line_that_is_not_utf8_is_named(tmp_path: Path):
     for name, head in (("a.jsonl", b'{"task":1,"worker":1,"label":1}\n'), ("a.csv", b"task,worker,label\n")):
         (tmp_path / name).write_bytes(head + b"\xff\xfe,1,2\n")

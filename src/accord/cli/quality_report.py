@@ -59,7 +59,12 @@ def report(
     if not as_json:
         note_input(found.facts)
     made = build_quality_report(
-        found, gold_fit=gold_fit, group_columns=names, seed=seed, command=shlex.join(sys.argv)
+        found,
+        gold_fit=gold_fit,
+        group_columns=names,
+        seed=seed,
+        command=shlex.join(sys.argv),
+        sources=labels if gold is None else [*labels, gold],
     )
     write_text_atomic(out, quality_report_to_html(made))
     if as_json:

@@ -102,6 +102,9 @@ class DriftChart:
     threshold: float
     alarm_at: int | None = None
     """Number of the judgment, from 1, at which the statistic crossed the threshold."""
+    fell_at: int | None = None
+    """Number of the judgment, from 1, from which on a test of the whole stream finds it lower, adjusted for
+    all annotators; None where it finds nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

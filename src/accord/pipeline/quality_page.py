@@ -216,7 +216,7 @@ def _annotator_table(rows: tuple[AnnotatorFacts, ...]) -> Markup:
     ]
     columns += [column for is_there, column in optional if is_there]
     if any(row.flags for row in rows):
-        columns.append(("To look at", "flags", lambda row: "; ".join(row.flags) or MISSING))
+        columns.append(("To look at", "words", _flags))
     head = [element("th", name, scope="col", class_=kind) for name, kind, _ in columns]
     body = [
         element(
@@ -237,6 +237,14 @@ def _annotator_table(rows: tuple[AnnotatorFacts, ...]) -> Markup:
     return element("div", element("div", table, class_="scroll"), note, style="margin-top: 2rem")
 
 
+def _flags(row: AnnotatorFacts) -> Child:
+    """The verdict in bold, then the reasons as they are, each a sentence."""
+    if not row.flags:
+        return element("span", MISSING, class_="small")
+    verdict, *reasons = row.flags
+    return element("span", element("strong", verdict.capitalize()), " ", " ".join(reasons), class_="flags")
+
+
 def drift(report: QualityReport) -> Markup | None:
     """One small chart a detector."""
     if not report.drift:
@@ -248,8 +256,9 @@ def drift(report: QualityReport) -> Markup | None:
     return section(
         "drift",
         "Who changed",
-        "A detector's evidence after each judgment. The level is set so that false alarms stay rare over "
-        "all annotators together.",
+        "The evidence of a decline after each judgment, as it would have been watched live; it alarms at the "
+        "red line, which is set so that false alarms stay rare over all annotators together. The gray line "
+        "stands where a test of the whole stream, looking back, finds that a fall began.",
         element("div", figures, class_="grid"),
     )
 
@@ -262,8 +271,23 @@ def costs(report: QualityReport) -> Markup | None:
         "costs",
         "What a label buys",
         "The same labels replayed: a fixed number for every item, or as many as each item needs.",
-        element("figure", cost_plot(report.costs, key="costs"), class_="wide-plot"),
+        element(
+            "figure",
+            element("figcaption", element("p", _cost_legend(report), class_="legend")),
+            cost_plot(report.costs, key="costs"),
+            class_="wide-plot",
+        ),
     )
+
+
+def _cost_legend(report: QualityReport) -> list[Markup]:
+    """A line of its own for what each line of the plot is."""
+    words = ((True, "last", "as many labels as each item needs"), (False, "first dashed", "a fixed number"))
+    return [
+        element("span", element("span", class_=f"key-line tone-{tone}"), text)
+        for is_adaptive, tone, text in words
+        if any(point.is_adaptive is is_adaptive for point in report.costs)
+    ]
 
 
 def biases(report: QualityReport) -> Markup | None:

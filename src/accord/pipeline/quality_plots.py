@@ -114,13 +114,14 @@ def annotator_scatter(rows: Sequence[AnnotatorFacts], *, by: str, key: str) -> M
     places = [float(_position(row, by) or 0.0) for row in shown]
     estimates = [row.accuracy for row in shown if row.accuracy is not None]
     low, high = padded_range([end for row in estimates for end in (row.value, row.low, row.high)])
+    reach = _reach(places)
     frame = Frame(
-        x_range=(0.0, 1.06 * max([1.0, *places])),
+        x_range=reach,
         y_range=(max(0.0, low), min(1.0, high)),
         top=30.0,
-        x_label="judgments (square-root scale)" if by == "judgments" else "median seconds a judgment",
+        x_label="judgments" if by == "judgments" else "median seconds a judgment",
         y_label="probability of the right answer",
-        x_scale="sqrt",
+        x_scale="linear" if reach[0] else "sqrt",
         width=460,
     )
     parts: list[Markup] = []
@@ -133,7 +134,8 @@ def annotator_scatter(rows: Sequence[AnnotatorFacts], *, by: str, key: str) -> M
         words += "".join(f"; {flag}" for flag in row.flags)
         tone = "flagged" if row.flags else "plain"
         parts.append(spot(frame, place, estimate, radius=4.0, words=words, class_=f"person {tone}"))
-    parts += _names(frame, [(place, row) for place, row in flagged if row.flags][:LABELED_POINTS])
+    named = [(place, row) for place, row in flagged if row.flags][:LABELED_POINTS]
+    parts += _names(frame, named, [(frame.x(place), frame.y(estimate_of(row))) for place, row in flagged])
     lowest = min(shown, key=lambda row: row.accuracy.value if row.accuracy else 1.0)
     return frame.svg(
         parts,
@@ -143,25 +145,32 @@ def annotator_scatter(rows: Sequence[AnnotatorFacts], *, by: str, key: str) -> M
     )
 
 
-def _names(frame: Frame, points: Sequence[tuple[float, AnnotatorFacts]]) -> list[Markup]:
-    """Names beside points, none over another."""
-    taken: list[tuple[float, float]] = []
+def _reach(places: Sequence[float]) -> tuple[float, float]:
+    """From 0 where somebody is near it, else from below the least."""
+    least, most = min(places, default=0.0), max([1.0, *places])
+    return (0.0 if least < 0.2 * most else 0.9 * least, 1.06 * most)
+
+
+def _names(
+    frame: Frame, points: Sequence[tuple[float, AnnotatorFacts]], every: Sequence[tuple[float, float]]
+) -> list[Markup]:
+    """Names beside points, none over another name or over one of the points `every`, in picture units."""
+    taken: list[tuple[float, float, float]] = []
     labels = []
     for place, row in points:
         x, y = frame.x(place), frame.y(estimate_of(row))
-        if any(abs(x - other[0]) < 60 and abs(y - other[1]) < 13 for other in taken):
-            continue
-        taken.append((x, y))
-        is_left = x > frame.width - 90
-        labels.append(
-            element(
-                "text",
-                _cut(row.name),
-                x=x - 8 if is_left else x + 8,
-                y=y + 4,
-                class_="note end" if is_left else "note",
-            )
-        )
+        words = _cut(row.name)
+        width = FONT_WIDTH * len(words)
+        for start in (x + 8, x - 8 - width):
+            end = start + width
+            is_free = not any(start - 5 < one < end + 5 and abs(y - other) < 11 for one, other in every)
+            is_free &= not any(start < last and first < end and abs(y - at) < 13 for first, last, at in taken)
+            if is_free and frame.left < start and end < frame.width:
+                taken.append((start, end, y))
+                is_left = start < x
+                kind = "note end" if is_left else "note"
+                labels.append(element("text", words, x=x - 8 if is_left else x + 8, y=y + 4, class_=kind))
+                break
     return labels
 
 
@@ -185,6 +194,8 @@ def drift_plot(chart: DriftChart, *, key: str) -> Markup:
         element("text", "alarm", x=edge, y=level - 5, class_="note end band-label"),
         element("path", d=frame.path(xs, values), class_="line tone-last"),
     ]
+    if chart.fell_at is not None:
+        parts.append(_fall(frame, chart.fell_at))
     if chart.alarm_at is not None:
         place = frame.x(float(chart.alarm_at))
         height = frame.y(values[chart.alarm_at - 1])
@@ -197,11 +208,30 @@ def drift_plot(chart: DriftChart, *, key: str) -> Markup:
             )
         )
     ending = "no alarm" if chart.alarm_at is None else f"alarm at judgment {chart.alarm_at}"
+    ending += "" if chart.fell_at is None else f", a fall from judgment {chart.fell_at} on looking back"
     return frame.svg(
         parts,
         key=key,
         title=f"{chart.annotator}: {chart.channel}",
         description=f"{len(values)} judgments, threshold {number(chart.threshold)}, {ending}.",
+    )
+
+
+def _fall(frame: Frame, fell_at: int) -> Markup:
+    """A line where the whole stream, looking back, begins to be lower."""
+    place, base = frame.x(float(fell_at)), frame.height - frame.bottom
+    is_left = place > frame.width - 90
+    return element(
+        "g",
+        element("title", f"looking back, correctness is lower from judgment {fell_at} on"),
+        element("line", x1=place, x2=place, y1=frame.top, y2=base, class_="line ideal"),
+        element(
+            "text",
+            f"fell at {fell_at}",
+            x=place - 5 if is_left else place + 5,
+            y=frame.top + 32,
+            class_="note end" if is_left else "note",
+        ),
     )
 
 
@@ -216,8 +246,8 @@ def cost_plot(points: Sequence[CostPoint], *, key: str) -> Markup:
         y_range=padded_range(bounds, pad=0.1),
         x_label="labels an item",
         y_label="accuracy against gold",
-        width=560,
-        height=300,
+        width=760,
+        height=330,
     )
     parts: list[Markup] = []
     for is_adaptive, tone in ((False, "tone-first"), (True, "tone-last")):
@@ -233,8 +263,6 @@ def cost_plot(points: Sequence[CostPoint], *, key: str) -> Markup:
                 f"{row.name}: {with_interval(row.accuracy, 'percent')} at {number(row.labels_an_item)} labels"
             )
             parts.append(spot(frame, row.labels_an_item, row.accuracy, radius=4.5, words=words, class_=tone))
-        if rows:
-            parts.append(_ending(frame, rows, "stopping rule" if is_adaptive else "fixed number"))
     best = max(points, key=lambda row: row.accuracy.value)
     return frame.svg(
         parts,
@@ -242,20 +270,6 @@ def cost_plot(points: Sequence[CostPoint], *, key: str) -> Markup:
         title="Cost against quality",
         description=f"Best: {best.name}, {percent(best.accuracy.value)} "
         f"at {number(best.labels_an_item)} labels.",
-    )
-
-
-def _ending(frame: Frame, rows: Sequence[CostPoint], words: str) -> Markup:
-    last = rows[-1]
-    x, y = frame.x(last.labels_an_item), frame.y(last.accuracy.value)
-    is_left = x > frame.width - 120
-    above = -12 if words == "stopping rule" else 20
-    return element(
-        "text",
-        words,
-        x=x - 6 if is_left else x + 6,
-        y=y + above,
-        class_="note strong end" if is_left else "note strong",
     )
 
 

@@ -3,8 +3,9 @@
 Joins what `accord.quality` measures into the records of `quality_contents.py`; no statistics of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from accord.quality.people import (
     probabilities_without_own,
 )
 from accord.quality.people import Estimate as PeopleEstimate
+from accord.store import hash_file, hash_folder
 
 SHOWN_CONFUSIONS = 11
 """Annotators whose matrix is drawn beside that of all: those with most labels."""
@@ -64,8 +66,12 @@ def build_quality_report(
     group_columns: tuple[str, ...] = (),
     seed: int = 0,
     command: str = "",
+    sources: Sequence[str | Path] = (),
 ) -> QualityReport:
-    """Everything that can be said of the labels; `group_columns` name attributes of annotators."""
+    """Everything that can be said of the labels; `group_columns` name attributes of annotators.
+
+    `sources` are the files and folders the labels and the gold came from, for the provenance.
+    """
     outcome = consensus_of(labels, gold_fit=gold_fit, seed=seed)
     table = labels.table
     evidence = gather_evidence(table, labels.columns)
@@ -93,15 +99,19 @@ def build_quality_report(
         classes=tuple(map(str, table.classes)),
         agreement=tuple(coefficient(row) for row in agreement.coefficients),
         reliability=_reliability(outcome, notes),
-        confusions=_confusions(labels, outcome, notes),
+        confusions=_confusions(labels, outcome, assessment, notes),
         annotators=tuple(_facts_of(row, labels) for row in assessment.rows),
         drift=_drift(labels, assessment, outcome, notes),
         costs=_costs(labels, seed, notes),
         biases=_biases(labels, notes),
         groups=_groups(labels, assessment, group_columns, notes),
         notes=tuple(notes),
-        lineage=Lineage(command=command, seed=seed, data={str(facts["source"]): ""}),
+        lineage=Lineage(command=command, seed=seed, data={str(path): _hash(path) for path in sources}),
     )
+
+
+def _hash(path: str | Path) -> str:
+    return hash_folder(path) if Path(path).is_dir() else hash_file(path)
 
 
 def _cards(outcome: ConsensusOutcome, rows: list[Any], assessment: Assessment) -> list[Card]:
@@ -122,7 +132,8 @@ def _cards(outcome: ConsensusOutcome, rows: list[Any], assessment: Assessment) -
             Card(label="Consensus, right on gold", estimate=score.accuracy, style="percent",
                  note=f"{score.accuracy.n} known answers that no fit has seen")
         )  # fmt: skip
-        cards.append(Card(label="Log-loss on gold, nats", estimate=score.log_loss, note="0.69 is a coin"))
+        blind = f"{np.log(outcome.labels.table.n_classes):.2f} is knowing nothing"
+        cards.append(Card(label="Log-loss on gold, nats", estimate=score.log_loss, note=blind))
     worth = [row.value.value.value for row in assessment.rows if row.value.value.value is not None]
     if worth:
         low, middle, high = np.quantile(worth, [0.1, 0.5, 0.9]).tolist()
@@ -147,7 +158,10 @@ def _reliability(outcome: ConsensusOutcome, notes: list[str]) -> Reliability | N
     )
 
 
-def _confusions(labels: LabelSet, outcome: ConsensusOutcome, notes: list[str]) -> tuple[Confusion, ...]:
+def _confusions(
+    labels: LabelSet, outcome: ConsensusOutcome, assessment: Assessment, notes: list[str]
+) -> tuple[Confusion, ...]:
+    """All together, then those who stand out, then those with most labels."""
     if labels.table.n_classes > MOST_CLASSES:
         notes.append(f"{labels.table.n_classes} classes are too many for confusion matrices.")
         return ()
@@ -156,7 +170,9 @@ def _confusions(labels: LabelSet, outcome: ConsensusOutcome, notes: list[str]) -
     people = annotator_confusions(labels.table, posterior)
     weights = np.array([one.n_labels for one in people], dtype=float)
     joint = np.einsum("w,wjk->jk", weights / weights.sum(), np.stack([one.rates for one in people]))
-    shown = sorted(people, key=lambda one: (-one.n_labels, str(one.annotator)))[:SHOWN_CONFUSIONS]
+    plain = {row.annotator for row in assessment.rows if str(row.verdict) == "keep"}
+    order = sorted(people, key=lambda one: (one.annotator in plain, -one.n_labels, str(one.annotator)))
+    shown = order[:SHOWN_CONFUSIONS]
     everybody = Confusion(name="all together", labels=int(weights.sum()), shares=_rows(joint))
     return everybody, *(
         Confusion(name=str(one.annotator), labels=one.n_labels, shares=_rows(one.rates)) for one in shown
@@ -213,6 +229,7 @@ def _drift(
                 statistic=tuple(path.tolist()),
                 threshold=DRIFT_THRESHOLD,
                 alarm_at=int(above[0]) + 1 if len(above) else None,
+                fell_at=row.decline.since + 1 if row.decline is not None and row.has_declined else None,
             )
         )
     return tuple(charts)

@@ -118,7 +118,8 @@ def iterate_lines(path: Path) -> Iterator[Row | BadRow]:
         except UnicodeDecodeError as error:
             yield BadRow(str(path), number, _utf8_reason(error))
         except json.JSONDecodeError as error:
-            yield BadRow(str(path), number, f"not valid JSON: {error.msg} at column {error.colno}")
+            column = min(error.pos, len(line.rstrip("\r\n"))) + 1  # what is cut off is missed behind the line
+            yield BadRow(str(path), number, f"not valid JSON: {error.msg} at column {column}")
         except RecursionError:
             yield BadRow(str(path), number, "not usable JSON: nested too deeply")
         else:

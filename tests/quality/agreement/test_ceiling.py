@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.special import betaln
 
 from accord.domain import LabelColumns
@@ -11,7 +12,7 @@ from accord.quality.agreement import BootstrapConfig, measure_ceiling
 from accord.quality.agreement.ceiling import ceiling_statistic
 from accord.quality.agreement.coincidence import count_rows
 from accord.quality.agreement.dirichlet import expected_entropy, expected_largest_share, fit_dirichlet
-from accord.quality.agreement.resampling import bootstrap
+from accord.quality.agreement.resampling import Link, student_interval
 from accord.quality.labels import tabulate_labels
 
 FEW = BootstrapConfig(replicates=200)
@@ -152,22 +153,43 @@ def test_one_split_item_has_values_and_no_interval(table_of):
 
 
 @pytest.mark.slow
-def test_intervals_of_human_accuracy_ceiling_and_noise_floor_cover_their_level():
-    concentrations, n_runs = np.array([1.0, 1.5]), 300
-    hits = np.zeros(3)
-    item_index, class_index, _ = draw(concentrations, n_items=200_000, seed=10_000)
-    whole = count_rows(item_index, class_index, n_items=200_000, n_classes=2)
-    everything = whole.units.multiplicity[None, :].astype(float)
-    truth = [
-        ceiling_statistic(whole)(everything)[0, 0],
+@pytest.mark.parametrize(
+    ("concentrations", "n_items"), [((1.0, 1.5), 200), ((0.5, 1.2, 0.3), 100)], ids=["two", "three"]
+)
+def test_intervals_of_ceiling_and_noise_floor_cover_their_level(concentrations, n_items):
+    concentrations, n_runs = np.array(concentrations), 600
+    n_classes = len(concentrations)
+    truth = (
         expected_largest_share(concentrations[None])[0],
         expected_entropy(concentrations[None])[0],
-    ]
+    )
+    links = (Link(1 / n_classes, 1.0), Link(0.0, math.log(n_classes)))
+    hits = np.zeros(2)
     for run in range(n_runs):
-        item_index, class_index, _ = draw(concentrations, n_items=200, seed=run)
-        rows = count_rows(item_index, class_index, n_items=200, n_classes=2)
-        config = BootstrapConfig(replicates=200, seed=run)
-        found = bootstrap(ceiling_statistic(rows), rows.units, config=config, undefined="")
-        hits += [found.lows[i] <= truth[i] <= found.highs[i] for i in range(3)]
-    # three binomial standard errors of 300 runs
-    assert hits / n_runs == pytest.approx([0.95] * 3, abs=0.038)
+        item_index, class_index, _ = draw(concentrations, n_items=n_items, seed=run)
+        rows = count_rows(item_index, class_index, n_items=n_items, n_classes=n_classes)
+        statistic = ceiling_statistic(rows)
+        found = student_interval(
+            lambda weights, statistic=statistic: statistic(weights)[:, 1:],
+            rows.units,
+            links=links,
+            config=BootstrapConfig(),
+            undefined="",
+        )
+        hits += [found.lows[i] <= truth[i] <= found.highs[i] for i in range(2)]
+    # 94 to 96 % but for what lies outside by chance once in 500 on each side
+    least, most = stats.binom.ppf(0.002, n_runs, 0.94), stats.binom.ppf(0.998, n_runs, 0.96)
+    assert (least <= hits).all()
+    assert (hits <= most).all()
+
+
+def test_ceilings_have_students_interval_on_the_log_odds():
+    table, _ = table_of_draw(np.array([1.0, 1.5]), n_items=200, seed=0)
+    found = measure_ceiling(table, config=FEW)
+    # symmetric about the log-odds of the place between chance and certainty
+    for one, least, most in ((found.fresh, 0.5, 1.0), (found.nll, 0.0, math.log(2))):
+        low, center, high = (math.log((end - least) / (most - end)) for end in (one.low, one.value, one.high))
+        assert high - center == pytest.approx(center - low)
+    # the seed draws for the human figure and the majority's, not for these two
+    again = measure_ceiling(table, config=BootstrapConfig(replicates=200, seed=1))
+    assert (again.fresh, again.nll) == (found.fresh, found.nll)

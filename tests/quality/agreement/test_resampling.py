@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from accord.domain import ConfigError
 from accord.quality.agreement import BootstrapConfig
@@ -10,11 +10,13 @@ from accord.quality.agreement.alpha import alpha_of_rows
 from accord.quality.agreement.coincidence import count_rows
 from accord.quality.agreement.resampling import (
     CHUNK_CELLS,
+    Link,
     Units,
     bootstrap,
     number_clusters,
     quantile_levels,
     replicate_weights,
+    student_interval,
 )
 
 
@@ -142,3 +144,65 @@ def test_alpha_interval_covers_its_level(n_items, n_classes, n_labels, skill, le
         hits += found.low is not None and found.low <= truth <= found.high
     # three binomial standard errors of 800 runs are .023; the interval is a bootstrap's, so .01 is its own
     assert hits / n_runs == pytest.approx(0.95, abs=0.033)
+
+
+def mean_of(sample):
+    return lambda weights: (weights @ sample / weights.sum(axis=1))[:, None]
+
+
+@pytest.mark.parametrize(
+    ("n_units", "error"), [(12, 1e-6), (2100, 0.1)], ids=["by leaving out", "by the spread of resamples"]
+)
+def test_far_from_its_bounds_a_mean_has_students_interval(n_units, error):
+    # between -1e4 and 1e4 log-odds are straight: mean -+ t s / sqrt(n); 2100 units are too dear to leave out
+    sample = norm.ppf((np.arange(n_units) + 0.5) / n_units)
+    found = student_interval(
+        mean_of(sample),
+        Units(np.ones(n_units, dtype=int)),
+        links=[Link(-1e4, 1e4)],
+        config=BootstrapConfig(replicates=1000),
+        undefined="",
+    )
+    reach = t.ppf(0.975, n_units - 1) * sample.std(ddof=1) / np.sqrt(n_units)
+    assert found.values[0] == pytest.approx(0, abs=1e-9)
+    assert found.highs[0] == pytest.approx(reach, rel=error)
+    assert found.lows[0] == pytest.approx(-reach, rel=error)
+
+
+def test_near_a_bound_the_interval_stays_within_and_like_items_count_each():
+    # 38 of 40: log-odds ln 19, error by leaving out one of 38 or of 2 units
+    together = student_interval(
+        mean_of(np.array([1.0, 0.0])),
+        Units(np.array([38, 2])),
+        links=[Link(0.0, 1.0)],
+        config=BootstrapConfig(),
+        undefined="",
+    )
+    hit, miss = np.log(37 / 2) - np.log(19), np.log(38 / 1) - np.log(19)
+    center = (38 * hit + 2 * miss) / 40
+    error = np.sqrt(39 / 40 * (38 * (hit - center) ** 2 + 2 * (miss - center) ** 2))
+    reach = t.ppf(0.975, 39) * error
+    assert together.lows[0] == pytest.approx(1 / (1 + np.exp(-(np.log(19) - reach))))
+    assert together.highs[0] == pytest.approx(1 / (1 + np.exp(-(np.log(19) + reach))))
+    assert together.highs[0] < 1
+
+
+@pytest.mark.parametrize(
+    ("sample", "multiplicity", "replicates", "reason"),
+    [
+        ([0.5], [1], 10, "1 of the items that are drawn, needs 2"),
+        ([0.5, 0.5], [1, 1], 10, "gives the same value"),
+        ([1.0, 0.0], [3, 1], 10, "without some of the items the value is at its bound"),
+        ([0.5, 0.2], [1, 1], 0, "no interval was asked for"),
+    ],
+)
+def test_what_has_no_students_interval_has_a_reason(sample, multiplicity, replicates, reason):
+    found = student_interval(
+        mean_of(np.array(sample)),
+        Units(np.array(multiplicity)),
+        links=[Link(0.0, 1.0)],
+        config=BootstrapConfig(replicates=replicates),
+        undefined="",
+    )
+    assert (found.lows[0], found.highs[0]) == (None, None)
+    assert reason in found.reasons[0]

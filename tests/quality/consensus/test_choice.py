@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accord.domain import DataError, LabelColumns
+from accord.domain import ConfigError, DataError, LabelColumns
 from accord.quality.consensus import METHODS, fit_consensus, gold_index
-from accord.quality.consensus.choice import SLOW_ABOVE, discounted, smoothed
+from accord.quality.consensus.choice import ChoiceConfig, choose_model, published, smoothed
+from accord.quality.consensus.held_out import SLOW_ABOVE, discounted, survey_models
 from accord.quality.consensus.vote import vote_share
 from accord.quality.labels import tabulate_labels
 from accord.quality.simulation import CrowdConfig, simulate_labels
@@ -130,6 +131,35 @@ def test_kinds_of_items_that_the_classes_do_not_show_raise_the_alarm():
     fit = fit_consensus(leaning_crowd(300))
     assert fit.consensus.method == "vote_share"
     assert "annotators share an error" in fit.alarms[0]
+
+
+def test_the_limits_decide_what_is_made_of_the_same_held_out_labels():
+    survey = survey_models(leaning_crowd(300))
+    gain, error = survey.gain_of_kinds()
+    assert choose_model(survey, ChoiceConfig(alarming_gain=0.9 * gain)).alarms
+    assert not choose_model(survey, ChoiceConfig(alarming_gain=1.1 * gain)).alarms
+    assert not choose_model(survey, ChoiceConfig(alarming_gain=0.0, sure_errors=1.1 * gain / error)).alarms
+    means = {name: survey.means[name] for name in survey.candidates}
+    plain = choose_model(survey, ChoiceConfig(alarming_gain=1.1 * gain, material_gain=0.0))
+    assert plain.method == max(means, key=means.get)
+    assert f"the best of {len(means)} models" in plain.reason
+    lavish = ChoiceConfig(alarming_gain=1.1 * gain, material_gain=10.0)
+    assert choose_model(survey, lavish).method == "vote_share"
+
+
+def test_what_is_published_is_no_surer_than_the_largest_discount_allows(table_of):
+    table = table_of([("i", who, "a") for who in "vwxy"], classes=("a", "b"))
+    posterior = np.array([[0.99, 0.01]])
+    for most in (0.1, 0.5):
+        share = 99**most / (99**most + 1)
+        found = published(table, posterior, 0.7, config=ChoiceConfig(most_discount=most))
+        assert found[0, 0] == pytest.approx((4 * share + 0.5) / 5)
+
+
+def test_limits_without_meaning_are_named_together():
+    with pytest.raises(ConfigError) as caught:
+        ChoiceConfig(material_gain=-1, alarming_gain=float("nan"), sure_errors=-2, most_discount=0)
+    assert len(caught.value.problems) == 4
 
 
 def test_the_alarm_is_raised_on_any_number_of_labels():

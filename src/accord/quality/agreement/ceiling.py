@@ -18,10 +18,12 @@ from accord.quality.agreement.resampling import (
     DEFAULT_BOOTSTRAP,
     BootstrapConfig,
     FloatArray,
+    Link,
     Statistic,
     bootstrap,
     number_clusters,
     replicate_weights,
+    student_interval,
 )
 from accord.quality.agreement.result import NOTHING_PAIRABLE, Agreement, no_agreement
 from accord.quality.labels import LabelTable
@@ -61,8 +63,9 @@ def measure_ceiling(
     """Ceilings and floor of a task with classes, from items with two judgments or more.
 
     Total agreement gives 1, 1, 0 and 1 without intervals; no item with two judgments gives None with the
-    reason. For its interval `majority` is taken for a quadratic of `fresh` and `nll`, fitted to simulations
-    with the same draws at a few resampled fits.
+    reason. The interval of `human` is the bootstrap's; the modeled three have Student's on the log-odds of
+    their place between chance and certainty. For its own, `majority` is taken for a quadratic of `fresh` and
+    `nll`, fitted to simulations with the same draws at a few resampled fits.
     """
     numbers = None if clusters is None else number_clusters(clusters, n_items=table.n_items)
     rows = rows_of_table(table, clusters=numbers).pairable
@@ -78,13 +81,23 @@ def measure_ceiling(
     fit = fit_dirichlet(rows, rows.units.multiplicity[None, :].astype(np.float64))[0]
     value = _majority_accuracy(rows, fit, config.seed)
     with_majority = _with_majority(rows, statistic, fit, value, config)
-    found = bootstrap(with_majority, rows.units, config=config, undefined=NOTHING_PAIRABLE)
-    human, fresh, nll, majority = (
-        _found(rows, METHODS[i], found.values[i], found.reasons[i], found.lows[i], found.highs[i])
-        for i in range(4)
+    human = bootstrap(_human_only(rows), rows.units, config=config, undefined=NOTHING_PAIRABLE)
+    least = 1 / table.n_classes
+    links = (Link(least, 1.0), Link(0.0, float(np.log(table.n_classes))), Link(least, 1.0))
+    modeled = student_interval(
+        lambda weights: with_majority(weights)[:, 1:],
+        rows.units,
+        links=links,
+        config=config,
+        undefined=NOTHING_PAIRABLE,
+    )
+    estimates = [(human, 0), *((modeled, i) for i in range(3))]
+    human_accuracy, fresh, nll, majority = (
+        _found(rows, method, found.values[i], found.reasons[i], found.lows[i], found.highs[i])
+        for method, (found, i) in zip(METHODS, estimates, strict=True)
     )
     return TaskCeiling(
-        human=human,
+        human=human_accuracy,
         fresh=fresh,
         nll=nll,
         majority=majority,
@@ -103,6 +116,15 @@ def ceiling_statistic(rows: CountRows) -> Statistic:
         fresh = np.where(is_clear, 1.0, expected_largest_share(fit))
         nll = np.where(is_clear, 0.0, expected_entropy(fit))
         return np.stack([weights @ hits / weights.sum(axis=1), fresh, nll], axis=1)
+
+    return statistic
+
+
+def _human_only(rows: CountRows) -> Statistic:
+    hits = _others_majority(rows)
+
+    def statistic(weights: FloatArray) -> FloatArray:
+        return np.asarray(weights @ hits / weights.sum(axis=1))[:, None]
 
     return statistic
 

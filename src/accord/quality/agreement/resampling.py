@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import expit, logit, ndtr, ndtri, stdtrit
 
 from accord.domain import ConfigError, DataError
 
@@ -50,6 +50,22 @@ class BootstrapConfig:
             problems.append(f"confidence is {self.confidence}, expected a share between 0 and 1")
         if problems:
             raise ConfigError("bootstrap", problems)
+
+
+@dataclass(frozen=True)
+class Link:
+    """Takes a value between two bounds to the whole line: log-odds of its place between them."""
+
+    least: float
+    most: float
+
+    def apply(self, value: FloatArray) -> FloatArray:
+        """The log-odds; infinite at a bound."""
+        return np.asarray(logit((value - self.least) / (self.most - self.least)))
+
+    def invert(self, value: FloatArray) -> FloatArray:
+        """Back between the bounds."""
+        return np.asarray(self.least + (self.most - self.least) * expit(value))
 
 
 DEFAULT_BOOTSTRAP = BootstrapConfig()
@@ -133,6 +149,50 @@ def bootstrap(statistic: Statistic, units: Units, *, config: BootstrapConfig, un
     return Resampled(values=values, lows=lows, highs=highs, reasons=reasons)
 
 
+def student_interval(
+    statistic: Statistic, units: Units, *, links: Sequence[Link], config: BootstrapConfig, undefined: str
+) -> Resampled:
+    """Values on the data as they are, and Student's intervals on the scale of each value's link.
+
+    For smooth statistics whose estimates are near normal once a bound is taken out by the link, such as the
+    log-odds of a share: there the quantiles of the bootstrap are short by a point or two of coverage at
+    200 items and this is not. The standard error comes from leaving out each unit (Efron and Stein 1981), or
+    from the spread of the replicates where that would take more than `JACKKNIFE_CELLS` weights; n - 1 degrees
+    of freedom. No interval where `bootstrap` has none.
+    """
+    points = statistic(units.multiplicity[None, :].astype(np.float64))[0]
+
+    def linked(weights: FloatArray) -> FloatArray:
+        values = statistic(weights)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            places = np.stack([link.apply(values[:, i]) for i, link in enumerate(links)], axis=1)
+        return np.where(np.isfinite(places), places, np.nan)  # at its bound a value has no place on the line
+
+    n_units = units.n_units
+    errors = np.full(len(points), np.nan)
+    if config.replicates and n_units >= 2:
+        left_out = _leave_out_each(linked, units)
+        if left_out is None:
+            replicates = np.concatenate([linked(weights) for weights in replicate_weights(units, config)])
+            spread = np.nanstd(replicates, axis=0, ddof=1)
+            errors = spread * np.sqrt(n_units / (n_units - 1))
+        else:
+            often, shift = left_out
+            errors = np.sqrt((n_units - 1) / n_units * (often * shift**2).sum(axis=0))
+    results: list[tuple[float | None, float | None, float | None, str | None]] = []
+    for i, point in enumerate(points.tolist()):
+        reason = _why_no_student(point, float(errors[i]), units, config, undefined)
+        if reason is not None:
+            results.append((point if np.isfinite(point) else None, None, None, reason))
+            continue
+        reach = -float(stdtrit(n_units - 1, (1 - config.confidence) / 2)) * float(errors[i])
+        center = float(links[i].apply(np.asarray(point)))
+        low, high = (float(links[i].invert(np.asarray(center + sign * reach))) for sign in (-1, 1))
+        results.append((point, low, high, None))
+    values, lows, highs, reasons = zip(*results, strict=True)
+    return Resampled(values=values, lows=lows, highs=highs, reasons=reasons)
+
+
 def replicate_weights(units: Units, config: BootstrapConfig) -> Iterator[FloatArray]:
     """Weights [replicate, row] of a chunk of replicates at a time."""
     rng = np.random.default_rng(config.seed)
@@ -185,6 +245,21 @@ def _accelerations(statistic: Statistic, units: Units) -> FloatArray | None:
 
     A value that does not exist without some unit has acceleration 0.
     """
+    left_out = _leave_out_each(statistic, units)
+    if left_out is None:
+        return None
+    often, shift = left_out
+    second, third = (often * shift**2).sum(axis=0), (often * shift**3).sum(axis=0)
+    is_defined = np.isfinite(second) & (second > 0)
+    safe = np.where(is_defined, second, 1.0)
+    return np.where(is_defined, np.nan_to_num(third) / (6 * safe**1.5), 0.0)
+
+
+def _leave_out_each(statistic: Statistic, units: Units) -> tuple[FloatArray, FloatArray] | None:
+    """How often a kind of unit is there [kind, 1], and the mean less the values without one [kind, value].
+
+    None where it takes more than `JACKKNIFE_CELLS` weights.
+    """
     clusters, full = units.cluster_of_row, units.multiplicity.astype(np.float64)
     n_kinds = len(full) if clusters is None else units.n_units
     if n_kinds * len(full) > JACKKNIFE_CELLS:
@@ -194,11 +269,23 @@ def _accelerations(statistic: Statistic, units: Units) -> FloatArray | None:
     is_some = weights.any(axis=1)
     often = (full if clusters is None else np.ones(n_kinds))[is_some, None]
     values = statistic(weights[is_some])
-    shift = (often * values).sum(axis=0) / often.sum() - values
-    second, third = (often * shift**2).sum(axis=0), (often * shift**3).sum(axis=0)
-    is_defined = np.isfinite(second) & (second > 0)
-    safe = np.where(is_defined, second, 1.0)
-    return np.where(is_defined, np.nan_to_num(third) / (6 * safe**1.5), 0.0)
+    return often, (often * values).sum(axis=0) / often.sum() - values
+
+
+def _why_no_student(
+    point: float, error: float, units: Units, config: BootstrapConfig, undefined: str
+) -> str | None:
+    if not np.isfinite(point):
+        return undefined
+    if not config.replicates:
+        return "no interval was asked for (0 replicates)"
+    if units.n_units < 2:
+        return f"no interval: {units.n_units} of the {units.noun} that are drawn, needs 2"
+    if not np.isfinite(error):
+        return f"no interval: without some of the {units.noun} the value is at its bound"
+    if error == 0:
+        return f"no interval: every resample of the {units.noun} gives the same value"
+    return None
 
 
 def _why_no_interval(

@@ -133,6 +133,8 @@ class AnnotatorAssessment:
     copies: tuple[CopyPair, ...]
     fatigue: Estimate | None
     """His own slope of correctness, an hour."""
+    has_declined: bool = False
+    """The decline holds after adjustment for all annotators."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,6 +276,7 @@ def _rows(
                 camp=found.camp,
                 copies=copies,
                 fatigue=slopes.get(name),
+                has_declined=found.has_declined(config.rate),
             )
         )
     return tuple(rows)
@@ -330,6 +333,9 @@ class _Findings:
     camp: CampMember
     n_camps: int
     others: tuple[Any, ...]
+
+    def has_declined(self, rate: float) -> bool:
+        return self.decline is not None and self.decline_q <= rate
 
 
 def _judge(found: _Findings, config: AssessmentConfig) -> tuple[Verdict, tuple[str, ...]]:
@@ -394,7 +400,7 @@ def _judge_alarms(found: _Findings, config: AssessmentConfig) -> list[tuple[Verd
         names = ", ".join(str(name) for name in found.others)
         sentence = f"Shares more errors with {names} than skill and hard items explain."
         reasons.append((Verdict.PAUSE, sentence))
-    if found.decline is not None and found.decline_q <= config.rate:
+    if found.decline is not None and found.has_declined(config.rate):
         sentence = (
             f"Expected correctness fell from {found.decline.before:.2f} to {found.decline.after:.2f} "
             f"from label {found.decline.since + 1} on (q = {found.decline_q:.3g})."
