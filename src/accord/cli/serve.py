@@ -49,6 +49,15 @@ def serve(
     max_rows: Annotated[
         int, typer.Option("--max-rows", help="Answers that models write at one time.", min=1)
     ] = 64,
+    live_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--live-host",
+            metavar="HOST[:PORT]",
+            help="Let projects talk to models at this host; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     secure: Annotated[
         bool, typer.Option("--secure", help="Browsers come by HTTPS: mark cookies accordingly.")
     ] = False,
@@ -69,10 +78,14 @@ def serve(
       accord serve --model smollm2 --model tuned=runs/1/policy
       accord serve --model new=runs/2/policy --model old=runs/1/policy --store accord-workspace/accord.db
     """
+    from accord.pipeline.speakers import VARIABLE as LIVE_HOSTS
+    from accord.pipeline.speakers import checked_hosts
+
+    hosts = checked_hosts(live_host or ())
     if model:
         if workers > 1:
             raise ConfigError("--workers", ["models run in one process; leave it at 1"])
-        _serve_models(model, store, votes, host, port, max_waiting, max_rows, secure)
+        _serve_models(model, store, votes, host, port, max_waiting, max_rows, secure, hosts.split())
         return
     import os
 
@@ -83,6 +96,7 @@ def serve(
     place = STORE if store is None else store
     if workspace is not None:
         os.environ[VARIABLE] = str(workspace)
+    os.environ[LIVE_HOSTS] = hosts
     _greet_owner(place)
     print_text(f"Accord listens on http://{host}:{port}; Ctrl-C ends it.")
     run_server(
@@ -114,6 +128,7 @@ def _serve_models(
     max_waiting: int,
     max_rows: int,
     is_secure: bool,
+    live_hosts: list[str],
 ) -> None:
     import os
     from contextlib import ExitStack
@@ -132,7 +147,9 @@ def _serve_models(
         if store is not None:
             _greet_owner(store)
             database = open_things.enter_context(opened(store))
-        app = create_site(engine, key=key, database=database, votes=votes, is_secure=is_secure)
+        app = create_site(
+            engine, key=key, database=database, votes=votes, is_secure=is_secure, live_hosts=live_hosts
+        )
         page = f", side by side at http://{host}:{port}/chat" if len(models) > 1 else ""
         print_text(f"{', '.join(models)} at http://{host}:{port}/v1{page}; Ctrl-C ends it.")
         run_app(app, host=host, port=port)

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from accord.domain.errors import DataError
 from accord.feedback.catalog import LANGUAGES
+from accord.feedback.conversing import Conversing
 from accord.feedback.keys import ACTIONS, checked_keys
 from accord.feedback.lead_pages import lead_pages
 from accord.feedback.rooms import annotation_rooms
@@ -27,12 +28,14 @@ from accord.store.database.tables import project
 HERE = Path(__file__).parent
 
 
-def install_pages(app: FastAPI, screen: Screen, work: Work, *, is_secure: bool) -> None:
+def install_pages(
+    app: FastAPI, screen: Screen, work: Work, conversing: Conversing, *, is_secure: bool
+) -> None:
     """Add the pages and what they load to the application."""
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.include_router(_entrance(screen, is_secure=is_secure))
     app.include_router(_hall(screen, work))
-    app.include_router(annotation_rooms(screen, work))
+    app.include_router(annotation_rooms(screen, work, conversing))
     app.include_router(lead_pages(screen, work))
 
 

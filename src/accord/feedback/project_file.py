@@ -14,11 +14,11 @@ from accord.domain.errors import ConfigError, DataError
 from accord.feedback.items import content_of
 from accord.feedback.policy import policy_problems
 from accord.feedback.sampling import OverlapSample
+from accord.feedback.schema import FIELDS_OF_A_TASK as TASK_FIELDS
 from accord.feedback.schema import TaskSchema, parse_schema
 from accord.feedback.workflow import LabelStage, parse_workflow
 from accord.store.database.projects import NewItem, Projects
 
-TASK_FIELDS = ("title", "instructions", "kind", "questions")
 OWN_FIELDS = (
     "name", "guideline", "guideline_file", "items", "overlap", "max_overlap", "agreement",
     "workflow", "people",
@@ -94,6 +94,8 @@ def read_project(path: Path) -> ProjectFile:
         schema = parse_schema(task, str(path))
     except ConfigError as error:
         problems += error.problems
+    if schema is not None and schema.live is not None and people.get("entry", "none") != "none":
+        problems.append("people.entry: conversations have no known items to test with; leave it at none")
     if problems or schema is None:
         raise ConfigError(str(path), problems)
     return ProjectFile(

@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from accord.domain.errors import ConfigError, StoreError
 from accord.domain.ids import IdSource
 from accord.feedback.app import create_app
+from accord.feedback.live import Speakers
 from accord.feedback.telemetry import log_as_json
 from accord.store.database.accounts import Accounts, Role
 from accord.store.database.engine import Database, open_database
@@ -103,8 +104,11 @@ def app_here(app: FastAPI) -> Iterator[str]:
         listening.close()
 
 
-def app_of_environment(environment: Mapping[str, str] = os.environ) -> FastAPI:
-    """The application of one worker."""
+def app_of_environment(
+    environment: Mapping[str, str] = os.environ, *, speakers: Speakers | None = None
+) -> FastAPI:
+    """The application of one worker; `speakers` ask live models."""
     if environment.get(LOGS) == "json":
         log_as_json()
-    return create_app(open_database(environment[PLACE]), is_secure=environment.get(SECURE) == "1")
+    is_secure = environment.get(SECURE) == "1"
+    return create_app(open_database(environment[PLACE]), is_secure=is_secure, speakers=speakers)

@@ -132,7 +132,7 @@ class Projects:
             "exposure_cap": exposure_cap,
         }
         with self.database.write() as connection:
-            _keep_content(connection, {body_hash: dict(one.content)})
+            keep_content(connection, {body_hash: dict(one.content)})
             connection.execute(insert(item).values(row))
             connection.execute(insert(gold).values(known))
             append_events(connection, [_event(now, "add", "gold", new_id, {"hash": body_hash})])
@@ -170,7 +170,7 @@ class Projects:
             events.append(_event(now, "add", "item", item_id, {"hash": body_hash, "overlap": one.overlap}))
         bodies = {key: dict(one.content) for key, one in zip(hashes, batch, strict=True)}
         with self.database.write() as connection:
-            _keep_content(connection, bodies)
+            keep_content(connection, bodies)
             insert_rows(connection, item, items)
             insert_rows(connection, slot, slots)
             append_events(connection, events)
@@ -196,7 +196,8 @@ def hash_of(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _keep_content(connection: Connection, bodies: Mapping[str, Mapping[str, Any]]) -> None:
+def keep_content(connection: Connection, bodies: Mapping[str, Mapping[str, Any]]) -> None:
+    """Keep contents by their hash, inside the caller's transaction; what is there already stays."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     rows = [{"hash": key, "body": body} for key, body in bodies.items()]
     for start in range(0, len(rows), ROWS_AT_A_TIME):
