@@ -150,7 +150,9 @@ def test_a_lost_lease_stops_what_is_said_and_keeps_what_was(site):
     assert (late.status_code, late.json()["is_late"]) == (200, True)
     assert say(person, work, "Second").status_code == 410
     with site.database.read() as connection:
-        assert connection.execute(select(item.c.state).where(item.c.stage == "turn")).scalar_one() == "complete"
+        assert (
+            connection.execute(select(item.c.state).where(item.c.stage == "turn")).scalar_one() == "complete"
+        )
 
 
 def test_another_persons_conversation_is_not_there(site):

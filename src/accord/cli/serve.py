@@ -58,6 +58,18 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    oidc: Annotated[
+        Path | None,
+        typer.Option("--oidc", help="TOML file of a service that people may sign in through."),
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--key-file",
+            help="Key to what people say of themselves; beside an SQLite file if left out.",
+            show_default=False,
+        ),
+    ] = None,
     secure: Annotated[
         bool, typer.Option("--secure", help="Browsers come by HTTPS: mark cookies accordingly.")
     ] = False,
@@ -89,10 +101,13 @@ def serve(
         return
     import os
 
+    from accord.feedback.oidc_config import read_oidc
     from accord.feedback.serving import run_server
     from accord.pipeline.site import FACTORY
     from accord.pipeline.workspace import VARIABLE
 
+    if oidc is not None:
+        read_oidc(oidc)
     place = STORE if store is None else store
     if workspace is not None:
         os.environ[VARIABLE] = str(workspace)
@@ -106,6 +121,8 @@ def serve(
         workers=workers,
         is_secure=secure,
         has_json_logs=json_logs,
+        oidc=oidc,
+        key_file=key_file,
         factory=FACTORY,
     )
 

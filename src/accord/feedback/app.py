@@ -23,6 +23,7 @@ from accord.feedback.items import content_of
 from accord.feedback.job_routes import job_routes
 from accord.feedback.live import Speakers
 from accord.feedback.live_routes import live_routes
+from accord.feedback.oidc import Provider
 from accord.feedback.pages import install_pages
 from accord.feedback.people_routes import people_router
 from accord.feedback.problems import install_problems, problem
@@ -140,12 +141,14 @@ def create_app(
     key_file: Path | None = None,
     ids: IdSource | None = None,
     speakers: Speakers | None = None,
+    other: Provider | None = None,
 ) -> FastAPI:
     """The application over an open database; `is_secure` marks cookies for HTTPS only.
 
     `key_file` opens what people say of themselves; by default it lies beside an SQLite database, and
     without one nothing of the kind is kept. `ids` names what the queue makes; left out, ids are ordered by
     time and cannot be guessed. `speakers` ask live models; without them conversations wait.
+    `other` is a service that people may sign in through.
     """
     app = FastAPI(title="Accord", version=accord.__version__, docs_url=None, redoc_url=None)
     accounts, queue = Accounts.of(database), WorkQueue.of(database)
@@ -178,7 +181,7 @@ def create_app(
     ):
         app.include_router(router)
     screen = Screen.of(accounts, Settings(database, work.queue.clock))
-    install_pages(app, screen, work, conversing, is_secure=is_secure)
+    install_pages(app, screen, work, conversing, is_secure=is_secure, other=other)
     install_review_pages(app, screen, reviewing, people)
     return app
 

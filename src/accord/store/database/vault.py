@@ -17,6 +17,7 @@ from sqlalchemy import delete, insert, select, update
 from accord.domain.errors import StoreError
 from accord.store.database.accounts import Accounts
 from accord.store.database.audit import append_events
+from accord.store.database.live_tables import identity
 from accord.store.database.people import end_sessions
 from accord.store.database.people_tables import attribute, user_key, user_skill
 from accord.store.database.slots import entry
@@ -113,7 +114,7 @@ class Vault:
             if row is None:
                 raise StoreError(f"there is no user {user_id!r}")
             end_sessions(connection, user_id)
-            for table in (user_key, attribute, user_skill, role_binding):
+            for table in (user_key, attribute, user_skill, role_binding, identity):
                 connection.execute(delete(table).where(table.c.user_id == user_id))
             own = select(assignment.c.id).where(assignment.c.user_id == user_id)
             connection.execute(delete(draft).where(draft.c.assignment_id.in_(own)))
