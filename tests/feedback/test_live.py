@@ -1,4 +1,4 @@
-"""Conversations with live models: turns are judgments like any other, and a model that is away harms nobody."""
+"""Conversations with live models: turns are judgments like any other; a model that is away harms nobody."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Conversations with live models by keyboard alone in a real browser, a model that fails on the way included."""
+"""Conversations with live models by keyboard alone in a real browser; a model fails on the way."""
 
 import json
 import threading

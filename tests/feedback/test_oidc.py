@@ -335,7 +335,8 @@ def test_the_login_page_offers_it(door):
             "odd: ",
         ),
         (
-            'issuer = "https://l.example"\nclient_id = "a"\nredirect = "https://x/login/oidc/back"\nrole = "king"',
+            'role = "king"\nissuer = "https://l.example"\nclient_id = "a"\n'
+            'redirect = "https://x/login/oidc/back"',
             "role: 'king'",
         ),
     ],

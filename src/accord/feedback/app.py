@@ -156,8 +156,7 @@ def create_app(
         queue = replace(queue, ids=ids)
     projects, work = Projects.of(database), Work(database, queue)
 
-    keys = key_file or database.key_file
-    vault = None if keys is None else Vault(accounts, keys)
+    vault = Vault(accounts, key_file or database.key_file)
 
     def signed_in(request: Request) -> Account:
         return account_of(request, accounts)
