@@ -68,6 +68,8 @@ class Projects:
         """The next version of a project's task schema or guideline; older versions stay as they are."""
         new_id, now = self.ids.new(), self._now_ms()
         with self.database.write() as connection:
+            if connection.execute(select(project.c.id).where(project.c.id == project_id)).first() is None:
+                raise StoreError(f"there is no project {project_id!r}")
             of_kind = (definition.c.project_id == project_id) & (definition.c.kind == kind)
             newest = connection.execute(select(func.max(definition.c.version)).where(of_kind)).scalar()
             version = (newest or 0) + 1
