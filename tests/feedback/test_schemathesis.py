@@ -1,4 +1,4 @@
-"""What schemathesis makes of the interface's description, fitting and not: no answer is the server's fault."""
+"""What schemathesis makes of the interface's description, fitting or not: no answer is the server's fault."""
 
 import json
 from pathlib import Path

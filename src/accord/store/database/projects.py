@@ -15,6 +15,7 @@ from accord.domain.errors import StoreError
 from accord.domain.ids import IdSource, TimeOrderedIds
 from accord.domain.judgments import Source
 from accord.store.database.audit import Event, append_events
+from accord.store.database.copying import FROM_ROWS, copy_new_rows
 from accord.store.database.engine import ROWS_AT_A_TIME, Database, insert_rows
 from accord.store.database.hidden import GOLD_PURPOSE
 from accord.store.database.states import ItemState, Purpose, SlotState
@@ -200,8 +201,12 @@ def hash_of(body: Mapping[str, Any]) -> str:
 
 def keep_content(connection: Connection, bodies: Mapping[str, Mapping[str, Any]]) -> None:
     """Keep contents by their hash, inside the caller's transaction; what is there already stays."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    is_sqlite = connection.dialect.name == "sqlite"
+    dialect = sqlite if is_sqlite else postgresql
     rows = [{"hash": key, "body": body} for key, body in bodies.items()]
+    if not is_sqlite and len(rows) >= FROM_ROWS:
+        copy_new_rows(connection, content, rows)
+        return
     for start in range(0, len(rows), ROWS_AT_A_TIME):
         statement = dialect.insert(content).values(rows[start : start + ROWS_AT_A_TIME])
         connection.execute(statement.on_conflict_do_nothing())
