@@ -1,8 +1,8 @@
-"""Many annotators at one server over a full store: times as the server took them, and whether anything was lost.
+"""Many annotators at one server over a full store: times as the server took them, and whether work was lost.
 
-Sets items out (PostgreSQL takes them by COPY), starts the real server with its JSON logs, lets annotators claim
-and submit over HTTP at a pace, then reads the times of each request from those logs and counts: every judgment
-once, nothing acknowledged and lost, an unbroken chain. Prints one JSON line.
+Sets items out (PostgreSQL takes them by COPY), starts the real server with its JSON logs, lets annotators
+claim and submit over HTTP at a pace, then reads the times of each request from those logs and counts: every
+judgment once, nothing acknowledged and lost, an unbroken chain. Prints one JSON line.
 
     python benchmarks/collecting.py --annotators 25 --seconds 20
     python benchmarks/collecting.py --store postgresql --workers 2 --annotators 300 --pace 20 --items 1000000
@@ -32,7 +32,7 @@ from accord.store.database.slots import open_slot
 from accord.store.database.states import Lane
 from accord.store.database.tables import assignment, judgment, slot
 
-WORDS = "the answer to a question is as long it has be and no longer than that we know of".split()
+WORDS = ("answer", "question", "longer", "than", "that", "which", "we", "know", "of", "nobody", "else")
 ROUTES = {
     "claim": "/api/v1/projects/{project_id}/queue/next",
     "submit": "/api/v1/assignments/{assignment_id}/{step}",

@@ -47,4 +47,3 @@ def walk(node):
     yield {name: value for name, value in node.items() if name != "Plans"}
     for inner in node.get("Plans", []):
         yield from walk(inner)
-

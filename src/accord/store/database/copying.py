@@ -60,11 +60,9 @@ def copy_new_rows(connection: Connection, table: Table, rows: Sequence[Mapping[s
 
 def _field(value: Any, *, is_json: bool) -> str:
     if is_json:
-        value = json.dumps(value, ensure_ascii=False)
-    elif value is None:
+        return json.dumps(value, ensure_ascii=False).translate(_ESCAPES)
+    if value is None:
         return "\\N"
-    elif isinstance(value, bool):
+    if isinstance(value, bool):
         return "t" if value else "f"
-    elif not isinstance(value, str):
-        return str(value)
-    return value.translate(_ESCAPES)
+    return str(value).translate(_ESCAPES)

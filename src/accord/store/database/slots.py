@@ -54,8 +54,8 @@ def find_slot(
 def open_slot(project_id: str, user_id: str, skill: str | None, lane: Lane) -> Select[Any]:
     """The query for it: one look into `ix_slot_open`, however many slots are open.
 
-    It is ordered by the skill too, which is one for all rows: PostgreSQL takes no "is null" for a constant, and
-    would sort every open slot for the rest of the order.
+    It is ordered by the skill too, which is one for all rows: PostgreSQL takes no "is null" for a constant,
+    and would sort every open slot for the rest of the order.
     """
     has_item = exists().where(
         assignment.c.item_id == slot.c.item_id,
