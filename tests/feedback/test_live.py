@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 
 from accord.domain.errors import ConfigError
 from accord.feedback.export import export_lines
+from accord.feedback.progress import describe_project
 from accord.feedback.schema import parse_schema
 from accord.feedback.work import Work
 from accord.store.database import WorkQueue, verify_chain
@@ -261,3 +262,26 @@ def test_what_is_wrong_with_a_conversation_is_said(live, named):
 def test_other_kinds_have_no_live_models():
     with pytest.raises(ConfigError, match="live: only for the kinds live-chat, red-team"):
         parse_schema({"kind": "pairwise", "live": {"models": [{"name": "a"}]}}, "task")
+
+
+def test_simulated_annotators_have_conversations_over_the_interface(site, served):
+    from accord.pipeline.simulating import simulate
+
+    project_id = talk(site, rows=[{"topic": f"Topic {k}"} for k in range(3)])
+    done = simulate(served.url, site.accounts, project_id, n_annotators=2, seed=0)
+    assert sum(one.n_judgments for one in done) == 3
+    assert len(exported(site, project_id, "conversations")) == 3
+    assert len(exported(site, project_id, "comparisons")) == 6
+    assert {row["source"] for row in exported(site, project_id, "raw")} == {"simulated"}
+    facts = describe_project(Work(site.database, WorkQueue.of(site.database)), project_id)
+    assert sum(facts["sides"].values()) == 6
+
+
+def test_simulated_annotators_skip_where_no_model_answers(site, served):
+    from accord.pipeline.simulating import simulate
+
+    project_id = talk(site)
+    site.speakers.away = {"alpha", "beta"}
+    (one,) = simulate(served.url, site.accounts, project_id, n_annotators=1, seed=0)
+    assert one.n_judgments == 0
+    assert len(site.speakers.heard) == 3 * 2

@@ -138,7 +138,7 @@ def test_a_conversation_without_scripts(site, served, browser):
     page.get_by_text("says: Plainly put").first.wait_for()
     page.get_by_label("A better, 2 of 3").check()
     page.get_by_role("button", name="Submit").click()
-    page.get_by_role("link", name="Finish the conversation").click()
+    page.get_by_role("link", name="Finish").click()
     page.get_by_role("radio", name="4").check()
     page.get_by_role("button", name="Submit").click()
     page.get_by_text("Everything is judged").wait_for()

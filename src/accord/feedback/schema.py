@@ -147,7 +147,6 @@ class TaskSchema:
             raise DataError("the task is no conversation; its kind is none of those with live models")
         return {
             "title": self.title,
-            "instructions": self.instructions,
             "questions": [_plain(one) for one in self.live.questions],
         }
 

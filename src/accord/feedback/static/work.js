@@ -128,7 +128,9 @@ export function show(work) {
   ask.hidden = true;
   if (work.isAhead || work.form) {
     scrollTo(0, 0);
-    (form.querySelector("[autofocus]") ?? document.getElementById("item")).focus({ preventScroll: true });
+    const first = form.querySelector("[autofocus]");
+    (first ?? document.getElementById("item")).focus({ preventScroll: true });
+    first?.scrollIntoView({ block: "center" });
   }
   if (panes.isAlike()) {
     noted.suggested = true;
