@@ -15,7 +15,7 @@ from accord.store.database.audit import append_events
 from accord.store.database.engine import insert_rows
 from accord.store.database.tables import assignment, definition, judgment, slot
 
-AT_A_TIME = 5000
+AT_A_TIME = 1500
 
 
 def fill(site: Any, project_id: str, count: int, first: int) -> None:
@@ -85,9 +85,9 @@ def test_an_export_of_five_times_as_much_needs_no_more_memory(site, kind):
 
 def test_the_stream_goes_on_behind_any_number(site):
     project_id = site.project([{"prompt": "Never judged", "candidates": ["a", "b"]}])
-    fill(site, project_id, 2500, 0)
+    fill(site, project_id, 1500, 0)
     work = Work(site.database, WorkQueue.of(site.database))
     whole = [json.loads(line) for line in export_lines(work, project_id, "raw")]
-    assert len({row["id"] for row in whole}) == 2500
+    assert len({row["id"] for row in whole}) == 1500
     rest = [json.loads(line) for line in export_lines(work, project_id, "raw", after=whole[1234]["seq"])]
     assert rest == whole[1235:]
