@@ -45,12 +45,15 @@ class OidcConfig:
     issuer: str
     """Its address; the discovery document lies under it."""
     client_id: str
+    """What this server is called there."""
     redirect: str
     """Address of this server as browsers know it, ending in /login/oidc/back; given to the service as is."""
     secret: str = ""
     """Environment variable of the client's secret; empty for a public client."""
     label: str = "Sign in with your organization"
+    """What the button says."""
     scopes: tuple[str, ...] = USUAL_SCOPES
+    """What is asked for; openid is one of them."""
     handle: str = "preferred_username"
     """Claim that a new account is called by."""
     unknown: str = "refuse"
