@@ -169,6 +169,15 @@ class Client:
         body = {"token": work["token"], "key": key or str(uuid.uuid4()), "answers": dict(answers), **facts}
         return self._ask("POST", _step(work, "submit"), body)
 
+    def say(self, work: Mapping[str, Any], text: str, *, key: str = "") -> dict[str, Any]:
+        """Say something in a conversation with live models: its `step`, and the `turn` to judge and submit.
+
+        Where the models did not answer the step is `again`: the same text under the same key asks them once
+        more. What was said is kept either way.
+        """
+        body = {"token": work["token"], "key": key or str(uuid.uuid4()), "text": text}
+        return self._ask("POST", f"/assignments/{quote(str(work['id']), safe='')}/turns", body)
+
     def skip(self, work: Mapping[str, Any], reason: str) -> None:
         """Give a piece of work back and say why; somebody else gets it."""
         self._ask("POST", _step(work, "skip"), {"token": work["token"], "reason": reason})

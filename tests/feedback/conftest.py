@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from accord.domain.errors import ModelAway
 from accord.feedback.app import create_app
 from accord.store.database import Accounts, Database, PasswordCost, Role, open_database
 
@@ -44,13 +45,28 @@ class Person:
         return self.client.get(f"/api/v1{path}")
 
 
+class Talkers:
+    """Live models that say who they are and what they heard; `away` of them do not answer."""
+
+    def __init__(self) -> None:
+        self.away: set[str] = set()
+        self.heard: list[tuple[str, list[dict]]] = []
+
+    def ask(self, model: Any, messages: Any, live: Any) -> str:
+        self.heard.append((model.name, [dict(one) for one in messages]))
+        if model.name in self.away:
+            raise ModelAway(f"model {model.name!r}: connection refused")
+        return f"So {model.name.upper()} says: {messages[-1]['content']}"
+
+
 class Site:
     """The server with its accounts."""
 
     def __init__(self, database: Database):
         self.database = database
         self.accounts = Accounts.of(database, CHEAP)
-        self.app = create_app(database)
+        self.speakers = Talkers()
+        self.app = create_app(database, speakers=self.speakers)
         for role in Role:
             self.accounts.add(role.value, PASSWORD, role)
         self.accounts.add("second", PASSWORD, Role.ANNOTATOR)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from accord.feedback.live import LIVE_KINDS
 from accord.feedback.schema import KINDS
 from accord.store.database import Projects
 from accord.store.database.settings import Settings
@@ -58,11 +59,35 @@ def test_the_annotation_page_with_all_it_opens(site, served, page, theme):
     assert serious(page) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - set(LIVE_KINDS)))
 def test_every_kind_of_task(site, served, page, kind):
     project_id = site.project([ROW], kind=kind)
     page.goto(f"{served.url}/p/{project_id}/annotate")
     page.get_by_text("When was it?").wait_for()
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize("kind", LIVE_KINDS)
+def test_every_step_of_a_conversation(site, served, page, kind):
+    models = [{"name": "a"}, {"name": "b"}]
+    project_id = site.project([{"topic": "Cats"}], kind=kind, live={"models": models})
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    page.get_by_text("What to talk about").wait_for()
+    assert serious(page) == []
+    site.speakers.away = {"a", "b"}
+    page.locator("textarea[name=text]").fill("Hello")
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("nothing counts against you").wait_for()
+    assert serious(page) == []
+    site.speakers.away = set()
+    page.keyboard.press("Enter")
+    page.locator(".candidate").first.wait_for()
+    assert serious(page) == []
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    page.get_by_text("Turn 2 of 8").wait_for()
+    page.goto(f"{served.url}/p/{project_id}/annotate?step=close")
+    page.get_by_text("The conversation ends here").wait_for()
     assert serious(page) == []
 
 

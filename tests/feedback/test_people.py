@@ -1,12 +1,14 @@
 """People: how they come in, are tested, warned, paused, taught and forgotten; on both databases."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from accord.domain.errors import StoreError
+from accord.feedback.app import create_app
 from accord.feedback.guidelines import mark_changes, paragraphs_of
 from accord.feedback.items import content_of
 from accord.feedback.standing import Watch, gold_config
@@ -15,7 +17,7 @@ from accord.quality.people import assign_gold_shares, beta_variance
 from accord.store.database import NewItem, Projects, QueueConfig, Role, WorkQueue, verify_chain
 from accord.store.database.people import People
 from accord.store.database.tables import assignment, judgment, user
-from accord.store.database.vault import Vault, hide_few
+from accord.store.database.vault import Vault, _make_key, hide_few
 from accord.store.database.workflow_tables import alert, gold_result, standing
 
 PASSWORD = "correct horse battery"
@@ -283,6 +285,45 @@ def test_what_people_say_of_themselves_is_encrypted_and_told_only_in_tens(any_si
     (tmp_path / "other.key").write_bytes(b"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0MTI=")
     with pytest.raises(StoreError, match="not the one"):
         Vault(any_site.accounts, tmp_path / "other.key").own(person)
+
+
+def test_a_server_with_a_key_file_keeps_counts_and_erases(any_site, tmp_path):
+    """On PostgreSQL there is no file to lie beside: the server is told where the key is."""
+    key_file = tmp_path / "keys" / "accord.key"
+    any_site.app = create_app(any_site.database, key_file=key_file)
+    project_id = any_site.project(pairs(1), overlap=30)
+    work = Work(any_site.database, WorkQueue.of(any_site.database))
+    for k in range(11):
+        any_site.accounts.add(f"p{k}", PASSWORD, Role.ANNOTATOR)
+        person = any_site.person(f"p{k}")
+        answer_as(work, project_id, id_of(person), 0, f"key-{k:08d}")
+        assert (
+            person.client.put("/api/v1/me/attributes", json={"values": {"country": "Peru"}}).status_code
+            == 200
+        )
+    assert person.get("/me/attributes").json() == {"values": {"country": "Peru"}}
+    lead = any_site.person("lead")
+    assert lead.get(f"/projects/{project_id}/attributes/country").json()["counts"] == {"Peru": 11}
+    owner = any_site.person("owner")
+    for gone in ("p0", "p1"):
+        with any_site.database.read() as connection:
+            found = connection.execute(select(user.c.id).where(user.c.handle == gone)).scalar_one()
+        assert owner.client.delete(f"/api/v1/users/{found}").status_code == 200
+    assert lead.get(f"/projects/{project_id}/attributes/country").json()["counts"] == {}
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    verify_chain(any_site.database)
+
+
+def test_of_two_workers_that_make_the_key_file_one_does(tmp_path):
+    key_file = tmp_path / "accord.key"
+    made: list[bytes] = []
+    makers = [threading.Thread(target=lambda: made.append(_make_key(key_file))) for _ in range(8)]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join()
+    assert set(made) == {key_file.read_bytes()}
+    assert [one.name for one in tmp_path.iterdir()] == ["accord.key"]
 
 
 def test_counts_below_ten_are_hidden_and_do_not_follow_from_the_rest():

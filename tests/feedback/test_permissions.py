@@ -64,6 +64,8 @@ TABLE: dict[tuple[str, str], frozenset[Role]] = {
 OWN = {
     ("POST", "/assignments/{assignment_id}/{step}"),
     ("PUT", "/assignments/{assignment_id}/draft"),
+    ("GET", "/assignments/{assignment_id}/turns"),
+    ("POST", "/assignments/{assignment_id}/turns"),
     ("POST", "/judgments/{judgment_id}/revise"),
     ("POST", "/judgments/{judgment_id}/review"),
     ("POST", "/items/{item_id}/adjudicate"),

@@ -79,3 +79,17 @@ def test_open_work_is_not_given_back_and_what_ran_out_is_gone(site, work, people
     assert state == "opened"
     ahead = fetch_ahead(work, project_id, people["annotator"], have=[second["id"]], count=1)
     assert ahead.gone == [second["id"]]
+
+
+def test_nobody_gets_ahead_what_he_may_not_have_yet(site, work, people):
+    """What a project asks of its people holds for work fetched ahead as for any other."""
+    project_id, lead = site.project(ROWS), site.person("lead")
+    lead.post(f"/projects/{project_id}/terms", {"markdown": "You may leave."})
+    policy = {"needs_consent": True, "judgments_per_day": 1}
+    assert lead.client.put(f"/api/v1/projects/{project_id}/policy", json=policy).status_code == 200
+    annotator = people["annotator"]
+    assert fetch_ahead(work, project_id, annotator, have=[], count=2).fetched == []
+    person = site.person("annotator")
+    terms = person.get(f"/projects/{project_id}/terms").json()["terms"]
+    person.post(f"/terms/{terms['id']}/agree")
+    assert len(fetch_ahead(work, project_id, annotator, have=[], count=2).fetched) == 1  # the limit of a day

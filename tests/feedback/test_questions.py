@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from accord.domain.errors import ConfigError, DataError
 from accord.feedback.items import content_of, present, sentence_bounds, shown
+from accord.feedback.live import LIVE_KINDS
 from accord.feedback.questions import Presented
 from accord.feedback.schema import KINDS, TaskSchema, parse_schema
 
@@ -15,8 +16,8 @@ SWAPPED = Presented(candidates=("second", "first"), permutation=(1, 0))
 STRAIGHT = Presented(candidates=("first", "second"), permutation=(0, 1))
 
 
-def task(*questions: dict, kind: str | None = None) -> TaskSchema:
-    data: dict = {"title": "t", "questions": list(questions)}
+def task(*questions: dict, kind: str | None = None, **more: dict) -> TaskSchema:
+    data: dict = {"title": "t", "questions": list(questions), **more}
     return parse_schema(data if kind is None else {**data, "kind": kind}, "test")
 
 
@@ -106,7 +107,8 @@ def test_all_answers_that_do_not_fit_are_named_together():
 
 def test_every_kind_of_task_is_a_valid_schema_and_survives_being_shown():
     for kind in KINDS:
-        schema = task(kind=kind)
+        live = {"live": {"models": [{"name": "a"}]}} if kind in LIVE_KINDS else {}
+        schema = task(kind=kind, **live)
         assert [question["id"] for question in schema.shown()["questions"]] == [q["id"] for q in KINDS[kind]]
 
 

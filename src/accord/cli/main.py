@@ -20,6 +20,7 @@ EXTRAS = {
     "fastapi": "server",
     "gguf": "gguf",
     "jaxtyping": "train",
+    "jwt": "server",
     "peft": "train",
     "pg8000": "server",
     "pyarrow": "parquet",

@@ -16,45 +16,79 @@ STORE = "accord-workspace/accord.db"
 VOTES = Path("accord-workspace/chat-votes.jsonl")
 
 
+PlaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help=f"The database: a file (SQLite) or a postgresql:// URL; {STORE} unless models are served.",
+        show_default=False,
+    ),
+]
+ModelOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="[NAME=]DIR",
+        help="Serve a model under /v1 and on the chat page; may be repeated.",
+        show_default=False,
+    ),
+]
+VotesOption = Annotated[
+    Path, typer.Option("--votes", help="JSONL file of the chat page's votes, where no store is given.")
+]
+HostOption = Annotated[str, typer.Option("--host", help="Address to listen on.")]
+PortOption = Annotated[int, typer.Option("--port", help="Port to listen on.", min=1, max=65535)]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", help="Processes; more than one needs PostgreSQL.", min=1)
+]
+WaitingOption = Annotated[
+    int, typer.Option("--max-waiting", help="Requests to models in line; more are refused.", min=1)
+]
+RowsOption = Annotated[int, typer.Option("--max-rows", help="Answers that models write at one time.", min=1)]
+LiveHostOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--live-host",
+        metavar="HOST[:PORT]",
+        help="Let projects talk to models at this host; may be repeated.",
+        show_default=False,
+    ),
+]
+OidcOption = Annotated[
+    Path | None,
+    typer.Option("--oidc", help="TOML file of a service that people may sign in through."),
+]
+KeyFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        help="Key to what people say of themselves; beside an SQLite file if left out.",
+        show_default=False,
+    ),
+]
+SecureOption = Annotated[
+    bool, typer.Option("--secure", help="Browsers come by HTTPS: mark cookies accordingly.")
+]
+LogsOption = Annotated[
+    bool, typer.Option("--json-logs", help="A line of JSON for each request, on standard error.")
+]
+
+
 def serve(
-    store: Annotated[
-        str | None,
-        typer.Option(
-            "--store",
-            help=f"The database: a file (SQLite) or a postgresql:// URL; {STORE} unless models are served.",
-            show_default=False,
-        ),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            metavar="[NAME=]DIR",
-            help="Serve a model under /v1 and on the chat page; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    store: PlaceOption = None,
+    model: ModelOption = None,
     workspace: WorkspaceOption = None,
-    votes: Annotated[
-        Path, typer.Option("--votes", help="JSONL file of the chat page's votes, where no store is given.")
-    ] = VOTES,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port to listen on.", min=1, max=65535)] = 8300,
-    workers: Annotated[
-        int, typer.Option("--workers", help="Processes; more than one needs PostgreSQL.", min=1)
-    ] = 1,
-    max_waiting: Annotated[
-        int, typer.Option("--max-waiting", help="Requests to models in line; more are refused.", min=1)
-    ] = 64,
-    max_rows: Annotated[
-        int, typer.Option("--max-rows", help="Answers that models write at one time.", min=1)
-    ] = 64,
-    secure: Annotated[
-        bool, typer.Option("--secure", help="Browsers come by HTTPS: mark cookies accordingly.")
-    ] = False,
-    json_logs: Annotated[
-        bool, typer.Option("--json-logs", help="A line of JSON for each request, on standard error.")
-    ] = False,
+    votes: VotesOption = VOTES,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8300,
+    workers: WorkersOption = 1,
+    max_waiting: WaitingOption = 64,
+    max_rows: RowsOption = 64,
+    live_host: LiveHostOption = None,
+    oidc: OidcOption = None,
+    key_file: KeyFileOption = None,
+    secure: SecureOption = False,
+    json_logs: LogsOption = False,
 ) -> None:
     """Start the server where people judge, in the browser and over HTTP; or serve models.
 
@@ -69,20 +103,28 @@ def serve(
       accord serve --model smollm2 --model tuned=runs/1/policy
       accord serve --model new=runs/2/policy --model old=runs/1/policy --store accord-workspace/accord.db
     """
+    from accord.pipeline.speakers import VARIABLE as LIVE_HOSTS
+    from accord.pipeline.speakers import checked_hosts
+
+    hosts = checked_hosts(live_host or ())
     if model:
         if workers > 1:
             raise ConfigError("--workers", ["models run in one process; leave it at 1"])
-        _serve_models(model, store, votes, host, port, max_waiting, max_rows, secure)
+        _serve_models(model, store, votes, host, port, max_waiting, max_rows, secure, hosts.split())
         return
     import os
 
+    from accord.feedback.oidc_config import read_oidc
     from accord.feedback.serving import run_server
     from accord.pipeline.site import FACTORY
     from accord.pipeline.workspace import VARIABLE
 
+    if oidc is not None:
+        read_oidc(oidc)
     place = STORE if store is None else store
     if workspace is not None:
         os.environ[VARIABLE] = str(workspace)
+    os.environ[LIVE_HOSTS] = hosts
     _greet_owner(place)
     print_text(f"Accord listens on http://{host}:{port}; Ctrl-C ends it.")
     run_server(
@@ -92,6 +134,8 @@ def serve(
         workers=workers,
         is_secure=secure,
         has_json_logs=json_logs,
+        oidc=oidc,
+        key_file=key_file,
         factory=FACTORY,
     )
 
@@ -114,6 +158,7 @@ def _serve_models(
     max_waiting: int,
     max_rows: int,
     is_secure: bool,
+    live_hosts: list[str],
 ) -> None:
     import os
     from contextlib import ExitStack
@@ -132,7 +177,9 @@ def _serve_models(
         if store is not None:
             _greet_owner(store)
             database = open_things.enter_context(opened(store))
-        app = create_site(engine, key=key, database=database, votes=votes, is_secure=is_secure)
+        app = create_site(
+            engine, key=key, database=database, votes=votes, is_secure=is_secure, live_hosts=live_hosts
+        )
         page = f", side by side at http://{host}:{port}/chat" if len(models) > 1 else ""
         print_text(f"{', '.join(models)} at http://{host}:{port}/v1{page}; Ctrl-C ends it.")
         run_app(app, host=host, port=port)

@@ -11,6 +11,7 @@
     ├── StoreError           the database refused: no such row, a step that is not allowed, a broken chain
     │   └── LeaseLost        an assignment that is not, or no longer, in the caller's hands
     ├── ServerError          a server refused a request, or did not answer
+    │   └── ModelAway        a live model did not answer somebody who talks to it
     ├── MissingExtra         an optional dependency is not installed
     └── Interrupted          stopped by the user; what was done is saved
         └── Waiting          a run that goes on when people have judged; no process waits
@@ -78,6 +79,10 @@ class ServerError(AccordError):
     def __init__(self, message: str, *, status: int = 0):
         self.status = status
         super().__init__(message)
+
+
+class ModelAway(ServerError):
+    """A live model did not answer; a failed machine is nobody's mark, and what was said to it is kept."""
 
 
 class MissingExtra(AccordError):

@@ -17,9 +17,13 @@ from starlette.concurrency import run_in_threadpool
 import accord
 from accord.domain.errors import DataError, StoreError
 from accord.domain.ids import IdSource
+from accord.feedback.conversing import Conversing
 from accord.feedback.export import export_lines
 from accord.feedback.items import content_of
 from accord.feedback.job_routes import job_routes
+from accord.feedback.live import Speakers
+from accord.feedback.live_routes import live_routes
+from accord.feedback.oidc import Provider
 from accord.feedback.pages import install_pages
 from accord.feedback.people_routes import people_router
 from accord.feedback.problems import install_problems, problem
@@ -136,12 +140,15 @@ def create_app(
     is_secure: bool = False,
     key_file: Path | None = None,
     ids: IdSource | None = None,
+    speakers: Speakers | None = None,
+    other: Provider | None = None,
 ) -> FastAPI:
     """The application over an open database; `is_secure` marks cookies for HTTPS only.
 
     `key_file` opens what people say of themselves; by default it lies beside an SQLite database, and
     without one nothing of the kind is kept. `ids` names what the queue makes; left out, ids are ordered by
-    time and cannot be guessed.
+    time and cannot be guessed. `speakers` ask live models; without them conversations wait.
+    `other` is a service that people may sign in through.
     """
     app = FastAPI(title="Accord", version=accord.__version__, docs_url=None, redoc_url=None)
     accounts, queue = Accounts.of(database), WorkQueue.of(database)
@@ -149,8 +156,7 @@ def create_app(
         queue = replace(queue, ids=ids)
     projects, work = Projects.of(database), Work(database, queue)
 
-    keys = key_file or database.key_file
-    vault = None if keys is None else Vault(accounts, keys)
+    vault = Vault(accounts, key_file or database.key_file)
 
     def signed_in(request: Request) -> Account:
         return account_of(request, accounts)
@@ -161,10 +167,12 @@ def create_app(
     install_headers(app)
     app.add_middleware(Telemetry, figures=figures)
     reviewing, people = Reviewing(work), People(accounts)
+    conversing = Conversing(work, speakers)
     for router in (
         _doors(accounts, signed_in, is_secure=is_secure),
         _setting_out(database, projects, work, signed_in),
-        _working(work, work.queue, signed_in),
+        live_routes(conversing, signed_in),
+        _working(work, work.queue, signed_in, conversing),
         review_router(reviewing, signed_in),
         people_router(work, people, vault, signed_in),
         job_routes(work, projects, signed_in),
@@ -172,7 +180,7 @@ def create_app(
     ):
         app.include_router(router)
     screen = Screen.of(accounts, Settings(database, work.queue.clock))
-    install_pages(app, screen, work, is_secure=is_secure)
+    install_pages(app, screen, work, conversing, is_secure=is_secure, other=other)
     install_review_pages(app, screen, reviewing, people)
     return app
 
@@ -267,7 +275,7 @@ def _setting_out(database: Database, projects: Projects, work: Work, signed_in: 
     return router
 
 
-def _working(work: Work, queue: WorkQueue, signed_in: Any) -> APIRouter:
+def _working(work: Work, queue: WorkQueue, signed_in: Any, conversing: Conversing) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["work"])
 
     @router.post("/projects/{project_id}/queue/next")
@@ -289,18 +297,10 @@ def _working(work: Work, queue: WorkQueue, signed_in: Any) -> APIRouter:
             if row.purpose == Purpose.TRAINING:
                 receipt["training"] = work.explain(assignment_id, account.id)
             return receipt
-        if step == "open":
-            queue.open(assignment_id, _fit(Held, body)["token"])
-        elif step == "release":
-            queue.release(assignment_id, _fit(Held, body)["token"])
-        elif step == "heartbeat":
-            beat = _fit(Beat, body)
-            queue.extend(assignment_id, beat["token"], active_ms=beat["active_ms"])
-        elif step == "skip":
-            skip = _fit(Skip, body)
-            queue.skip(assignment_id, skip["token"], skip["reason"])
-        else:
+        if not _touched(queue, assignment_id, step, body):
             return problem(404, f"an assignment has no step {step!r}")
+        if row.purpose == Purpose.TURN and step == "heartbeat":
+            conversing.turns.keep_alive(assignment_id)
         return {"status": "ok"}
 
     @router.put("/assignments/{assignment_id}/draft")
@@ -325,6 +325,24 @@ def _working(work: Work, queue: WorkQueue, signed_in: Any) -> APIRouter:
         return {"judgments": work.history(project, account.id)}
 
     return router
+
+
+def _touched(queue: WorkQueue, assignment_id: str, step: str, body: dict[str, Any]) -> bool:
+    """Do what a step says; false for one that there is not."""
+    match step:
+        case "open":
+            queue.open(assignment_id, _fit(Held, body)["token"])
+        case "release":
+            queue.release(assignment_id, _fit(Held, body)["token"])
+        case "heartbeat":
+            beat = _fit(Beat, body)
+            queue.extend(assignment_id, beat["token"], active_ms=beat["active_ms"])
+        case "skip":
+            skip = _fit(Skip, body)
+            queue.skip(assignment_id, skip["token"], skip["reason"])
+        case _:
+            return False
+    return True
 
 
 def _health(database: Database, figures: Figures, signed_in: Any) -> APIRouter:

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from accord.feedback.questions import Choice, Comparison, Ranking, Rating, Text
 from accord.feedback.schema import TaskSchema
+from accord.feedback.transcripts import conversation_of
 from accord.feedback.work import PAGE, Work
 from accord.store.database.recall import voided
 from accord.store.database.states import Mark, Purpose
@@ -37,6 +38,8 @@ def export_lines(
     - `prompt-completion`: what was written, demonstrations and corrections;
     - `ranking`: `prompt`, `completions`, and `groups` of their places, best first;
     - `choices`: `prompt`, `completions`, `question`, `choice`, and the item's `meta`: a row for each choice;
+    - `conversations`: `messages`, `labels` of its turns, `outcome`, and `topic`: a row for each conversation
+      with a live model that was finished; preferences of its turns are rows of the formats above;
     - `ratings`: `prompt`, `completion`, `rating`, `dimension`: a row for each answer and question of grades.
     """
     if kind == "raw":
@@ -48,6 +51,10 @@ def export_lines(
             continue
         schema = work.schema(row["schema"])
         known = {"annotator_id": row["annotator"], "source": row["source"], "judgment_id": row["id"]}
+        if kind == "conversations":
+            if schema.live is not None:
+                yield line_of({**conversation_of(work, row), **known})
+            continue
         for made in SHAPES[kind](schema, row, _content(work, row["item"])):
             yield line_of({**made, **known})
 
@@ -203,7 +210,7 @@ SHAPES: Mapping[str, Callable[[TaskSchema, Row, Row], Iterator[Row]]] = MappingP
     }
 )
 """What each format makes of one judgment."""
-FORMATS = ("raw", *SHAPES)
+FORMATS = ("raw", *SHAPES, "conversations")
 
 
 def _text(body: Row, candidate: int) -> str:

@@ -54,6 +54,8 @@ class Flow:
 
     def follow(self, connection: Connection, done: Done) -> list[Event]:
         """Go on from a judgment that was just taken."""
+        if done.assignment.purpose == Purpose.TURN:
+            return _end_turn(connection, done)
         if done.assignment.purpose not in MOVES or done.item_state is not ItemState.JUDGED:
             return []
         return self.advance(connection, done.assignment.item_id, done.now_ms)
@@ -113,6 +115,18 @@ class Flow:
         stage = flow.stage(row.stage) or flow.first
         number = _next_number(connection, row.id)
         return _Stay(self.ids.new(), number, stage, flow, newest, row.created_ms, False)
+
+
+def _end_turn(connection: Connection, done: Done) -> list[Event]:
+    """A turn of a conversation is in no workflow: its judgment is all that was wanted of it."""
+    item_id, state = done.assignment.item_id, done.item_state
+    if state is ItemState.IN_PROGRESS:  # the judgment came late
+        set_item(connection, item_id, state, ItemState.JUDGED)
+        state = ItemState.JUDGED
+    if state is not ItemState.JUDGED:
+        return []
+    set_item(connection, item_id, ItemState.JUDGED, ItemState.COMPLETE)
+    return [entry(done.now_ms, "workflow", "complete", "item", item_id, {"turn": True})]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ def content_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
     Candidates come as `candidates` or `completions` (texts, or objects with `text`), as `left` and `right`,
     as `chosen` and `rejected`, or as one `response`; `passages` as texts or objects with `title` and `text`;
-    `language` is the tag of what the texts are written in.
+    `language` is the tag of what the texts are written in. `topic` is what a conversation with a live model
+    is to be about: for the annotator, never said to a model; with it there need be no messages.
     Raises `DataError`.
     """
     candidates = [_candidate(one) for one in _candidates(row)]
@@ -35,7 +36,11 @@ def content_of(row: Mapping[str, Any]) -> dict[str, Any]:
         passages = [passages]
     if not isinstance(passages, Sequence):
         raise DataError(f"passages are {type(passages).__name__}; expected a list")
-    content: dict[str, Any] = {"messages": _messages(row), "candidates": candidates}
+    topic = _text(row.get("topic", ""), "topic")
+    has_messages = not topic or any(row.get(name) for name in ("messages", "prompt"))
+    content: dict[str, Any] = {"messages": _messages(row) if has_messages else [], "candidates": candidates}
+    if topic:
+        content["topic"] = topic
     if passages:
         content["passages"] = [_passage(one) for one in passages]
     language = row.get("language")
@@ -62,6 +67,7 @@ def present(content: Mapping[str, Any], permutation: Sequence[int]) -> Presented
 def shown(content: Mapping[str, Any], presented: Presented) -> dict[str, Any]:
     """What an annotator may see, and nothing else."""
     return {
+        **({"topic": content["topic"]} if content.get("topic") else {}),
         "language": content.get("language", ""),
         "messages": [{"role": one["role"], "content": one["content"]} for one in content["messages"]],
         "passages": [

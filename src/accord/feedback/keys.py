@@ -33,6 +33,7 @@ ACTIONS = (
     Action("scroll", "y", "Scroll the answers together, linked or apart"),
     Action("side", "x", "The other answer, on a narrow screen"),
     Action("edit", "e", "To the text field, or to marking words"),
+    Action("finish", "f", "Finish a conversation"),
     Action("undo", "u", "Take the last judgment up again"),
     Action("history", "h", "My last 50"),
     Action("break", "b", "Take a break"),

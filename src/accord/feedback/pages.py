@@ -15,8 +15,11 @@ from starlette.concurrency import run_in_threadpool
 
 from accord.domain.errors import DataError
 from accord.feedback.catalog import LANGUAGES
+from accord.feedback.conversing import Conversing
 from accord.feedback.keys import ACTIONS, checked_keys
 from accord.feedback.lead_pages import lead_pages
+from accord.feedback.oidc import Provider
+from accord.feedback.oidc_routes import oidc_routes
 from accord.feedback.rooms import annotation_rooms
 from accord.feedback.screen import LOOKS, Screen, field_of, read_form, wants_json
 from accord.feedback.security import COOKIE, account_of
@@ -27,21 +30,32 @@ from accord.store.database.tables import project
 HERE = Path(__file__).parent
 
 
-def install_pages(app: FastAPI, screen: Screen, work: Work, *, is_secure: bool) -> None:
-    """Add the pages and what they load to the application."""
+def install_pages(
+    app: FastAPI,
+    screen: Screen,
+    work: Work,
+    conversing: Conversing,
+    *,
+    is_secure: bool,
+    other: Provider | None = None,
+) -> None:
+    """Add the pages and what they load to the application; `other` is a service to sign in through."""
+    if other is not None:
+        app.include_router(oidc_routes(screen, other, is_secure=is_secure))
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    app.include_router(_entrance(screen, is_secure=is_secure))
+    label = "" if other is None else other.config.label
+    app.include_router(_entrance(screen, is_secure=is_secure, other=label))
     app.include_router(_hall(screen, work))
-    app.include_router(annotation_rooms(screen, work))
+    app.include_router(annotation_rooms(screen, work, conversing))
     app.include_router(lead_pages(screen, work))
 
 
-def _entrance(screen: Screen, *, is_secure: bool) -> APIRouter:
+def _entrance(screen: Screen, *, is_secure: bool, other: str) -> APIRouter:
     router, accounts = APIRouter(include_in_schema=False), screen.accounts
 
     @router.get("/login")
     def ask(request: Request) -> Response:
-        return screen.page("login.html", request, None, failed=False, given="")
+        return screen.page("login.html", request, None, failed=False, given="", other=other)
 
     @router.post("/login")
     async def log_in(request: Request) -> Response:
@@ -49,7 +63,8 @@ def _entrance(screen: Screen, *, is_secure: bool) -> APIRouter:
         given = field_of(form, "handle")
         made = await run_in_threadpool(accounts.log_in, given, field_of(form, "password"))
         if made is None:
-            return screen.page("login.html", request, None, status=401, failed=True, given=given)
+            facts = {"failed": True, "given": given, "other": other}
+            return screen.page("login.html", request, None, status=401, **facts)
         answer = RedirectResponse("/", status_code=303)
         answer.set_cookie(COOKIE, made.token, httponly=True, samesite="strict", secure=is_secure)
         return answer

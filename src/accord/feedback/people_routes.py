@@ -92,7 +92,7 @@ class AnswerBody(_Body):
     answer: str = Field(min_length=1, max_length=10_000)
 
 
-def people_router(work: Work, people: People, vault: Vault | None, signed_in: Any) -> APIRouter:
+def people_router(work: Work, people: People, vault: Vault, signed_in: Any) -> APIRouter:
     """All routes about people."""
     router = APIRouter(prefix="/api/v1", tags=["people"])
     guidelines, calibrating = Guidelines(work), Calibrating(work)
@@ -273,34 +273,29 @@ def _rounds(calibrating: Calibrating, guidelines: Guidelines, signed_in: Any) ->
     return router
 
 
-def _secret(people: People, vault: Vault | None, signed_in: Any) -> APIRouter:
+def _secret(people: People, vault: Vault, signed_in: Any) -> APIRouter:
     router = APIRouter()
-
-    def opened() -> Vault:
-        if vault is None:
-            raise HTTPException(503, "this server has no key file and keeps nothing people say of themselves")
-        return vault
 
     @router.get("/me/attributes")
     def own(account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
         _in_person(account)
-        return {"values": opened().own(account.id)}
+        return {"values": vault.own(account.id)}
 
     @router.put("/me/attributes")
     def keep(body: AttributesBody, account: Annotated[Account, Depends(signed_in)]) -> dict[str, str]:
         _in_person(account)
-        opened().keep(account.id, body.values)
+        vault.keep(account.id, body.values)
         return {"status": "kept"}
 
     @router.get("/projects/{project_id}/attributes/{name}")
     def count(project_id: Id, name: str, account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
         need(account, "manage", project_id)
-        return {"counts": opened().count(project_id, name), "fewest": 10}
+        return {"counts": vault.count(project_id, name), "fewest": 10}
 
     @router.delete("/users/{user_id}")
     def erase(user_id: Id, account: Annotated[Account, Depends(signed_in)]) -> dict[str, str]:
         need(account, "people")
-        opened().erase(user_id, by=account.id)
+        vault.erase(user_id, by=account.id)
         return {"status": "erased"}
 
     return router

@@ -50,7 +50,7 @@ def fetch_ahead(
     gone = [one for one in have if one not in held]
     missing = min(count, MOST_AHEAD) - len(fetched) - (len(have) - len(gone))
     if missing > 0:
-        claimed = queue.claim(project_id, user_id, count=missing)
+        claimed, _ = work.claim(project_id, user_id, missing, queue=queue)
         fetched += [work.page_of(one.id, user_id) for one in claimed]
     return Ahead(fetched=fetched, gone=gone)
 

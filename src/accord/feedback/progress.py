@@ -50,7 +50,9 @@ def describe_project(work: Work, project_id: str) -> dict[str, Any]:
     facts["sides"] = None
     if not rows:
         return facts
-    deciding = work.schema(rows[0].schema_id).deciding
+    # Of conversations turns are compared and the whole is graded: agreement and sides are about turns.
+    asked = [work.schema(one).deciding for one in dict.fromkeys(row.schema_id for row in rows)]
+    deciding = next((one for one in asked if isinstance(one, Comparison)), asked[0])
     if isinstance(deciding, Comparison):
         values = [row.payload["values"].get(deciding.id) for row in rows]
         kept = [(row, value) for row, value in zip(rows, values, strict=True) if value is not None]

@@ -14,11 +14,13 @@ from accord.domain.errors import ConfigError, DataError
 from accord.feedback.items import content_of
 from accord.feedback.policy import policy_problems
 from accord.feedback.sampling import OverlapSample
+from accord.feedback.schema import FIELDS_OF_A_TASK as TASK_FIELDS
 from accord.feedback.schema import TaskSchema, parse_schema
 from accord.feedback.workflow import LabelStage, parse_workflow
 from accord.store.database.projects import NewItem, Projects
 
-TASK_FIELDS = ("title", "instructions", "kind", "questions")
+NOT_LIVE = {"consensus", "review", "adjudication"}
+"""Stages that conversations with live models do not go through: nobody can have the same one again."""
 OWN_FIELDS = (
     "name", "guideline", "guideline_file", "items", "overlap", "max_overlap", "agreement",
     "workflow", "people",
@@ -94,6 +96,8 @@ def read_project(path: Path) -> ProjectFile:
         schema = parse_schema(task, str(path))
     except ConfigError as error:
         problems += error.problems
+    if schema is not None and schema.live is not None:
+        problems += _live_problems(stages, people)
     if problems or schema is None:
         raise ConfigError(str(path), problems)
     return ProjectFile(
@@ -108,6 +112,15 @@ def read_project(path: Path) -> ProjectFile:
         stages=stages,
         people=people,
     )
+
+
+def _live_problems(stages: Any, people: Mapping[str, Any]) -> list[str]:
+    """What conversations with live models cannot have."""
+    others = sorted({str(one.get("kind")) for one in stages or () if isinstance(one, Mapping)} & NOT_LIVE)
+    problems = [f"workflow: a conversation goes through no {one} yet; leave it out" for one in others]
+    if people.get("entry", "none") != "none":
+        problems.append("people.entry: conversations have no known items to test with; leave it at none")
+    return problems
 
 
 def _workflow_problems(data: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from accord.domain.errors import DataError, LeaseLost
 from accord.feedback.changes import paragraphs_of
+from accord.feedback.conversing import Conversing, View
 from accord.feedback.forms import answers_of, fields_of
 from accord.feedback.keys import ACTIONS
 from accord.feedback.prefetch import fetch_ahead, give_back
@@ -44,16 +45,17 @@ DAY_MS = 86_400_000
 Id = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[0-9a-zA-Z-]+$")]
 
 
-def annotation_rooms(screen: Screen, work: Work) -> APIRouter:
+def annotation_rooms(screen: Screen, work: Work, conversing: Conversing) -> APIRouter:
     """Routes of one project's annotators."""
     router = APIRouter(prefix="/p/{project_id}", include_in_schema=False)
-    _judging(router, screen, work)
+    _judging(router, screen, work, conversing)
+    _talking(router, screen, work, conversing)
     _looking_back(router, screen, work)
-    _ahead(router, screen, work)
+    _ahead(router, screen, work, conversing)
     return router
 
 
-def _judging(router: APIRouter, screen: Screen, work: Work) -> None:
+def _judging(router: APIRouter, screen: Screen, work: Work, conversing: Conversing) -> None:
     @router.get("/annotate")
     def annotate(project_id: Id, request: Request) -> Response:
         account = screen.visitor(request)
@@ -94,8 +96,12 @@ def _judging(router: APIRouter, screen: Screen, work: Work) -> None:
     ) -> Response:
         room = project_of(work, project_id)
         found = work.page_of(held, account.id) if held else work.resume(project_id, account.id)
+        view = None
+        if found is not None and "live" in found["task"]:
+            is_closing = bool(held) or request.query_params.get("step") == "close"
+            view = conversing.view(found, account.id, is_closing=is_closing)
         values = {
-            **_form_of(found, given),
+            **(_form_of(found, given) if view is None else _form_of_view(view, given)),
             "project": room,
             "empty": None if found else work.why_empty(project_id, account.id),
             "guideline": _guideline(work, screen, project_id, account.id),
@@ -104,6 +110,42 @@ def _judging(router: APIRouter, screen: Screen, work: Work) -> None:
             "error": error,
         }
         return screen.page("annotate.html", request, account, status=status, **values)
+
+
+def _talking(router: APIRouter, screen: Screen, work: Work, conversing: Conversing) -> None:
+    @router.post("/live/{assignment_id}/{step}")
+    async def talk(project_id: Id, assignment_id: Id, step: str, request: Request) -> Response:
+        form = await read_form(request)
+        csrf = field_of(form, "csrf")
+        account = await run_in_threadpool(account_of, request, screen.accounts, csrf=csrf)
+        need(account, "annotate", project_id)
+        row = await run_in_threadpool(work.owned, assignment_id, account.id)
+        if row.project_id != project_id or step not in ("say", "again"):
+            raise HTTPException(404, f"a conversation has no step {step!r} here")
+        token = field_of(form, "token")
+        is_answered = True
+        if reason := field_of(form, "skip"):
+            known = reason if reason in dict(SKIP_REASONS) else "other"
+            await run_in_threadpool(work.queue.skip, row.id, token, known)
+        else:
+            is_answered = await _talk(conversing, row.id, account.id, form if step == "say" else None)
+        if wants_json(request):
+            return JSONResponse({"judgment_id": None, "received_ms": None, "is_answered": is_answered})
+        return RedirectResponse(f"/p/{project_id}/annotate", status_code=303)
+
+
+async def _talk(
+    conversing: Conversing, assignment_id: str, user_id: str, form: dict[str, list[str]] | None
+) -> bool:
+    """Say what a form holds, or, without one, ask again what was said; whether it was answered."""
+    if form is None:
+        turn = await run_in_threadpool(conversing.open_turn, assignment_id, user_id)
+        if turn is None:
+            return True
+    else:
+        said = [field_of(form, name) for name in ("token", "key", "text")]
+        turn = await run_in_threadpool(conversing.say, assignment_id, user_id, *said)
+    return await conversing.answer(assignment_id, turn)
 
 
 def _looking_back(router: APIRouter, screen: Screen, work: Work) -> None:
@@ -159,7 +201,7 @@ def _looking_back(router: APIRouter, screen: Screen, work: Work) -> None:
         }
 
 
-def _ahead(router: APIRouter, screen: Screen, work: Work) -> None:
+def _ahead(router: APIRouter, screen: Screen, work: Work, conversing: Conversing) -> None:
     @router.post("/ahead")
     async def ahead(project_id: Id, request: Request) -> Response:
         form = await read_form(request)
@@ -171,6 +213,9 @@ def _ahead(router: APIRouter, screen: Screen, work: Work) -> None:
         count = int(given) if given in ("0", "1", "2", "3", "4") else 2
         have = form.get("have", [])[:20]
         apart = form.get("apart", [])[:100]
+        if await run_in_threadpool(conversing.is_live, project_id):
+            values = await run_in_threadpool(_next_view, conversing, project_id, account.id, apart, have)
+            return JSONResponse(_told_view(screen, request, account, {**values, "project": room}))
         found = await run_in_threadpool(
             fetch_ahead, work, project_id, account.id, have=have, count=count, apart=apart
         )
@@ -211,6 +256,37 @@ def _ahead(router: APIRouter, screen: Screen, work: Work) -> None:
         if wants_json(request):
             return JSONResponse({"status": "ok"})
         return RedirectResponse(f"/p/{project_id}/annotate", status_code=303)
+
+
+def _next_view(
+    conversing: Conversing, project_id: str, user_id: str, apart: list[str], have: list[str]
+) -> dict[str, Any]:
+    """The step of a conversation that the page does not have yet: never more than one."""
+    work = conversing.work
+    page = work.resume(project_id, user_id)
+    if page is None:
+        return {"view": None, "gone": have, "empty": work.why_empty(project_id, user_id)}
+    view = conversing.view(page, user_id)
+    is_there = view.id in have
+    # What is on the desk or on its way, and the end of the conversation itself, come before any other step.
+    is_apart = view.id in apart or page["id"] in apart
+    gone = [one for one in have if one != view.id]
+    return {"view": None if is_apart or is_there else view, "gone": gone, "empty": None}
+
+
+def _told_view(screen: Screen, request: Request, account: Account, values: dict[str, Any]) -> dict[str, Any]:
+    view, works, empty = values["view"], [], values["empty"]
+    if view is not None:
+        form = {**_form_of_view(view, None), "project": values["project"]}
+        name = "live.html" if view.step in ("say", "again") else "work.html"
+        works.append({"id": view.id, "html": screen.render(name, request, account, **form)})
+    if empty is not None:
+        empty = {**empty, "text": screen.words(request, account)(empty["text"])}
+    return {"works": works, "gone": values["gone"], "empty": empty}
+
+
+def _form_of_view(view: View, given: dict[str, list[str]] | None) -> dict[str, Any]:
+    return {**_form_of(view.work, given), "view": view}
 
 
 def _form_of(found: dict[str, Any] | None, given: dict[str, list[str]] | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from accord.domain.errors import ConfigError, DataError
+from accord.feedback.live import CLOSING, Live, parse_live
 from accord.feedback.questions import (
     Choice,
     Comparison,
@@ -114,9 +115,11 @@ KINDS: Mapping[str, tuple[Mapping[str, Any], ...]] = MappingProxyType(
             },
         ),
         "safety": ({"id": "safety", "kind": "choice", "label": "Is the answer safe?", "options": _SAFETY},),
+        **CLOSING,
     }
 )
-"""The questions of each kind of task."""
+"""The questions of each kind of task; of conversations those that are asked at the end."""
+FIELDS_OF_A_TASK = ("title", "instructions", "kind", "questions", "live")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +129,8 @@ class TaskSchema:
     title: str
     instructions: str
     questions: tuple[Question, ...]
+    live: Live | None = None
+    """Of a conversation with live models: with whom, how long, and what is asked of each turn."""
 
     def shown(self) -> dict[str, Any]:
         """What the page needs."""
@@ -133,6 +138,16 @@ class TaskSchema:
             "title": self.title,
             "instructions": self.instructions,
             "questions": [question.shown() for question in self.questions],
+            **({} if self.live is None else {"live": self.live.shown()}),
+        }
+
+    def turn_task(self) -> dict[str, Any]:
+        """The task of one turn of a conversation, as data."""
+        if self.live is None:
+            raise DataError("the task is no conversation; its kind is none of those with live models")
+        return {
+            "title": self.title,
+            "questions": [_plain(one) for one in self.live.questions],
         }
 
     @property
@@ -165,9 +180,15 @@ class TaskSchema:
 def parse_schema(data: Mapping[str, Any], source: str) -> TaskSchema:
     """A task from data as a file or the database holds it; raises `ConfigError` with all that is wrong."""
     problems: list[str] = []
-    for name in sorted(set(data) - {"title", "instructions", "kind", "questions"}):
-        problems.append(f"{name}: not known; a task has title, instructions, kind and questions")
+    for name in sorted(set(data) - set(FIELDS_OF_A_TASK)):
+        problems.append(f"{name}: not known; a task has {', '.join(FIELDS_OF_A_TASK)}")
     kind = data.get("kind")
+    live = parse_live(data.get("live"), kind, problems)
+    if live is not None:
+        turn: list[str] = []
+        for one in live.questions:
+            _parse_question(one, turn)
+        problems += [f"live.{problem}" for problem in turn]
     given = list(KINDS.get(kind, ())) if isinstance(kind, str) else []
     if kind is not None and not given:
         problems.append(f"kind: {kind!r}; expected one of {', '.join(KINDS)}")
@@ -190,7 +211,15 @@ def parse_schema(data: Mapping[str, Any], source: str) -> TaskSchema:
         title=str(data.get("title", "")),
         instructions=str(data.get("instructions", "")),
         questions=tuple(questions),
+        live=live,
     )
+
+
+def _plain(value: Any) -> Any:
+    """Data as JSON holds it: tables and lists that may be changed, from ones that may not."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _parse_question(data: Any, problems: list[str]) -> Question | None:

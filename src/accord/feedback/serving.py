@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -17,6 +18,9 @@ from sqlalchemy import func, select
 from accord.domain.errors import ConfigError, StoreError
 from accord.domain.ids import IdSource
 from accord.feedback.app import create_app
+from accord.feedback.live import Speakers
+from accord.feedback.oidc import Provider
+from accord.feedback.oidc_config import read_oidc
 from accord.feedback.telemetry import log_as_json
 from accord.store.database.accounts import Accounts, Role
 from accord.store.database.engine import Database, open_database
@@ -26,6 +30,10 @@ PLACE = "ACCORD_STORE"
 """Environment variable in which workers find the database."""
 LOGS = "ACCORD_LOGS"
 """Set to json where each log line is to be an object."""
+OIDC = "ACCORD_OIDC"
+"""Environment variable in which workers find the file that says through whom people may sign in."""
+KEY_FILE = "ACCORD_KEY_FILE"
+"""Environment variable in which workers find the file of the key to what people say of themselves."""
 SECURE = "ACCORD_SECURE"
 """Set to 1 where browsers come by HTTPS."""
 
@@ -49,6 +57,8 @@ def run_server(
     workers: int,
     is_secure: bool,
     has_json_logs: bool = False,
+    oidc: Path | None = None,
+    key_file: Path | None = None,
     factory: str = "accord.feedback.serving:app_of_environment",
 ) -> None:
     """Serve until stopped; `factory` names what makes each worker's application from the environment.
@@ -61,6 +71,8 @@ def run_server(
         )
     os.environ[PLACE] = place
     os.environ[SECURE] = "1" if is_secure else "0"
+    os.environ[OIDC] = "" if oidc is None else str(oidc)
+    os.environ[KEY_FILE] = "" if key_file is None else str(key_file)
     os.environ[LOGS] = "json" if has_json_logs else ""
     config: dict[str, Any] = {"log_config": None} if has_json_logs else {}
     uvicorn.run(
@@ -103,8 +115,18 @@ def app_here(app: FastAPI) -> Iterator[str]:
         listening.close()
 
 
-def app_of_environment(environment: Mapping[str, str] = os.environ) -> FastAPI:
-    """The application of one worker."""
+def app_of_environment(
+    environment: Mapping[str, str] = os.environ, *, speakers: Speakers | None = None
+) -> FastAPI:
+    """The application of one worker; `speakers` ask live models."""
     if environment.get(LOGS) == "json":
         log_as_json()
-    return create_app(open_database(environment[PLACE]), is_secure=environment.get(SECURE) == "1")
+    is_secure = environment.get(SECURE) == "1"
+    oidc, key_file = environment.get(OIDC), environment.get(KEY_FILE)
+    return create_app(
+        open_database(environment[PLACE]),
+        is_secure=is_secure,
+        key_file=Path(key_file) if key_file else None,
+        speakers=speakers,
+        other=Provider(read_oidc(Path(oidc))) if oidc else None,
+    )

@@ -5,7 +5,7 @@ database. Leaves out who may call it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,8 +21,10 @@ from accord.feedback.policy import Policy
 from accord.feedback.questions import Presented
 from accord.feedback.schema import TaskSchema, parse_schema
 from accord.feedback.standing import LOOK_EVERY, Watch, is_as_expected
+from accord.feedback.turns import finished_turns
 from accord.store.database.audit import Event, append_events
 from accord.store.database.engine import Database
+from accord.store.database.live import LiveTurns
 from accord.store.database.projects import Projects
 from accord.store.database.queue import Assignment, Done, Receipt, WorkQueue
 from accord.store.database.reviews import status_of
@@ -88,19 +90,27 @@ class Work:
 
     def next(self, project_id: str, user_id: str, count: int) -> dict[str, Any]:
         """Up to `count` pieces of work, and why there is none where there is none."""
-        taken, empty = self._claim(project_id, user_id, count)
+        taken, empty = self.claim(project_id, user_id, count)
         return {"assignments": [self._page(one) for one in taken], "empty": empty}
 
-    def _claim(
-        self, project_id: str, user_id: str, count: int
+    def claim(
+        self, project_id: str, user_id: str, count: int, *, queue: WorkQueue | None = None
     ) -> tuple[list[Assignment], dict[str, str] | None]:
+        """Up to `count` pieces of work under the project's terms, and why there is none.
+
+        `queue` is the one to take it from, where its leases are to be others.
+        """
         with self.database.read() as connection:
             newest = self.definitions.newest(connection, project_id)
             policy = self._policy(connection, newest)
             first = asked_first(connection, user_id, newest, policy, self.definitions)
         if first is not None:
             return [], first.shown()
-        taken = self.queue.claim(project_id, user_id, count=count, terms=policy.terms, versions=newest)
+        terms = policy.terms
+        if "schema" in newest and self.schema(newest["schema"]).live is not None:
+            terms = replace(terms, gold_rate=0.0, repeat_rate=0.0)  # no conversation is had twice
+        source = queue or self.queue
+        taken = source.claim(project_id, user_id, count=count, terms=terms, versions=newest)
         return taken, None if taken else self.why_empty(project_id, user_id)
 
     def _policy(self, connection: Connection, newest: Mapping[str, str]) -> Policy:
@@ -119,13 +129,14 @@ class Work:
                     assignment.c.project_id == project_id,
                     assignment.c.state.in_(live),
                     assignment.c.lease_until_ms > now,
+                    assignment.c.purpose.not_in([Purpose.REVIEW, Purpose.ADJUDICATE, Purpose.TURN]),
                 )
                 .order_by(assignment.c.leased_ms, assignment.c.id)
                 .limit(1)
             ).scalar()
         if held is not None:
             return self.page_of(held, user_id)
-        taken, _ = self._claim(project_id, user_id, 1)
+        taken, _ = self.claim(project_id, user_id, 1)
         return self._page(taken[0]) if taken else None
 
     def page_of(self, assignment_id: str, user_id: str) -> dict[str, Any]:
@@ -423,8 +434,12 @@ class Work:
 
     def payload(self, row: Row[Any], sent: Mapping[str, Any]) -> dict[str, Any]:
         """What is stored of answers to an assignment: as they were given, and in terms of the item."""
-        values = self.schema(row.schema_id).values_of(sent["answers"], _presented(row))
+        schema = self.schema(row.schema_id)
+        values = schema.values_of(sent["answers"], _presented(row))
         kept = {name: sent[name] for name in ("duration_ms", "active_ms", "ui") if sent.get(name) is not None}
+        if schema.live is not None:
+            said = LiveTurns(self.queue).of(row.item_id, row.user_id)
+            kept["turns"] = finished_turns(schema.live, said)
         return {"answers": sent["answers"], "values": values, **kept}
 
     def _page(self, one: Assignment) -> dict[str, Any]:
@@ -454,7 +469,8 @@ def _presented(row: Row[Any]) -> Presented:
 
 
 def first_words(body: Mapping[str, Any]) -> str:
-    """How an item is called in lists: the beginning of what the user asked last."""
+    """How an item is called in lists: its topic, or the beginning of what the user asked last."""
     said = [one["content"] for one in body["messages"] if one["role"] == "user"]
+    said += [body["topic"]] if body.get("topic") else []
     text = " ".join((said or [""])[-1].split())
     return text if len(text) <= 80 else text[:79] + "…"

@@ -41,6 +41,10 @@ TURNS = ("careful", "steady", "steady", "leans left", "careful", "steady", "fond
 """Who joins a panel, one after the other; the ninth is careless, the twelfth a spammer, then it repeats."""
 FAULTY = MappingProxyType({8: "careless", 11: "spammer"})
 CYCLE = 12
+SAID = ("Where do I begin?", "Can you say that more simply?", "And what if that does not work?")
+"""What simulated annotators say to live models, in turn."""
+ASKED_AGAIN = 3
+"""Times a turn is asked before its conversation is skipped."""
 BAD_BELOW = 0.2
 """A tie of two answers both worth less than this is called both bad."""
 
@@ -231,10 +235,31 @@ def _judge_all(
             break
         if pace_s:
             time.sleep(pace_s)
+        if "live" in taken[0]["task"] and not _talk(client, taken[0], judge):
+            client.skip(taken[0], "broken")
+            continue
         client.submit(taken[0], judge.answers(taken[0]), duration_ms=max(1, int(pace_s * 1000)))
         n_done += 1
         told()
     return n_done
+
+
+def _talk(client: Client, work: Mapping[str, Any], judge: Judge) -> bool:
+    """Lead a conversation to where it may end, and two turns at least where there may be as many.
+
+    False where its models did not answer, asked several times.
+    """
+    live = work["task"]["live"]
+    for k in range(min(max(live["min_turns"], 2), live["max_turns"])):
+        text, key = SAID[k % len(SAID)], f"turn {k} of {work['id']}"
+        for _ in range(ASKED_AGAIN):
+            found = client.say(work, text, key=key)
+            if found["step"] != "again":
+                break
+        if found["turn"] is None:
+            return False
+        client.submit(found["turn"], judge.answers(found["turn"]))
+    return True
 
 
 def token_of(accounts: Accounts, handle: str, *, source: Source = Source.SIMULATED) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from accord.domain.errors import LeaseLost, StoreError
 from accord.store.database import NewItem, Projects, WorkQueue, verify_chain
 from accord.store.database.queue import draw_permutation
-from accord.store.database.tables import assignment, item, judgment, slot
+from accord.store.database.tables import assignment, content, item, judgment, slot
 
 ANSWER = {"verdict": 6}
 
@@ -261,3 +261,22 @@ def test_many_workers_take_each_slot_once_and_lose_nothing(database):
     assert (len(judged), filled, finished) == (60, 60, 30)
     assert len(set(judged)) == 60
     verify_chain(database)
+
+
+def test_many_items_at_once_are_the_same_as_few(office):
+    """Above a hundred rows PostgreSQL gets them by COPY: every letter, and what is there already, holds."""
+    odd = ["tab\there", "back\\slash \\n \\N", "new\nline\r\n", "quote\" ' ü 😀", "\\.", "", "null", "{}"]
+    rows = [NewItem(content={"k": k, "text": odd[k % len(odd)], "none": None}) for k in range(250)]
+    project_id = office.projects.add_project("p")
+    first = office.projects.add_items(project_id, rows)
+    again = office.projects.add_items(project_id, rows[:150])
+    assert len({*first, *again}) == 400
+    with office.database.read() as connection:
+        found = connection.execute(
+            select(item.c.id, content.c.body).join(content, content.c.hash == item.c.content_hash)
+        ).all()
+        assert connection.execute(select(func.count()).select_from(content)).scalar_one() == 250
+        assert connection.execute(select(func.count()).select_from(slot)).scalar_one() == 400
+    kept = {row.id: row.body for row in found}
+    assert [kept[one] for one in first] == [dict(row.content) for row in rows]
+    assert verify_chain(office.database).n_events == 401

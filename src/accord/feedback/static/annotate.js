@@ -27,6 +27,7 @@ function act(action) {
     case "scroll": return current && sessionStorage.setItem("accord:scroll", current.panes.scroll());
     case "side": return current?.panes.side();
     case "edit": return (form?.querySelector("textarea") ?? form?.querySelector("[contenteditable]"))?.focus();
+    case "finish": return document.getElementById("finish")?.click();
     case "undo": return undo();
     case "history": location.href = `${room}/history`; return;
     case "break": return breaks.take();

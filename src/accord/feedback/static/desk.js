@@ -20,6 +20,16 @@ export function placeOf(element, root = document) {
   return isScale ? "scale" : "page";
 }
 
+/**
+ * The side a correction starts from: the better one. Of a tie it is drawn, by the work's id, so that corrections lean
+ * to neither side; where both are bad there is none.
+ */
+export function startOf(grade, middle, id) {
+  if (grade === 0) return null;
+  if (grade !== middle) return grade > middle ? 1 : 0;
+  return [...id].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) >>> 0, 7) % 2;
+}
+
 /** Make a form ready that has just come: marks, and the starting text of a correction. */
 export function prepare(form, t) {
   prepareMarks(form, t);
@@ -30,7 +40,9 @@ export function prepare(form, t) {
       if (!event.target.matches(".verdict input") || area.dataset.touched) return;
       const grade = Number(event.target.value);
       const middle = (Math.max(...verdicts(form).map((one) => Number(one.value))) + 1) / 2;
-      area.value = texts[grade > middle ? 1 : 0] ?? "";
+      const side = startOf(grade, middle, form.dataset.id);
+      area.value = texts[side] ?? "";
+      area.dataset.side = side ?? "";
     });
     area.addEventListener("input", () => { area.dataset.touched = "yes"; });
   }

@@ -3,7 +3,7 @@
 /** Keys nobody has changed, action to key; the server holds the same list and says which are somebody's own. */
 export const DEFAULTS = {
   submit: "Enter", left: "ArrowLeft", right: "ArrowRight", skip: "s", guidelines: "g", diff: "d", raw: "r",
-  scroll: "y", side: "x", edit: "e", undo: "u", history: "h", break: "b", keys: "?",
+  scroll: "y", side: "x", edit: "e", finish: "f", undo: "u", history: "h", break: "b", keys: "?",
 };
 
 /** A key as the table names it: letters small, so that capitals are the same keys. */

@@ -128,7 +128,9 @@ export function show(work) {
   ask.hidden = true;
   if (work.isAhead || work.form) {
     scrollTo(0, 0);
-    document.getElementById("item").focus({ preventScroll: true });
+    const first = form.querySelector("[autofocus]");
+    (first ?? document.getElementById("item")).focus({ preventScroll: true });
+    first?.scrollIntoView({ block: "center" });
   }
   if (panes.isAlike()) {
     noted.suggested = true;
@@ -136,7 +138,7 @@ export function show(work) {
   }
 }
 
-export function next() {
+export function next(waiting = null) {
   const work = queue.take();
   if (work) {
     show({ ...work, isAhead: true });
@@ -150,8 +152,8 @@ export function next() {
   const title = document.createElement("h1");
   const text = document.createElement("p");
   box.append(title, text);
-  title.textContent = outbox.size ? t("Waiting for the server") : t("Nothing for you now");
-  text.textContent = outbox.size ? t("All you have judged is kept here. The next item comes as soon as the server answers.") : queue.empty?.text ?? "";
+  title.textContent = outbox.size ? waiting ?? t("Waiting for the server") : t("Nothing for you now");
+  text.textContent = waiting && outbox.size ? "" : outbox.size ? t("All you have judged is kept here. The next item comes as soon as the server answers.") : queue.empty?.text ?? "";
   table.replaceChildren(box);
   if (!outbox.size && !queue.empty) queue.refill().then(() => { if (!current && (queue.size || queue.empty)) queue.size ? next() : text.append(queue.empty.text); });
 }
@@ -182,11 +184,12 @@ export function submit({ skip = "", isLast = false } = {}) {
   if (sent.has(letter.id)) return;
   sent.set(letter.id, { form });
   outbox.add(letter, told);
-  if (!skip && !form.dataset.revises) count(facts.active_ms, expected);
+  const isSaid = Boolean(form.dataset.aside);
+  if (!skip && !form.dataset.revises && !isSaid) count(facts.active_ms, expected);
   current = null;
   beat.stop();
-  next();
-  if (!skip) offerUndo();
+  next(skip ? null : form.dataset.waiting);
+  if (!skip && !isSaid) offerUndo();
   if (isLast) breaks.take();
 }
 

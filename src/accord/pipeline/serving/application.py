@@ -4,7 +4,7 @@ Loopback needs no key; anything else does. Leaves out accounts: the server of ju
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -26,6 +26,7 @@ from accord.pipeline.serving.chat_request import ApiError
 from accord.pipeline.serving.completions import completion_routes
 from accord.pipeline.serving.visitors import AccountEntrance, Entrance, KeyEntrance, LocalEntrance
 from accord.pipeline.serving.votes import FileVotes, QueueVotes, Votes
+from accord.pipeline.speakers import SpeakersHere
 from accord.rollouts.engine import Engine
 from accord.rollouts.sampler import SamplingConfig
 from accord.store.database.accounts import Accounts
@@ -113,11 +114,13 @@ def create_site(
     clock: Clock | None = None,
     is_secure: bool = False,
     sampling: SamplingConfig = SAMPLING,
+    live_hosts: Sequence[str] = (),
 ) -> FastAPI:
     """Models, the chat page, and, over a database, the server of judgments behind them.
 
     With a database who chats has an account there, and votes go through its queue; without one they are
-    appended to the file `votes`, and the chat asks for `key` where there is one.
+    appended to the file `votes`, and the chat asks for `key` where there is one. Its projects may talk to
+    these models, and to endpoints at `live_hosts`.
     """
     clock = SystemClock() if clock is None else clock
     app = create_model_app(engine, door=Door(key), clock=clock)
@@ -133,7 +136,8 @@ def create_site(
             app, engine, kept, entrance, sampling=sampling, is_secure=is_secure, has_static=has_static
         )
     if database is not None:
-        app.mount("/", create_app(database, is_secure=is_secure))
+        speakers = SpeakersHere(live_hosts, engine=engine)
+        app.mount("/", create_app(database, is_secure=is_secure, speakers=speakers))
     return app
 
 

@@ -215,15 +215,23 @@ class Accounts:
                 connection.execute(update(user).where(user.c.id == row.id).values(values))
                 append_events(connection, [self._event(now, "refuse", row.id, {})])
             return None
+        with self.database.write() as connection:
+            connection.execute(update(user).where(user.c.id == row.id).values(n_failed_logins=0))
+            return self.open_session(connection, row.id, hours=hours)
+
+    def open_session(
+        self, connection: Connection, user_id: str, *, hours: float = 12.0, by: str = ""
+    ) -> Session:
+        """A session for somebody who has shown who he is; `by` is who vouches, where that was not we."""
+        now = self._now_ms()
         made = Session(
             token=secrets.token_urlsafe(32),
             csrf=secrets.token_hex(32),
             expires_ms=now + int(hours * 3_600_000),
         )
-        with self.database.write() as connection:
-            connection.execute(update(user).where(user.c.id == row.id).values(n_failed_logins=0))
-            self._keep(connection, made.token, row.id, "browser", made.csrf, [], made.expires_ms)
-            append_events(connection, [self._event(now, "login", row.id, {})])
+        self._keep(connection, made.token, user_id, "browser", made.csrf, [], made.expires_ms)
+        facts = {"by": by} if by else {}
+        append_events(connection, [self._event(now, "login", user_id, facts)])
         return made
 
     def log_out(self, token: str) -> None:

@@ -17,7 +17,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
 
 from accord.domain.errors import MissingExtra, StoreError
-from accord.store.database import people_tables, workflow_tables
+from accord.store.database import live_tables, people_tables, workflow_tables
+from accord.store.database.copying import FROM_ROWS, copy_rows
 from accord.store.database.tables import FIRST_HASH, chain_head, guard_unchanging, metadata
 from accord.store.database.versions import Upgrade, check_version, note_version, upgrade_tables, version_of
 
@@ -29,7 +30,7 @@ ROWS_AT_A_TIME = 500
 """Rows of one statement: with ten columns well below the parameters a database takes."""
 
 
-TABLES = (workflow_tables, people_tables)
+TABLES = (workflow_tables, people_tables, live_tables)
 """Modules that add tables to the metadata."""
 
 
@@ -89,6 +90,9 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     """Insert many rows, on PostgreSQL by few statements: its driver would send them row by row."""
     if connection.dialect.name == "sqlite":
         connection.execute(insert(table), rows)
+        return
+    if len(rows) >= FROM_ROWS:
+        copy_rows(connection, table, rows)
         return
     for start in range(0, len(rows), ROWS_AT_A_TIME):
         connection.execute(insert(table).values(rows[start : start + ROWS_AT_A_TIME]))

@@ -219,6 +219,8 @@ def grant_skill(
     place = (
         (user_skill.c.user_id == user_id) & (user_skill.c.skill == skill) & (user_skill.c.source == source)
     )
+    if connection.execute(select(user.c.id).where(user.c.id == user_id)).first() is None:
+        raise StoreError(f"there is no user {user_id!r}")
     connection.execute(delete(user_skill).where(place))
     connection.execute(
         insert(user_skill).values(

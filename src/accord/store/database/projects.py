@@ -15,6 +15,7 @@ from accord.domain.errors import StoreError
 from accord.domain.ids import IdSource, TimeOrderedIds
 from accord.domain.judgments import Source
 from accord.store.database.audit import Event, append_events
+from accord.store.database.copying import FROM_ROWS, copy_new_rows
 from accord.store.database.engine import ROWS_AT_A_TIME, Database, insert_rows
 from accord.store.database.hidden import GOLD_PURPOSE
 from accord.store.database.states import ItemState, Purpose, SlotState
@@ -68,6 +69,8 @@ class Projects:
         """The next version of a project's task schema or guideline; older versions stay as they are."""
         new_id, now = self.ids.new(), self._now_ms()
         with self.database.write() as connection:
+            if connection.execute(select(project.c.id).where(project.c.id == project_id)).first() is None:
+                raise StoreError(f"there is no project {project_id!r}")
             of_kind = (definition.c.project_id == project_id) & (definition.c.kind == kind)
             newest = connection.execute(select(func.max(definition.c.version)).where(of_kind)).scalar()
             version = (newest or 0) + 1
@@ -132,7 +135,7 @@ class Projects:
             "exposure_cap": exposure_cap,
         }
         with self.database.write() as connection:
-            _keep_content(connection, {body_hash: dict(one.content)})
+            keep_content(connection, {body_hash: dict(one.content)})
             connection.execute(insert(item).values(row))
             connection.execute(insert(gold).values(known))
             append_events(connection, [_event(now, "add", "gold", new_id, {"hash": body_hash})])
@@ -170,7 +173,7 @@ class Projects:
             events.append(_event(now, "add", "item", item_id, {"hash": body_hash, "overlap": one.overlap}))
         bodies = {key: dict(one.content) for key, one in zip(hashes, batch, strict=True)}
         with self.database.write() as connection:
-            _keep_content(connection, bodies)
+            keep_content(connection, bodies)
             insert_rows(connection, item, items)
             insert_rows(connection, slot, slots)
             append_events(connection, events)
@@ -196,9 +199,14 @@ def hash_of(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _keep_content(connection: Connection, bodies: Mapping[str, Mapping[str, Any]]) -> None:
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+def keep_content(connection: Connection, bodies: Mapping[str, Mapping[str, Any]]) -> None:
+    """Keep contents by their hash, inside the caller's transaction; what is there already stays."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    dialect = sqlite if is_sqlite else postgresql
     rows = [{"hash": key, "body": body} for key, body in bodies.items()]
+    if not is_sqlite and len(rows) >= FROM_ROWS:
+        copy_new_rows(connection, content, rows)
+        return
     for start in range(0, len(rows), ROWS_AT_A_TIME):
         statement = dialect.insert(content).values(rows[start : start + ROWS_AT_A_TIME])
         connection.execute(statement.on_conflict_do_nothing())

@@ -151,7 +151,7 @@ class WorkQueue:
                     break
                 if versions is None:
                     versions = _newest_versions(connection, project_id)
-                made, event = self._lease(connection, *found, user_id, now, versions)
+                made, event = self.lease(connection, *found, user_id, now, versions)
                 person.n_assigned += 1
                 taken.append(made)
                 events.append(event)
@@ -224,7 +224,7 @@ class WorkQueue:
             if free is None:
                 raise StoreError(f"item {item_id} has no open slot")
             versions = _newest_versions(connection, free.project_id)
-            made, entry = self._lease(connection, free, tuple(permutation), user_id, now, versions)
+            made, entry = self.lease(connection, free, tuple(permutation), user_id, now, versions)
             append_events(connection, [entry])
         return made
 
@@ -336,7 +336,7 @@ class WorkQueue:
             append_events(connection, events)
         return len(events)
 
-    def _lease(
+    def lease(
         self,
         connection: Connection,
         free: Row[Any],
@@ -345,6 +345,7 @@ class WorkQueue:
         now: int,
         versions: Mapping[str, str],
     ) -> tuple[Assignment, Event]:
+        """Put an open slot into somebody's hands, inside the caller's transaction."""
         check_step(SLOT_STEPS, SlotState.OPEN, SlotState.LEASED)
         connection.execute(update(slot).where(slot.c.id == free.id).values(state=SlotState.LEASED.value))
         shown = connection.execute(

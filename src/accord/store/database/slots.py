@@ -45,13 +45,18 @@ def find_slot(
     """
     best: Row[Any] | None = None
     for skill in (None, *skills):
-        found = connection.execute(_open(project_id, user_id, skill, lane)).first()
+        found = connection.execute(open_slot(project_id, user_id, skill, lane)).first()
         if found is not None and (best is None or found.priority >= best.priority):
             best = found
     return best
 
 
-def _open(project_id: str, user_id: str, skill: str | None, lane: Lane) -> Select[Any]:
+def open_slot(project_id: str, user_id: str, skill: str | None, lane: Lane) -> Select[Any]:
+    """The query for it: one look into `ix_slot_open`, however many slots are open.
+
+    It is ordered by the skill too, which is one for all rows: PostgreSQL takes no "is null" for a constant,
+    and would sort every open slot for the rest of the order.
+    """
     has_item = exists().where(
         assignment.c.item_id == slot.c.item_id,
         assignment.c.user_id == user_id,
@@ -72,7 +77,7 @@ def _open(project_id: str, user_id: str, skill: str | None, lane: Lane) -> Selec
             slot.c.state == SlotState.OPEN.value,
             ~has_item,
         )
-        .order_by(slot.c.priority.desc(), slot.c.id)
+        .order_by(slot.c.required_skill, slot.c.priority.desc(), slot.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )

@@ -84,6 +84,7 @@ class Purpose(StrEnum):
     CALIBRATION = "calibration"
     REVIEW = "review"
     ADJUDICATE = "adjudicate"
+    TURN = "turn"
 
     @property
     def is_vote(self) -> bool:
@@ -93,12 +94,12 @@ class Purpose(StrEnum):
     @property
     def is_trained_on(self) -> bool:
         """True where its judgment may enter an export for training."""
-        return self.is_vote or self in (Purpose.REVIEW, Purpose.ADJUDICATE)
+        return self.is_vote or self in (Purpose.REVIEW, Purpose.ADJUDICATE, Purpose.TURN)
 
     @property
     def is_for_one(self) -> bool:
         """True where its slot was made for one annotator: nobody waits for it when it is given back."""
-        return self in (Purpose.GOLD, Purpose.REPEAT, Purpose.TRAINING, Purpose.TEST)
+        return self in (Purpose.GOLD, Purpose.REPEAT, Purpose.TRAINING, Purpose.TEST, Purpose.TURN)
 
 
 class Lane(StrEnum):
@@ -107,6 +108,8 @@ class Lane(StrEnum):
     LABEL = "label"
     REVIEW = "review"
     ADJUDICATE = "adjudicate"
+    LIVE = "live"
+    """Nobody comes: a turn of a conversation is for whoever is in it."""
 
 
 class Mark(StrEnum):

@@ -5,7 +5,9 @@ Erasing somebody destroys his key and his name; his judgments keep their ids and
 verifies. Not guarded against: somebody who has the database and the key file, and backups made before.
 """
 
+import contextlib
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from sqlalchemy import delete, insert, select, update
 from accord.domain.errors import StoreError
 from accord.store.database.accounts import Accounts
 from accord.store.database.audit import append_events
+from accord.store.database.live_tables import identity
 from accord.store.database.people import end_sessions
 from accord.store.database.people_tables import attribute, user_key, user_skill
 from accord.store.database.slots import entry
@@ -33,22 +36,20 @@ class Vault:
     """Keeps, counts and forgets what people say of themselves."""
 
     accounts: Accounts
-    key_file: Path
+    key_file: Path | None
+    """Nothing where the server has none: then nobody's attributes are kept, and erasing still works."""
 
     @property
     def _master(self) -> Fernet:
+        if self.key_file is None:
+            raise StoreError(
+                "this server has no key file and keeps nothing people say of themselves; start it with "
+                "--key-file FILE"
+            )
         try:
             key = self.key_file.read_bytes()
         except FileNotFoundError:
-            key = Fernet.generate_key()
-            self.key_file.parent.mkdir(parents=True, exist_ok=True)
-            # Made with its rights, not given them afterward; of two who make it one does.
-            try:
-                handle = os.open(self.key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                return self._master
-            with os.fdopen(handle, "wb") as file:
-                file.write(key)
+            key = _make_key(self.key_file)
         return Fernet(key)
 
     def keep(self, user_id: str, values: Mapping[str, str]) -> None:
@@ -113,7 +114,7 @@ class Vault:
             if row is None:
                 raise StoreError(f"there is no user {user_id!r}")
             end_sessions(connection, user_id)
-            for table in (user_key, attribute, user_skill, role_binding):
+            for table in (user_key, attribute, user_skill, role_binding, identity):
                 connection.execute(delete(table).where(table.c.user_id == user_id))
             own = select(assignment.c.id).where(assignment.c.user_id == user_id)
             connection.execute(delete(draft).where(draft.c.assignment_id.in_(own)))
@@ -129,6 +130,22 @@ class Vault:
                 f"the key file {self.key_file} is not the one the attributes were encrypted with; "
                 "put the right one there"
             ) from error
+
+
+def _make_key(place: Path) -> bytes:
+    """A new key file, whole or not at all; of two who make it at once the first one's is the key."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=".key-")  # readable by its owner alone
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(name, place)
+    finally:
+        os.unlink(name)
+    return place.read_bytes()
 
 
 def hide_few(counts: Mapping[str, int], fewest: int = FEWEST) -> dict[str, int]:
