@@ -34,15 +34,29 @@ INLINE vec load_low(const low *from) { return *(const vec *)from; }
 INLINE void store_low(low *to, vec value) { *(vec *)to = value; }
 #endif
 
-INLINE float sum_of(vec value) {
-    float total = 0;
-    for (int i = 0; i < LANES; i++) total += value[i];
-    return total;
-}
-
 INLINE vec larger(vec left, vec right) {
     ivec is_left = left > right;
     return (vec)(((ivec)left & is_left) | ((ivec)right & ~is_left));
+}
+
+/* All ones in the first `count` lanes. */
+INLINE ivec first_lanes(int64_t count) {
+    const ivec lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return lanes < (int32_t)(count < LANES ? count : LANES);
+}
+
+/* Lane i of the result combines lanes i and i + 8, i + 4, ... of the value; lane 0 all of them. */
+#define ACROSS(value, combine)                                                                                    \
+    value = combine(value, __builtin_shuffle(value, (ivec){8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7}));     \
+    value = combine(value, __builtin_shuffle(value, (ivec){4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11}));     \
+    value = combine(value, __builtin_shuffle(value, (ivec){2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13}));     \
+    value = combine(value, __builtin_shuffle(value, (ivec){1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14}))
+
+INLINE vec plus(vec left, vec right) { return left + right; }
+
+INLINE float sum_of(vec value) {
+    ACROSS(value, plus);
+    return value[0];
 }
 
 /* exp for x <= 0, to about 1e-7 of the value (Cephes' expf); below -87 it is as good as 0. */
@@ -62,87 +76,107 @@ INLINE vec exp_of(vec x) {
     return series * (vec)power;
 }
 
-/* out[q][c] = sum over d of query[q][d] * keys[d][c], for n queries (a constant) and LANES columns. */
+/* Sums in flight at once: so many that a product need not wait for the one before. */
+#define AHEAD 2
+#define AT_ONCE 4
+
+/* out[q][c] = sum over d of query[q][d] * keys[d][c], for n queries and `wide` vectors of columns (constants). */
 INLINE void score_columns(
-    int n, const float *queries, const float *keys, int64_t columns, float *out, int64_t out_stride) {
-    vec sums[4];
-    for (int q = 0; q < n; q++) sums[q] = (vec){0};
-    for (int d = 0; d < HEAD_SIZE; d++) {
-        vec column = *(const vec *)(keys + d * columns);
-        for (int q = 0; q < n; q++) sums[q] += column * queries[q * HEAD_SIZE + d];
-    }
-    for (int q = 0; q < n; q++) *(vec *)(out + q * out_stride) = sums[q];
+    int n, int wide, const float *queries, const float *keys, int64_t columns, float *out, int64_t out_stride) {
+    vec sums[AT_ONCE][AHEAD];
+    for (int q = 0; q < n; q++)
+        for (int v = 0; v < wide; v++) sums[q][v] = (vec){0};
+    for (int d = 0; d < HEAD_SIZE; d++)
+        for (int v = 0; v < wide; v++) {
+            vec column = *(const vec *)(keys + d * columns + v * LANES);
+            for (int q = 0; q < n; q++) sums[q][v] += column * queries[q * HEAD_SIZE + d];
+        }
+    for (int q = 0; q < n; q++)
+        for (int v = 0; v < wide; v++) *(vec *)(out + q * out_stride + v * LANES) = sums[q][v];
 }
+
+/* mixed[q][d] += sum over c of weight[q][c] * values[c][d], for n queries and `wide` vectors of d (constants). */
+INLINE void mix_entries(
+    int n, int wide, const float *weights, int64_t stride, const float *values, int64_t count, float *mixed) {
+    vec sums[AT_ONCE][AHEAD];
+    for (int q = 0; q < n; q++)
+        for (int v = 0; v < wide; v++) sums[q][v] = *(vec *)(mixed + q * HEAD_SIZE + v * LANES);
+    for (int64_t c = 0; c < count; c++)
+        for (int v = 0; v < wide; v++) {
+            vec entries = *(const vec *)(values + c * HEAD_SIZE + v * LANES);
+            for (int q = 0; q < n; q++) sums[q][v] += entries * weights[q * stride + c];
+        }
+    for (int q = 0; q < n; q++)
+        for (int v = 0; v < wide; v++) *(vec *)(mixed + q * HEAD_SIZE + v * LANES) = sums[q][v];
+}
+
+/* Calls with the counts as constants, so that the sums stay in registers. */
+#define FOR_EACH_COUNT(n, call)                                                                                   \
+    switch (n) {                                                                                                  \
+    case 1: call(1); break;                                                                                       \
+    case 2: call(2); break;                                                                                       \
+    case 3: call(3); break;                                                                                       \
+    default: call(4);                                                                                             \
+    }
 
 /* Scores of n queries against `count` columns, rounded up to whole vectors. */
 static void score(
     int n, const float *queries, const float *keys, int64_t columns, int64_t count, float *out, int64_t out_stride) {
-    for (int q = 0; q < n; q += 4) {
+    for (int q = 0; q < n; q += AT_ONCE) {
         const float *some = queries + q * HEAD_SIZE;
         float *to = out + q * out_stride;
-        for (int64_t c = 0; c < count; c += LANES) {
-            switch (n - q) {
-            case 1: score_columns(1, some, keys + c, columns, to + c, out_stride); break;
-            case 2: score_columns(2, some, keys + c, columns, to + c, out_stride); break;
-            case 3: score_columns(3, some, keys + c, columns, to + c, out_stride); break;
-            default: score_columns(4, some, keys + c, columns, to + c, out_stride);
-            }
-        }
+        int64_t c = 0;
+#define WIDE(k) score_columns(k, AHEAD, some, keys + c, columns, to + c, out_stride)
+#define NARROW(k) score_columns(k, 1, some, keys + c, columns, to + c, out_stride)
+        for (; c + LANES < count; c += AHEAD * LANES) FOR_EACH_COUNT(n - q, WIDE)
+        for (; c < count; c += LANES) FOR_EACH_COUNT(n - q, NARROW)
+#undef WIDE
+#undef NARROW
     }
 }
 
-/* mixed[q][d] += sum over c of weight[q][c] * values[c][d], for n queries (a constant) and LANES entries d. */
-INLINE void mix_entries(
-    int n, const float *weights, int64_t weight_stride, const float *values, int64_t count, float *mixed) {
-    vec sums[4];
-    for (int q = 0; q < n; q++) sums[q] = *(vec *)(mixed + q * HEAD_SIZE);
-    for (int64_t c = 0; c < count; c++) {
-        vec entries = *(const vec *)(values + c * HEAD_SIZE);
-        for (int q = 0; q < n; q++) sums[q] += entries * weights[q * weight_stride + c];
-    }
-    for (int q = 0; q < n; q++) *(vec *)(mixed + q * HEAD_SIZE) = sums[q];
-}
-
-static void mix(int n, const float *weights, int64_t weight_stride, const float *values, int64_t count, float *mixed) {
-    for (int q = 0; q < n; q += 4) {
-        const float *some = weights + q * weight_stride;
-        for (int d = 0; d < HEAD_SIZE; d += LANES) {
-            float *to = mixed + q * HEAD_SIZE + d;
-            switch (n - q) {
-            case 1: mix_entries(1, some, weight_stride, values + d, count, to); break;
-            case 2: mix_entries(2, some, weight_stride, values + d, count, to); break;
-            case 3: mix_entries(3, some, weight_stride, values + d, count, to); break;
-            default: mix_entries(4, some, weight_stride, values + d, count, to);
-            }
-        }
+/* Adds `count` weighed values to each of n mixed rows. */
+static void mix(int n, const float *weights, int64_t stride, const float *values, int64_t count, float *mixed) {
+    for (int q = 0; q < n; q += AT_ONCE) {
+        const float *some = weights + q * stride;
+        int d = 0;
+#define WIDE(k) mix_entries(k, AHEAD, some, stride, values + d, count, mixed + q * HEAD_SIZE + d)
+#define NARROW(k) mix_entries(k, 1, some, stride, values + d, count, mixed + q * HEAD_SIZE + d)
+        for (; d + LANES < HEAD_SIZE; d += AHEAD * LANES) FOR_EACH_COUNT(n - q, WIDE)
+        for (; d < HEAD_SIZE; d += LANES) FOR_EACH_COUNT(n - q, NARROW)
+#undef WIDE
+#undef NARROW
     }
 }
 
-/* The largest of `top` and a row's first `count` entries. */
-static float top_of(const float *row, int64_t count, float top) {
-    for (int64_t c = 0; c < count; c++) top = row[c] > top ? row[c] : top;
-    return top;
-}
-
-/* exp(entry - top) in place for the first `count` entries, and their sum. */
-static float exponentiate(float *row, int64_t count, float top) {
-    vec total = {0};
+/* In each lane the largest of `tops` and of a row's first `count` entries there. */
+INLINE vec top_of(const float *row, int64_t count, vec tops) {
     for (int64_t c = 0; c < count; c += LANES) {
-        vec weight = exp_of(*(vec *)(row + c) - top);
-        for (int i = LANES - 1; c + i >= count; i--) weight[i] = 0.0f;
+        ivec counts = first_lanes(count - c);
+        vec entries = (vec)((*(const ivec *)(row + c) & counts) | ((ivec)tops & ~counts));
+        tops = larger(tops, entries);
+    }
+    return tops;
+}
+
+/* exp(entry - top) in place for the first `count` entries, 0 in the rest of the last vector; adds to `total`. */
+INLINE vec exponentiate(float *row, int64_t count, vec top, vec total) {
+    for (int64_t c = 0; c < count; c += LANES) {
+        vec weight = (vec)((ivec)exp_of(*(vec *)(row + c) - top) & first_lanes(count - c));
         *(vec *)(row + c) = weight;
         total += weight;
     }
-    return sum_of(total);
+    return total;
 }
 
 /* x cos + rotate_half(x) sin, the first half of sin negated; times scale. */
 INLINE void rotate(const low *from, const float *cosine, const float *sine, float scale, float *to) {
     float plain[HEAD_SIZE];
     for (int d = 0; d < HEAD_SIZE; d += LANES) *(vec *)(plain + d) = load_low(from + d);
-    for (int d = 0; d < HEAD_SIZE; d++) {
-        int other = d < HEAD_SIZE / 2 ? d + HEAD_SIZE / 2 : d - HEAD_SIZE / 2;
-        to[d] = (plain[d] * cosine[d] + plain[other] * sine[d]) * scale;
+    const int half = HEAD_SIZE / 2;
+    for (int d = 0; d < half; d++) {
+        to[d] = (plain[d] * cosine[d] + plain[half + d] * sine[d]) * scale;
+        to[half + d] = (plain[half + d] * cosine[half + d] + plain[d] * sine[half + d]) * scale;
     }
 }
 
@@ -191,15 +225,17 @@ void accord_attend(const Slots *slots, int64_t layer, const low *joint, const fl
             float totals[shared];
             for (int64_t q = 0; q < shared; q++) {
                 float *given = scratch + q * stride, *drawn = given + longest;
-                float top = top_of(drawn, n_new + 1, top_of(given, length, drawn[0]));
-                totals[q] = exponentiate(given, length, top) + exponentiate(drawn, n_new + 1, top);
+                vec top = top_of(drawn, n_new + 1, top_of(given, length, (vec){0} + drawn[0]));
+                ACROSS(top, larger);
+                vec total = exponentiate(given, length, top, (vec){0});
+                totals[q] = 1.0f / sum_of(exponentiate(drawn, n_new + 1, top, total));
             }
             memset(sums, 0, sizeof(float) * shared * HEAD_SIZE);
             mix(shared, scratch, stride, prefix_values, length, sums);
             mix(shared, scratch + longest, stride, own_values, n_new + 1, sums);
             low *to = mixed + (slot * n_queries + head * shared) * HEAD_SIZE;
             for (int64_t d = 0; d < shared * HEAD_SIZE; d += LANES)
-                store_low(to + d, *(vec *)(sums + d) / totals[d / HEAD_SIZE]);
+                store_low(to + d, *(vec *)(sums + d) * totals[d / HEAD_SIZE]);
         }
         free(scratch);
     }

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from accord.rollouts.compiled import LANES, DecodeKernel, describe_slots
 
-FIRST_COLUMNS = 64
+FIRST_COLUMNS = 32
 """Room for new tokens at first; doubled when it is full."""
 
 COMPACT_BELOW = 0.75
