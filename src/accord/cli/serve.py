@@ -1,5 +1,6 @@
 """`accord serve`: the server where people judge, and the one that models answer from."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,13 @@ StoreOption = Annotated[
 ]
 STORE = "accord-workspace/accord.db"
 VOTES = Path("accord-workspace/chat-votes.jsonl")
+
+
+class Backend(StrEnum):
+    """What runs served models."""
+
+    NATIVE = "native"
+    VLLM = "vllm"
 
 
 def serve(
@@ -49,6 +57,9 @@ def serve(
     max_rows: Annotated[
         int, typer.Option("--max-rows", help="Answers that models write at one time.", min=1)
     ] = 64,
+    backend: Annotated[
+        Backend, typer.Option("--backend", help="What runs a model: Accord's own engine, or vLLM (one model).")
+    ] = Backend.NATIVE,
     secure: Annotated[
         bool, typer.Option("--secure", help="Browsers come by HTTPS: mark cookies accordingly.")
     ] = False,
@@ -72,7 +83,7 @@ def serve(
     if model:
         if workers > 1:
             raise ConfigError("--workers", ["models run in one process; leave it at 1"])
-        _serve_models(model, store, votes, host, port, max_waiting, max_rows, secure)
+        _serve_models(model, backend, store, votes, host, port, max_waiting, max_rows, secure)
         return
     import os
 
@@ -107,6 +118,7 @@ def _greet_owner(store: str) -> None:
 
 def _serve_models(
     specs: list[str],
+    backend: Backend,
     store: str | None,
     votes: Path,
     host: str,
@@ -120,12 +132,19 @@ def _serve_models(
 
     from accord.pipeline.serving.application import check_exposure, create_site, key_of, run_app
     from accord.pipeline.serving.model_names import load_models
-    from accord.rollouts.engine import Engine, EngineConfig
+    from accord.rollouts.engine import Answering, Engine, EngineConfig
 
     key = key_of(os.environ)
     check_exposure(host, key)
     models = load_models(specs, tell=progress_note)
-    engine = Engine(models, EngineConfig(max_waiting=max_waiting, max_rows=max_rows))
+    config = EngineConfig(max_waiting=max_waiting, max_rows=max_rows)
+    engine: Answering
+    if backend is Backend.VLLM:
+        from accord.rollouts.vllm_engine import VllmEngine
+
+        engine = VllmEngine(models, config)
+    else:
+        engine = Engine(models, config)
     with ExitStack() as open_things:
         open_things.callback(engine.close)
         database = None

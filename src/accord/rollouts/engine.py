@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -128,6 +129,33 @@ class _Slot:
         return not (self.is_over or self.job.ticket.is_cancelled)
 
 
+class Answering(Protocol):
+    """What a server needs of whatever answers its requests: `Engine`, or `VllmEngine`."""
+
+    models: dict[str, LanguageModel]
+    """By the name that requests give."""
+    n_drawn: int
+    """Tokens drawn since the start."""
+
+    @property
+    def n_waiting(self) -> int:
+        """Requests in line now."""
+        ...
+
+    @property
+    def n_running(self) -> int:
+        """Answers in progress now."""
+        ...
+
+    def submit(self, request: Request, sink: Sink) -> Ticket:
+        """Put a request in line; `sink` gets its pieces, in another thread, and must not block."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        ...
+
+
 class Engine:
     """Runs models until closed; `submit` and `close` may be called from any thread."""
 
@@ -175,13 +203,7 @@ class Engine:
             DataError: prompt and max_tokens do not fit the model's context.
             LineFull: too many wait.
         """
-        model = self.models.get(request.model)
-        if model is None:
-            raise ModelError(f"there is no model {request.model!r}; there are: {', '.join(self.models)}")
-        if request.n > self.config.max_rows:
-            raise ConfigError("request", [f"n is {request.n}; at most {self.config.max_rows} run at once"])
-        ids = model.tokenizer.prompt_ids(request.prompt)
-        check_request([ids], group=request.n, config=request.config, context_tokens=model.context_tokens)
+        ids = checked_ids(request, self.models, self.config)
         ticket = Ticket(len(ids))
         with self._changed:
             if self._is_closed:
@@ -284,6 +306,18 @@ class Engine:
                 self.n_drawn += 1
                 _take(slot, token, logits[place])
         return drawn
+
+
+def checked_ids(request: Request, models: Mapping[str, LanguageModel], config: EngineConfig) -> list[int]:
+    """The prompt's ids; raises what `submit` raises for a request that can never run."""
+    model = models.get(request.model)
+    if model is None:
+        raise ModelError(f"there is no model {request.model!r}; there are: {', '.join(models)}")
+    if request.n > config.max_rows:
+        raise ConfigError("request", [f"n is {request.n}; at most {config.max_rows} run at once"])
+    ids = model.tokenizer.prompt_ids(request.prompt)
+    check_request([ids], group=request.n, config=request.config, context_tokens=model.context_tokens)
+    return ids
 
 
 def _jobs(batch: RunningBatch[_Slot]) -> list[_Job]:
