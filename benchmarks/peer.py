@@ -1,8 +1,8 @@
 """TRL on the same fixed work as `training.py`: the same rows, order, optimizer and steps, one JSON line out.
 
 Runs in an environment of its own that has TRL and not Accord; PPO needs a folder with TRL 1.12 first on
-PYTHONPATH. The online tasks are in `peer_online.py`. Gradient checkpointing is off unless `--variant default`;
-everything else that `settings.json` does not name is left as TRL has it.
+PYTHONPATH. The online tasks are in `peer_online.py`. Gradient checkpointing is off unless
+`--variant default`; everything else that `settings.json` does not name is left as TRL has it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The peer's online tasks: TRL's GRPO, RLOO and PPO on prompts of `prompts.jsonl`, completions of a fixed length.
+"""The peer's online tasks: TRL's GRPO, RLOO and PPO on `prompts.jsonl`, completions of a fixed length.
 
 PPO left TRL after 1.12: a folder with that version comes first on PYTHONPATH. Rewards are those
 of `online_work.py`: a function of the text for GRPO and RLOO, for PPO a model of the policy's size under a
@@ -75,7 +75,7 @@ def group_trainer(task: str, arguments: Row, model: Path, data: Path, work: Row,
 
 
 def ppo_trainer(arguments: Row, model: Path, data: Path, work: Row, clock: Any) -> Any:
-    """TRL's PPO trainer as 1.12 has it: policy, reference, reward model and value model on bodies of their own."""
+    """TRL's PPO trainer as 1.12 has it: policy, reference, reward and value model on bodies of their own."""
     try:
         from trl.experimental.ppo import PPOConfig, PPOTrainer
     except ImportError as error:

@@ -100,7 +100,9 @@ def test_unknown_tasks_and_missing_rows_are_refused(versus, tmp_path, capsys):
     assert "prompts.jsonl is missing" in capsys.readouterr().err
 
 
-def test_ppo_wants_the_version_that_had_it_and_gets_it_first_on_the_path(versus, tmp_path, monkeypatch, capsys):
+def test_ppo_wants_the_version_that_had_it_and_gets_it_first_on_the_path(
+    versus, tmp_path, monkeypatch, capsys
+):
     (tmp_path / "prompts.jsonl").write_text("")
     (tmp_path / "model").mkdir()
     options = ["--peer-python", str(tmp_path / "env" / "bin" / "python"), "--data", str(tmp_path)]

@@ -58,7 +58,8 @@ def serve(
         int, typer.Option("--max-rows", help="Answers that models write at one time.", min=1)
     ] = 64,
     backend: Annotated[
-        Backend, typer.Option("--backend", help="What runs a model: Accord's own engine, or vLLM (one model).")
+        Backend,
+        typer.Option("--backend", help="What runs a model: Accord's own engine, or vLLM (one model)."),
     ] = Backend.NATIVE,
     secure: Annotated[
         bool, typer.Option("--secure", help="Browsers come by HTTPS: mark cookies accordingly.")

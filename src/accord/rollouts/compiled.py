@@ -1,9 +1,9 @@
-"""A decoding step's small operations in one compiled file, `decode.c`: built on first use where there is a C compiler.
+"""A decoding step's small operations in one compiled file, `decode.c`, built on first use by a C compiler.
 
-Between two products a step of torch spends 40 operations a layer, each of which finds its code and data pushed
-out of the caches by the weights. What is built is kept in the user's cache folder, named by its source, flags
-and processor. Without a compiler, on other devices and head sizes `load_kernel` gives None, and torch does the
-same work. Leaves out the products themselves (`packing`).
+Between its products a step of torch spends 40 operations a layer, each of which finds its code and data
+pushed out of the caches by the weights. What is built is kept in the user's cache folder, named by its
+source, flags and processor. Without a compiler, on other devices and head sizes `load_kernel` gives None,
+and torch does the same work. Leaves out the products themselves (`packing`).
 """
 
 import contextlib
@@ -80,7 +80,7 @@ def describe_slots(sizes: list[int], tensors: list[Tensor]) -> Any:
 def load_kernel(
     head_size: int, width: int, dtype: torch.dtype, *, cache: Path | None = None
 ) -> DecodeKernel | None:
-    """The kernel for heads of this size, a stream of this width and products of this type; None where it can't be."""
+    """The kernel for heads, a stream and products like these; None where it cannot be built."""
     fits = head_size % LANES == 0 and width % LANES == 0 and dtype in (torch.float32, torch.bfloat16)
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if not fits or compiler is None or platform.system() != "Linux":
@@ -112,7 +112,15 @@ def _built(compiler: str, flags: list[str], folder: Path) -> Path:
         for command in (
             [compiler, *flags, *parallel, "-c", str(source), "-o", str(unlinked)],
             # Threads are torch's own: a second pool would fight with it for the cores.
-            [compiler, "-shared", str(unlinked), *([str(threads)] if threads else []), "-lm", "-o", str(linked)],
+            [
+                compiler,
+                "-shared",
+                str(unlinked),
+                *([str(threads)] if threads else []),
+                "-lm",
+                "-o",
+                str(linked),
+            ],
         ):
             subprocess.run(command, check=True, capture_output=True, timeout=TIMEOUT_S)
         linked.replace(built)
@@ -129,5 +137,7 @@ def _processor() -> str:
     lines: list[str] = []
     with contextlib.suppress(OSError):
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        lines = [line for line in text.splitlines() if line.startswith(("flags", "Features", "model name"))][:2]
+        lines = [line for line in text.splitlines() if line.startswith(("flags", "Features", "model name"))][
+            :2
+        ]
     return platform.machine() + "".join(lines)

@@ -33,5 +33,5 @@ class Decoder(Protocol):
         ...
 
     def advance(self, parts: Sequence[tuple[Any, Tensor]]) -> list[Tensor]:
-        """Append one token to each slot (long [slot]) of each of these `begin` gave; the next logits [slot, V]."""
+        """Append one token to each slot (long [slot]) of each decoding; the next logits [slot, V]."""
         ...

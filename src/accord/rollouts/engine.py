@@ -1,9 +1,9 @@
 """Answers many askers at once: a bounded line, one running batch a model, and text as it is drawn.
 
 Each pass of the loop gives every answer in progress one token, in one run through the model; those who wait
-join the batch between two passes, so that a long answer holds up nobody. One thread does all of it. A request's draws depend on its seed alone
-(up to rounding that a batch's shape brings); `NativeSampler` with `Streams(seed)` draws the same. Leaves out
-how requests arrive (`pipeline/serving`).
+join the batch between two passes, so that a long answer holds up nobody. One thread does all of it. A
+request's draws depend on its seed alone (up to rounding that a batch's shape brings); `NativeSampler` with
+`Streams(seed)` draws the same. Leaves out how requests arrive (`pipeline/serving`).
 """
 
 import threading

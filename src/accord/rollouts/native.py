@@ -31,7 +31,7 @@ MAX_ROWS = 64
 """Completions in progress at one time; a CPU's matrix units are busy from 32 on."""
 
 REFILL_SHARE = 0.25
-"""Waiting prompts join when this share of the rows is free: fewer at a time would cost more passes than they save."""
+"""Waiting prompts join when this share of the rows is free: few at a time cost more than they save."""
 
 
 @dataclass
@@ -145,11 +145,15 @@ class NativeSampler:
             room = self.max_rows - batch.n_alive
             if waiting and (room == self.max_rows or room >= REFILL_SHARE * self.max_rows):
                 joining = []
-                while waiting and waiting[0].count <= room and waiting[0].count == (joining or waiting)[0].count:
+                while (
+                    waiting and waiting[0].count <= room and waiting[0].count == (joining or waiting)[0].count
+                ):
                     joining.append(waiting.popleft())
                     room -= joining[-1].count
                 if joining:
-                    own = [rows[one.prompt * group + one.first + j] for one in joining for j in range(one.count)]
+                    own = [
+                        rows[one.prompt * group + one.first + j] for one in joining for j in range(one.count)
+                    ]
                     batch.join([prompt_ids[one.prompt] for one in joining], own, max_tokens=config.max_tokens)
             batch.step(draw)
 

@@ -91,7 +91,7 @@ class LlamaSlots:
         kernel.attend(self._described, layer, joint, cos, sin, shape.scale, mixed)
 
     def attend(self, layer: int, joint: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """Mixed values [slot, head * d] for products [slot, (heads + 2 kv heads) * d]; stores keys and values."""
+        """Mixed values [slot, head * d] of products [slot, (heads + 2 kv heads) * d]; stores keys, values."""
         shape = self.shape
         size, n_keys = shape.head_size, shape.n_kv_heads
         queries, keys, values = shape.split_heads(joint, cos[:, None], sin[:, None])
@@ -138,7 +138,10 @@ class LlamaSlots:
         heads = torch.arange(self.shape.n_kv_heads, device=device)
         n_heads = len(heads)
         self.bias = self.bias[(row_index[:, None] * n_heads + heads).flatten()]
-        self.prefix_keys, self.prefix_values = self.prefix_keys[:, row_index], self.prefix_values[:, row_index]
+        self.prefix_keys, self.prefix_values = (
+            self.prefix_keys[:, row_index],
+            self.prefix_values[:, row_index],
+        )
         index = (slice(None), row_index[:, None, None], heads[None, :, None], within[:, None, :])
         self.own_keys, self.own_values = self.own_keys[index], self.own_values[index]
         self.lengths = self.lengths[row_index]

@@ -1,8 +1,8 @@
-"""Answers many askers through vLLM, where it is installed: the interface of `engine`, its batching vLLM's own.
+"""Answers many askers through vLLM, where it is installed: the interface of `engine`, vLLM's batching.
 
 vLLM joins requests to its running batch by itself; here are the line before it, text as it is drawn, stop
 strings, and leaving. One model, since an engine takes the memory it finds. One thread talks to it.
-Not proven on every version: what is used is `LLM.llm_engine` with `add_request`, `step` and `abort_request`.
+Not proven on a real installation yet; it uses `LLM.llm_engine` with `add_request`, `step`, `abort_request`.
 """
 
 import threading
@@ -204,11 +204,11 @@ class VllmEngine:
             with self._changed:
                 del self._running[str(output.request_id)]
         if text or reports or finish is not None:
-            answer.job.sink(
-                Piece(answer.index, text, answer.stream.n_tokens, tuple(reports), finish)
-            )
+            answer.job.sink(Piece(answer.index, text, answer.stream.n_tokens, tuple(reports), finish))
 
 
 def _report(token: int, step: Mapping[int, Any], count: int) -> TokenReport:
-    by_logprob = sorted(((int(one), float(each.logprob)) for one, each in step.items()), key=lambda pair: -pair[1])
+    by_logprob = sorted(
+        ((int(one), float(each.logprob)) for one, each in step.items()), key=lambda pair: -pair[1]
+    )
     return TokenReport(token, float(step[token].logprob), tuple(by_logprob[:count]))

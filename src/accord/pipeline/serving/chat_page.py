@@ -60,7 +60,13 @@ class ChatPage:
     """The routes of the page and what they share."""
 
     def __init__(
-        self, engine: Answering, votes: Votes, entrance: Entrance, sampling: SamplingConfig, *, is_secure: bool
+        self,
+        engine: Answering,
+        votes: Votes,
+        entrance: Entrance,
+        sampling: SamplingConfig,
+        *,
+        is_secure: bool,
     ):
         self.engine, self.votes, self.entrance, self.sampling = engine, votes, entrance, sampling
         self.is_secure = is_secure
