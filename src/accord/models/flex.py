@@ -8,7 +8,6 @@ those take one masked call.
 
 import importlib.util
 import warnings
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,7 +42,7 @@ def flex_rows(
     """As `attention.ragged_attention`; eager, without `is_compiled`, forward only."""
     from torch.nn.attention.flex_attention import flex_attention
 
-    run: Callable[..., Any] = torch.compile(flex_attention, dynamic=True) if is_compiled else flex_attention
+    run: Any = torch.compile(flex_attention, dynamic=True) if is_compiled else flex_attention
     with warnings.catch_warnings():
         if not is_compiled:  # it warns that it is slow, which is known
             warnings.simplefilter("ignore", UserWarning)

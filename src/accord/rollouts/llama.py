@@ -196,12 +196,13 @@ class LlamaDecoder:
     ) -> Tensor:
         """Mixed values [row, head * d] of all parts, in the precision of the products."""
         sizes = [slots.n_slots for slots in parts]
-        places = zip(parts, joint.split(sizes), cos.split(sizes), sin.split(sizes), strict=True)
+        rows = (joint.split(sizes), cos.split(sizes), sin.split(sizes))
         if self.kernel is None:
-            return torch.cat([slots.attend(index, *rows) for slots, *rows in places]).to(self.dtype)
+            own = [slots.attend(index, *each) for slots, *each in zip(parts, *rows, strict=True)]
+            return torch.cat(own).to(self.dtype)
         mixed = joint.new_empty(len(joint), self.n_heads * self.head_size)
-        for (slots, *rows), room in zip(places, mixed.split(sizes), strict=True):
-            slots.attend_compiled(self.kernel, index, *rows, room)
+        for slots, products, cosines, sines, room in zip(parts, *rows, mixed.split(sizes), strict=True):
+            slots.attend_compiled(self.kernel, index, products, cosines, sines, room)
         return mixed
 
     def _finish(self, layer: PackedLayer, stream: Tensor, mixed: Tensor) -> Tensor:

@@ -144,7 +144,7 @@ class NativeSampler:
         while waiting or batch.n_alive:
             room = self.max_rows - batch.n_alive
             if waiting and (room == self.max_rows or room >= REFILL_SHARE * self.max_rows):
-                joining = []
+                joining: list[_Share] = []
                 while (
                     waiting and waiting[0].count <= room and waiting[0].count == (joining or waiting)[0].count
                 ):
