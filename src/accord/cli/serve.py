@@ -24,6 +24,11 @@ class Backend(StrEnum):
     VLLM = "vllm"
 
 
+BackendOption = Annotated[
+    Backend, typer.Option("--backend", help="What runs a model: Accord's own engine, or vLLM (one model).")
+]
+
+
 def serve(
     store: Annotated[
         str | None,
@@ -57,10 +62,7 @@ def serve(
     max_rows: Annotated[
         int, typer.Option("--max-rows", help="Answers that models write at one time.", min=1)
     ] = 64,
-    backend: Annotated[
-        Backend,
-        typer.Option("--backend", help="What runs a model: Accord's own engine, or vLLM (one model)."),
-    ] = Backend.NATIVE,
+    backend: BackendOption = Backend.NATIVE,
     secure: Annotated[
         bool, typer.Option("--secure", help="Browsers come by HTTPS: mark cookies accordingly.")
     ] = False,
