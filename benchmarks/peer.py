@@ -1,10 +1,12 @@
 """TRL on the same fixed work as `training.py`: the same rows, order, optimizer and steps, one JSON line out.
 
-Runs in an environment of its own that has TRL and not Accord. Gradient checkpointing is off unless
+Runs in an environment of its own that has TRL and not Accord; PPO needs a folder with TRL 1.12 first on
+PYTHONPATH. The online tasks are in `peer_online.py`. Gradient checkpointing is off unless
 `--variant default`; everything else that `settings.json` does not name is left as TRL has it.
 """
 
 import argparse
+import importlib
 import json
 import os
 import resource
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 import datasets
 import torch
@@ -25,6 +28,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 
 HEAD_STD = 0.02
 """Of the reward head's first weights, as in `training.py`."""
+ONLINE = ("grpo", "rloo", "ppo")
 
 Row = dict[str, Any]
 
@@ -78,17 +82,12 @@ def pair_rows(task: str, pairs: list[Row], count: int) -> list[Row]:
     return rows[:count]
 
 
-def trainer_for(
-    options: argparse.Namespace, settings: Row, work: Row, rows: list[Row], clock: StepTimes
-) -> Any:
-    """TRL's own trainer under the settings file's optimizer."""
+def common_arguments(options: argparse.Namespace, settings: Row, work: Row) -> Row:
+    """The settings file's optimizer, and nothing but the work, in the words of every trainer."""
     optimizer = settings["optimizer"]
     arguments = {
         "output_dir": tempfile.mkdtemp(prefix="peer-"),
         "max_steps": work["steps"],
-        "per_device_train_batch_size": work["batch"],
-        "max_length": work["max_length"],
-        "train_sampling_strategy": "sequential",
         "learning_rate": work["lr"],
         "lr_scheduler_type": optimizer["lr_schedule"],
         "adam_beta1": optimizer["betas"][0],
@@ -106,6 +105,17 @@ def trainer_for(
     }
     if options.variant == "tuned":
         arguments["gradient_checkpointing"] = False
+    return arguments
+
+
+def trainer_for(
+    options: argparse.Namespace, settings: Row, work: Row, rows: list[Row], clock: StepTimes
+) -> Any:
+    """TRL's own trainer under the settings file's optimizer."""
+    arguments = common_arguments(options, settings, work)
+    arguments["per_device_train_batch_size"] = work["batch"]
+    arguments["max_length"] = work["max_length"]
+    arguments["train_sampling_strategy"] = "sequential"
     if options.task in ("dpo", "kto"):
         arguments["beta"] = work["beta"]
     if options.task == "sft":
@@ -139,30 +149,48 @@ def seeded_reward_model(folder: Path, tokenizer: Any, seed: int) -> Any:
     return model
 
 
-def main() -> None:
-    """Run the work and print its line."""
+def online_trainer(options: argparse.Namespace, settings: Row, work: Row, clock: StepTimes) -> Any:
+    """The trainer of a task that draws its own completions."""
+    online = importlib.import_module("peer_online")
+    arguments = common_arguments(options, settings, work)
+    if options.task == "ppo":
+        return online.ppo_trainer(arguments, options.model, options.data, work, clock)
+    return online.group_trainer(options.task, arguments, options.model, options.data, work, clock)
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description="TRL on fixed work; one JSON line")
-    parser.add_argument("task", choices=["sft", "reward", "dpo", "kto"])
+    parser.add_argument("task", choices=["sft", "reward", "dpo", "kto", *ONLINE])
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--settings", type=Path, default=Path(__file__).with_name("settings.json"))
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
     parser.add_argument("--variant", choices=["tuned", "default"], default="tuned")
     parser.add_argument("--steps", type=int)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the work and print its line."""
+    options = parse()
     settings = json.loads(options.settings.read_text(encoding="utf-8"))
     work = dict(settings[options.task])
     work["steps"] = options.steps or work["steps"]
     torch.set_num_threads(settings["threads"])
     torch.manual_seed(settings["seed"])
-    count = work["steps"] * work["batch"]
-    lines = (options.data / "pairs.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = pair_rows(options.task, [json.loads(line) for line in lines[:count]], count)
     clock = StepTimes()
-    trainer = trainer_for(options, settings, work, rows, clock)
+    if options.task in ONLINE:
+        trainer = online_trainer(options, settings, work, clock)
+    else:
+        count = work["steps"] * work["batch"]
+        lines = (options.data / "pairs.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = pair_rows(options.task, [json.loads(line) for line in lines[:count]], count)
+        trainer = trainer_for(options, settings, work, rows, clock)
     trainer.train()
     warmup = settings["warmup_steps"]
     timed = clock.seconds[warmup:]
+    name = "loss/policy_avg" if options.task == "ppo" else "loss"
     line = {
         "task": options.task,
         "impl": f"trl {trl.__version__}",
@@ -178,7 +206,7 @@ def main() -> None:
         "median_step_s": round(statistics.median(timed), 3),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "foreign_cpu_cores": round(clock.foreign_cpu_cores(), 3),
-        "loss": [round(row["loss"], 5) for row in trainer.state.log_history if "loss" in row],
+        "loss": [round(row[name], 5) for row in trainer.state.log_history if name in row],
         "step_s": [round(seconds, 2) for seconds in clock.seconds],
         "preloaded": os.environ.get("LD_PRELOAD", ""),
     }

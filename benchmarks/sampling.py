@@ -1,10 +1,11 @@
 """Times our decode loop and transformers' `generate()` on the same prompts in turn; one JSON line.
 
 Both draw `--group` samples of exactly `--tokens` tokens for each prompt, at temperature 1 without filters,
-nothing ends early. `generate()` runs as one left-padded batch, in three ways: weights in fp32, weights in
-bf16, and fp32 weights under bf16 autocast (how trainers that keep fp32 weights sample). Runs alternate, and
-the ratio is the median of those of neighbors, so that what else the machine does falls on both sides.
-Seconds are CPU seconds of the one thread: on a shared machine they move less than the clock's.
+nothing ends early. Ours runs with the compiled kernel where it can be built, and with torch alone.
+`generate()` runs as one left-padded batch, in three ways: weights in fp32, weights in bf16, and fp32 weights
+under bf16 autocast (how trainers that keep fp32 weights sample). Runs alternate, and the ratio is the median
+of those of neighbors, so that what else the machine does falls on both sides. Seconds are CPU seconds of the
+one thread: on a shared machine they move less than the clock's.
 """
 
 import argparse
@@ -107,8 +108,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     work = (prompts, options.group, options.tokens)
     low = torch.bfloat16 if has_fast_bf16(torch.device("cpu")) else torch.float32
     decoder, rounded = LlamaDecoder(model, dtype=low), copy.deepcopy(network).to(torch.bfloat16)
+    plain = LlamaDecoder(model, dtype=low, is_compiled=False)
     runs: dict[str, Callable[[], None]] = {
         "ours": lambda: ours(decoder, *work),
+        "ours_by_torch": lambda: ours(plain, *work),
         "generate_bf16": lambda: theirs(rounded, *work, is_autocast=False),
         "generate_autocast": lambda: theirs(network, *work, is_autocast=True),
         "generate_fp32": lambda: theirs(network, *work, is_autocast=False),
@@ -124,6 +127,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     n_run = n_new - options.prompts * options.group + sum(map(len, prompts))
     operations = 2 * (body * n_run + model.head_weight.numel() * n_new)
     return {
+        "is_compiled": decoder.kernel is not None,
         "precision": str(low).removeprefix("torch."),
         "cpu_s": {name: round(statistics.median(each), 3) for name, each in seconds.items()},
         "tokens_per_cpu_s": {name: round(n_new / statistics.median(each)) for name, each in seconds.items()},

@@ -1,4 +1,6 @@
-"""Tokens a second of the OpenAI-compatible interface when 1, 4 and 16 ask at once, over HTTP on loopback."""
+"""The OpenAI-compatible interface over HTTP on loopback: tokens a second when several ask at once, and how
+long a short request waits that comes while longer ones run, which began one after another.
+"""
 
 import argparse
 import http.client
@@ -28,6 +30,20 @@ def ask(host: str, seed: int, tokens: int, counts: list[int]) -> None:
     counts.append(answer["usage"]["completion_tokens"])
 
 
+def short_beside_long(host: str, tokens: int, n_long: int) -> float:
+    """Seconds of a request of 8 tokens that arrives while `n_long` of 8 times `tokens` are under way."""
+    longer = [threading.Thread(target=ask, args=(host, seed, 8 * tokens, [])) for seed in range(n_long)]
+    for asker in longer:
+        asker.start()
+        time.sleep(0.3)  # each joins a batch that runs already
+    begun = time.perf_counter()
+    ask(host, 99, 8, [])
+    seconds = time.perf_counter() - begun
+    for asker in longer:
+        asker.join()
+    return seconds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2")
@@ -52,6 +68,9 @@ def main() -> None:
                     asker.join()
                 seconds = time.perf_counter() - begun
                 print(f"{count:3d} at once: {sum(counts) / seconds:7.1f} tokens/s, {seconds:.1f} s")
+            for n_long in (0, *options.at_once):
+                waited = short_beside_long(host, options.tokens, n_long)
+                print(f"8 tokens beside {n_long:2d} long answers: {waited:.2f} s")
     finally:
         engine.close()
 

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-TASKS = ("sft", "reward", "dpo", "kto")
+TASKS = ("sft", "reward", "dpo", "kto", "grpo", "rloo", "ppo")
+ONLINE = ("grpo", "rloo", "ppo")
+"""Each side draws samples of its own, so that losses have nothing to compare."""
 KEPT_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647"}
 """What ours does by mallopt, for a process that does not."""
 
@@ -63,10 +65,8 @@ def compare(ours: Sequence[Line], peer: Sequence[Line], *, is_disturbed: bool) -
     own_s, peer_s = (statistics.median(line["median_step_s"] for line in side) for side in (ours, peer))
     own_mb, peer_mb = (statistics.median(line["peak_rss_mb"] for line in side) for side in (ours, peer))
     tokens = statistics.mean(ours[0]["tokens_per_step"][ours[0]["warmup_steps"] :])
-    distances = [
-        abs(own - other) / max(abs(other), 1e-9)
-        for own, other in zip(ours[0]["loss"], peer[0]["loss"], strict=False)
-    ]
+    losses = () if ours[0]["task"] in ONLINE else zip(ours[0]["loss"], peer[0]["loss"], strict=False)
+    distances = [abs(own - other) / max(abs(other), 1e-9) for own, other in losses]
     return {
         "task": ours[0]["task"],
         "precision": ours[0]["precision"],
@@ -80,7 +80,7 @@ def compare(ours: Sequence[Line], peer: Sequence[Line], *, is_disturbed: bool) -
         "memory_ratio": round(own_mb / peer_mb, 2),
         "own_gb": round(own_mb / 1000, 1),
         "peer_gb": round(peer_mb / 1000, 1),
-        "largest_loss_distance": max(distances, default=0.0),
+        "largest_loss_distance": max(distances, default=None),
         "foreign_cpu_cores": max(line["foreign_cpu_cores"] for line in (*ours, *peer)),
         "is_disturbed": is_disturbed,
     }
@@ -95,11 +95,13 @@ def table(rows: Sequence[Line]) -> str:
     ]
     for row in rows:
         mark = " (disturbed)" if row["is_disturbed"] else ""
+        distance = row["largest_loss_distance"]
+        losses = "own samples" if distance is None else f"{distance:.1e}"
         lines.append(
             f"| {row['task']}, {row['precision']}, {row['threads']} | {row['peer']} | {row['peer_step_s']} "
             f"| {row['own_step_s']} | {row['ratio']}{mark} | {row['peer_tokens_per_s']}, "
             f"{row['own_tokens_per_s']} | {row['own_gb']} / {row['peer_gb']} GB = {row['memory_ratio']} "
-            f"| {row['largest_loss_distance']:.1e} | {row['foreign_cpu_cores']} |"
+            f"| {losses} | {row['foreign_cpu_cores']} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -120,7 +122,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {', '.join(TASKS)}; all by default")
     parser.add_argument("--peer-python", type=Path, required=True, help="interpreter that has TRL")
     parser.add_argument("--model", type=Path, help="default: the quickstart's model, made in .bench-venv")
-    parser.add_argument("--data", type=Path, required=True, help="folder with pairs.jsonl")
+    parser.add_argument("--data", type=Path, required=True, help="folder with pairs.jsonl, prompts.jsonl")
+    parser.add_argument(
+        "--ppo-library", type=Path, help="folder of the TRL that had PPO; default: ppo beside the peer's bin"
+    )
     parser.add_argument("--settings", type=Path, default=HERE / "settings.json")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
     parser.add_argument("--threads", type=int, help="default: what the settings say")
@@ -137,8 +142,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     unknown = set(options.tasks) - set(TASKS)
     if unknown:
         parser.error(f"unknown task {', '.join(sorted(unknown))}; expected {', '.join(TASKS)}")
-    if not (options.data / "pairs.jsonl").is_file():
-        parser.error(f"{options.data / 'pairs.jsonl'} is missing; benchmarks/README.md says what it holds")
+    tasks = options.tasks or TASKS
+    for name, needing in (("pairs.jsonl", set(TASKS) - set(ONLINE)), ("prompts.jsonl", set(ONLINE))):
+        if needing & set(tasks) and not (options.data / name).is_file():
+            parser.error(f"{options.data / name} is missing; benchmarks/README.md says what it holds")
+    if options.ppo_library is None:
+        options.ppo_library = options.peer_python.parents[1] / "ppo"
+    if "ppo" in tasks and not (options.ppo_library / "trl").is_dir():
+        parser.error(
+            f"{options.ppo_library} holds no trl; install it by pip install --no-deps --target "
+            f"{options.ppo_library} -r {HERE / 'peer-ppo-requirements.txt'}"
+        )
     return options
 
 
@@ -164,6 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             theirs = environment(
                 keeps_memory=not options.stock, preload="" if options.stock else options.preload
             )
+            if task == "ppo":
+                theirs["PYTHONPATH"] = str(options.ppo_library)
             peer_lines, is_peer_disturbed = quiet_runs(peer, theirs, **limits)
             own_lines, is_own_disturbed = quiet_runs(own, values, **limits)
             rows.append(compare(own_lines, peer_lines, is_disturbed=is_own_disturbed or is_peer_disturbed))

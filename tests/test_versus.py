@@ -90,11 +90,43 @@ def test_both_sides_have_the_same_allocator(versus, monkeypatch):
 def test_unknown_tasks_and_missing_rows_are_refused(versus, tmp_path, capsys):
     options = ["--peer-python", "python", "--data", str(tmp_path)]
     with pytest.raises(SystemExit):
-        versus.parse(["ppo", *options])
-    assert "unknown task ppo" in capsys.readouterr().err
+        versus.parse(["orpo", *options])
+    assert "unknown task orpo" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         versus.parse(options)
     assert "pairs.jsonl is missing" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        versus.parse(["grpo", *options])
+    assert "prompts.jsonl is missing" in capsys.readouterr().err
+
+
+def test_ppo_wants_the_version_that_had_it_and_gets_it_first_on_the_path(
+    versus, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "prompts.jsonl").write_text("")
+    (tmp_path / "model").mkdir()
+    options = ["--peer-python", str(tmp_path / "env" / "bin" / "python"), "--data", str(tmp_path)]
+    with pytest.raises(SystemExit):
+        versus.parse(["ppo", *options])
+    assert "env/ppo holds no trl" in capsys.readouterr().err
+    (tmp_path / "env" / "ppo" / "trl").mkdir(parents=True)
+    ran = []
+
+    def run_once(command, values):
+        ran.append((Path(command[1]).name, command[2], values.get("PYTHONPATH")))
+        return {**line(1.0), "task": command[2]}
+
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setattr(versus, "run_once", run_once)
+    versus.main(["ppo", "grpo", *options, "--model", str(tmp_path / "model")])
+    assert ran == [
+        ("peer.py", "ppo", str(tmp_path / "env" / "ppo")),
+        ("training.py", "ppo", None),
+        ("peer.py", "grpo", None),
+        ("training.py", "grpo", None),
+    ]
+    # samples of their own: the losses 2.0 and 1.0 of both sides say nothing
+    assert capsys.readouterr().out.count("| own samples |") == 2
 
 
 def test_the_sampling_benchmark_measures_all_sides(tmp_path, capsys):
@@ -110,7 +142,7 @@ def test_the_sampling_benchmark_measures_all_sides(tmp_path, capsys):
     finally:
         torch.set_num_threads(threads)
     said = json.loads(capsys.readouterr().out)
-    assert set(said["ratio"]) == {"generate_bf16", "generate_autocast", "generate_fp32"}
+    assert set(said["ratio"]) == {"ours_by_torch", "generate_bf16", "generate_autocast", "generate_fp32"}
     assert all(value > 0 for value in said["cpu_s"].values())
     with pytest.raises(SystemExit, match="holds 2 prompts; 3 are needed"):
         module.main([*options[:-1], "3"])

@@ -189,3 +189,87 @@ def test_a_turn_that_ends_is_a_stop_without_text(model):
     stream = TextStream(model.tokenizer)
     assert stream.push(model.tokenizer.eos_id) == ("", True)
     assert (stream.rest(), stream.n_tokens) == ("", 1)
+
+
+def test_a_short_request_joins_a_long_one_that_runs_and_is_answered_first(model):
+    engine = Engine({"tiny": model})
+    runs = []
+    decoder = engine._batches["tiny"].decoder
+    plain = decoder.advance
+    decoder.advance = lambda parts: runs.append([len(tokens) for _, tokens in parts]) or plain(parts)
+    try:
+        started, long, short, order = threading.Event(), SimpleQueue(), SimpleQueue(), []
+
+        def sink(queue, name):
+            def take(event):
+                started.set()
+                queue.put(event)
+                if isinstance(event, Piece) and event.finish is not None:
+                    order.append(name)
+
+            return take
+
+        config = SamplingConfig(max_tokens=600)
+        engine.submit(request("a long story", config=config, seed=5, top_logprobs=0), sink(long, "long"))
+        assert started.wait(60)
+        engine.submit(request("short", seed=6, n=2), sink(short, "short"))
+        short_texts, _ = collect(short, n=2)
+        long_texts, _ = collect(long)
+        assert order == ["short", "short", "long"]
+        # they shared passes: no more of them than the long answer has tokens
+        assert [1, 2] in runs
+        assert len(runs) < 600
+        (drawn,) = sampled(model, "a long story", config, 5)
+        assert long_texts == [drawn.text]
+        assert short_texts == [each.text for each in sampled(model, "short", CONFIG, 6, n=2)]
+    finally:
+        engine.close()
+
+
+def test_who_leaves_a_shared_batch_changes_nothing_for_the_others(model):
+    engine = Engine({"tiny": model})
+    try:
+        entered, leave = threading.Event(), threading.Event()
+        first, others = [], [SimpleQueue() for _ in range(3)]
+
+        def hold(event):
+            first.append(event)
+            entered.set()
+            assert leave.wait(60)
+
+        config = SamplingConfig(max_tokens=300)
+        tickets = [engine.submit(request("goes", config=config, seed=9, top_logprobs=0), hold)]
+        assert entered.wait(60)
+        for k, queue in enumerate(others):
+            engine.submit(request(f"stays {k}", config=SamplingConfig(max_tokens=20 + k), seed=k), queue.put)
+        tickets[0].cancel()
+        leave.set()
+        for k, queue in enumerate(others):
+            (drawn,) = sampled(model, f"stays {k}", SamplingConfig(max_tokens=20 + k), k)
+            assert collect(queue)[0] == [drawn.text]
+        assert len(first) == 1
+    finally:
+        leave.set()
+        engine.close()
+
+
+def test_a_model_that_breaks_tells_its_askers_and_goes_on(model):
+    engine = Engine({"tiny": model})
+    try:
+        decoder = engine._batches["tiny"].decoder
+        plain = decoder.advance
+
+        def broken(parts):
+            decoder.advance = plain
+            raise RuntimeError("out of memory")
+
+        decoder.advance = broken
+        told, answered = SimpleQueue(), SimpleQueue()
+        engine.submit(request(), told.put)
+        with pytest.raises(ModelError, match="out of memory"):
+            collect(told)
+        engine.submit(request(seed=3), answered.put)
+        (drawn,) = sampled(model, "hello", CONFIG, 3)
+        assert collect(answered)[0] == [drawn.text]
+    finally:
+        engine.close()

@@ -305,3 +305,33 @@ def test_a_prompt_that_leaves_no_room_is_refused_with_the_numbers():
 def test_a_group_of_none_is_refused():
     with pytest.raises(ConfigError, match="group is 0"):
         NativeSampler(tiny_model()).sample(PROMPTS, group=0, config=SamplingConfig(), streams=Streams(0))
+
+
+@pytest.mark.parametrize("name", ["tiny", "gpt2"])
+def test_prompts_that_wait_take_the_place_of_rows_that_finished(name):
+    model = sharpened() if name == "tiny" else family(name)
+    prompts = [Prompt.from_text(f"{'Tell me more. ' * (i % 3)}{i}") for i in range(12)]
+    config = SamplingConfig(max_tokens=120, stop=tuple("aeioT1 "))  # answers of very unequal length
+    sampler = NativeSampler(model, precision="fp32", max_rows=4)
+    passes, most = [], []
+    decoder = sampler._refresh()
+    plain = decoder.advance
+
+    def counted(parts):
+        passes.append(len(parts))
+        most.append(sum(len(tokens) for _, tokens in parts))
+        return plain(parts)
+
+    decoder.advance = counted
+    groups = sampler.sample(prompts, config=config, streams=Streams(2))
+    alone = [
+        NativeSampler(model, precision="fp32").sample([prompt], config=config, streams=Streams(2))[0][0]
+        for prompt in prompts
+    ]
+    assert [group[0].token_ids for group in groups] == [each.token_ids for each in alone]
+    lengths = [len(each.token_ids) for each in alone]
+    by_length = sorted(range(12), key=lambda i: (len(model.tokenizer.prompt_ids(prompts[i])), i))
+    in_waves = sum(max(lengths[i] for i in by_length[start : start + 4]) - 1 for start in (0, 4, 8))
+    assert len(passes) < in_waves  # batches one after the other wait for their longest
+    assert max(passes) > 1  # rows of different age ran together
+    assert max(most) <= 5  # a slot may be there that has finished

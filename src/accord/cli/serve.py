@@ -1,5 +1,6 @@
 """`accord serve`: the server where people judge, and the one that models answer from."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -74,6 +75,18 @@ LogsOption = Annotated[
 ]
 
 
+class Backend(StrEnum):
+    """What runs served models."""
+
+    NATIVE = "native"
+    VLLM = "vllm"
+
+
+BackendOption = Annotated[
+    Backend, typer.Option("--backend", help="What runs a model: Accord's own engine, or vLLM (one model).")
+]
+
+
 def serve(
     store: PlaceOption = None,
     model: ModelOption = None,
@@ -84,6 +97,7 @@ def serve(
     workers: WorkersOption = 1,
     max_waiting: WaitingOption = 64,
     max_rows: RowsOption = 64,
+    backend: BackendOption = Backend.NATIVE,
     live_host: LiveHostOption = None,
     oidc: OidcOption = None,
     key_file: KeyFileOption = None,
@@ -110,7 +124,7 @@ def serve(
     if model:
         if workers > 1:
             raise ConfigError("--workers", ["models run in one process; leave it at 1"])
-        _serve_models(model, store, votes, host, port, max_waiting, max_rows, secure, hosts.split())
+        _serve_models(model, backend, store, votes, host, port, max_waiting, max_rows, secure, hosts.split())
         return
     import os
 
@@ -151,6 +165,7 @@ def _greet_owner(store: str) -> None:
 
 def _serve_models(
     specs: list[str],
+    backend: Backend,
     store: str | None,
     votes: Path,
     host: str,
@@ -165,12 +180,19 @@ def _serve_models(
 
     from accord.pipeline.serving.application import check_exposure, create_site, key_of, run_app
     from accord.pipeline.serving.model_names import load_models
-    from accord.rollouts.engine import Engine, EngineConfig
+    from accord.rollouts.engine import Answering, Engine, EngineConfig
 
     key = key_of(os.environ)
     check_exposure(host, key)
     models = load_models(specs, tell=progress_note)
-    engine = Engine(models, EngineConfig(max_waiting=max_waiting, max_rows=max_rows))
+    config = EngineConfig(max_waiting=max_waiting, max_rows=max_rows)
+    engine: Answering
+    if backend is Backend.VLLM:
+        from accord.rollouts.vllm_engine import VllmEngine
+
+        engine = VllmEngine(models, config)
+    else:
+        engine = Engine(models, config)
     with ExitStack() as open_things:
         open_things.callback(engine.close)
         database = None

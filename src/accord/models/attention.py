@@ -8,7 +8,7 @@ Sliding windows, soft-capped scores and dropout inside attention are not handled
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from accord.domain.errors import ModelError
+from accord.models.flex import flex_rows, has_flex
 
 RAGGED_ATTENTION = "accord_ragged"
 """Name under which the implementation is known to transformers."""
@@ -47,6 +48,8 @@ class AttentionLayout:
 
     parts: tuple[AttentionPart, ...]
     """Causal parts first."""
+    masks: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """By device what `flex` made of this layout: every layer wants the same."""
 
     @classmethod
     def of(
@@ -114,6 +117,8 @@ def ragged_attention(
     fp64 inputs) even under autocast: its bf16 kernel is slower there, its backward several times.
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
+    if has_flex(query):
+        return flex_rows(query, key, value, layout, scale=scale)
     if query.device.type != "cpu":
         return masked_attention(query, key, value, layout, scale=scale)
     exact = torch.float64 if query.dtype == torch.float64 else torch.float32

@@ -15,7 +15,7 @@ from accord.domain.messages import Message, Prompt
 from accord.feedback.live import Live, LiveModel
 
 if TYPE_CHECKING:  # an engine brings torch, which the server of judgments starts without
-    from accord.rollouts.engine import Engine, Event
+    from accord.rollouts.engine import Answering, Event
 
 VARIABLE = "ACCORD_LIVE_HOSTS"
 """Environment variable in which workers find the hosts that may be asked, apart by spaces."""
@@ -25,7 +25,7 @@ SEED_BITS = 63
 class SpeakersHere:
     """Asks endpoints at `hosts` (`HOST` or `HOST:PORT`), and the models of an engine by name."""
 
-    def __init__(self, hosts: Sequence[str], *, engine: "Engine | None" = None):
+    def __init__(self, hosts: Sequence[str], *, engine: "Answering | None" = None):
         self.hosts, self.engine = tuple(hosts), engine
 
     def ask(self, model: LiveModel, messages: Sequence[Mapping[str, str]], live: Live) -> str:

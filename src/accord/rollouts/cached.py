@@ -36,6 +36,10 @@ class CachedDecoder:
         """Prefill each prompt once and open `group` slots for it."""
         return CachedDecoding(self.model, prompts, group=group)
 
+    def advance(self, parts: "Sequence[tuple[CachedDecoding, Tensor]]") -> list[Tensor]:
+        """Append one token to each slot of each part, one part after the other."""
+        return [decoding.advance(tokens) for decoding, tokens in parts]
+
 
 class CachedDecoding:
     """Slots are the rows of one padded batch."""

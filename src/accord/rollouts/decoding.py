@@ -4,7 +4,7 @@ Two implementations: `llama` (own fast path) and `cached` (any Hugging Face deco
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -15,10 +15,6 @@ class Decoding(Protocol):
     @property
     def first_logits(self) -> Tensor:
         """[slot, V]: logits of each completion's first token."""
-        ...
-
-    def advance(self, tokens: Tensor) -> Tensor:
-        """Append one token to each slot (long [slot]) and return the logits [slot, V] of the next."""
         ...
 
     def compact(self, is_alive: Sequence[bool]) -> list[int] | None:
@@ -34,4 +30,8 @@ class Decoder(Protocol):
 
     def begin(self, prompts: Sequence[Sequence[int]], *, group: int, max_tokens: int) -> Decoding:
         """Prefill each prompt once and open `group` slots for it."""
+        ...
+
+    def advance(self, parts: Sequence[tuple[Any, Tensor]]) -> list[Tensor]:
+        """Append one token to each slot (long [slot]) of each decoding; the next logits [slot, V]."""
         ...

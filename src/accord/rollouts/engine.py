@@ -1,16 +1,17 @@
-"""Answers many askers at once: a bounded line, running batches, and text as it is drawn.
+"""Answers many askers at once: a bounded line, one running batch a model, and text as it is drawn.
 
-Each pass of the loop gives every running batch one token, so that a long answer holds up nobody; those who
-wait meanwhile become the next batch. One thread does all of it. A request's draws depend on its seed alone
-(up to rounding that a batch's shape brings); `NativeSampler` with `Streams(seed)` draws the same. Leaves out
-how requests arrive (`pipeline/serving`).
+Each pass of the loop gives every answer in progress one token, in one run through the model; those who wait
+join the batch between two passes, so that a long answer holds up nobody. One thread does all of it. A
+request's draws depend on its seed alone (up to rounding that a batch's shape brings); `NativeSampler` with
+`Streams(seed)` draws the same. Leaves out how requests arrive (`pipeline/serving`).
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,11 +21,11 @@ from accord.domain.messages import FinishReason, Prompt
 from accord.domain.streams import Streams
 from accord.models.language_model import LanguageModel
 from accord.rollouts.cached import CachedDecoder
-from accord.rollouts.decoding import Decoding
 from accord.rollouts.drawing import draw_tokens, row_uniforms
 from accord.rollouts.llama import LlamaDecoder, covers
 from accord.rollouts.native import Precision
 from accord.rollouts.packing import has_fast_bf16
+from accord.rollouts.running import RunningBatch
 from accord.rollouts.sampler import SamplingConfig, check_request
 from accord.rollouts.text_stream import TextStream
 
@@ -120,21 +121,39 @@ class _Slot:
     index: int
     uniforms: Tensor
     stream: TextStream
-    is_alive: bool = True
-
-
-@dataclass
-class _Wave:
-    """Jobs that began together on one model."""
-
-    decoding: Decoding
-    slots: list[_Slot]
-    logits: Tensor
-    jobs: list[_Job] = field(default_factory=list)
+    is_over: bool = False
 
     @property
-    def n_alive(self) -> int:
-        return sum(slot.is_alive for slot in self.slots)
+    def is_alive(self) -> bool:
+        """Whether it wants another token."""
+        return not (self.is_over or self.job.ticket.is_cancelled)
+
+
+class Answering(Protocol):
+    """What a server needs of whatever answers its requests: `Engine`, or `VllmEngine`."""
+
+    models: dict[str, LanguageModel]
+    """By the name that requests give."""
+    n_drawn: int
+    """Tokens drawn since the start."""
+
+    @property
+    def n_waiting(self) -> int:
+        """Requests in line now."""
+        ...
+
+    @property
+    def n_running(self) -> int:
+        """Answers in progress now."""
+        ...
+
+    def submit(self, request: Request, sink: Sink) -> Ticket:
+        """Put a request in line; `sink` gets its pieces, in another thread, and must not block."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        ...
 
 
 class Engine:
@@ -152,9 +171,10 @@ class Engine:
         self.models = dict(models)
         self.config = config if config is not None else EngineConfig()
         with torch.no_grad():
-            self._decoders = {name: _decoder(model, precision) for name, model in models.items()}
+            self._batches: dict[str, RunningBatch[_Slot]] = {
+                name: RunningBatch(_decoder(model, precision)) for name, model in models.items()
+            }
         self._waiting: deque[_Job] = deque()
-        self._waves: list[_Wave] = []
         self._changed = threading.Condition()
         self._is_closed = False
         self.n_drawn = 0
@@ -183,13 +203,7 @@ class Engine:
             DataError: prompt and max_tokens do not fit the model's context.
             LineFull: too many wait.
         """
-        model = self.models.get(request.model)
-        if model is None:
-            raise ModelError(f"there is no model {request.model!r}; there are: {', '.join(self.models)}")
-        if request.n > self.config.max_rows:
-            raise ConfigError("request", [f"n is {request.n}; at most {self.config.max_rows} run at once"])
-        ids = model.tokenizer.prompt_ids(request.prompt)
-        check_request([ids], group=request.n, config=request.config, context_tokens=model.context_tokens)
+        ids = checked_ids(request, self.models, self.config)
         ticket = Ticket(len(ids))
         with self._changed:
             if self._is_closed:
@@ -211,46 +225,44 @@ class Engine:
         with torch.inference_mode():
             while True:
                 with self._changed:
-                    while not (self._waiting or self._waves or self._is_closed):
+                    while not (self._waiting or self._n_rows() or self._is_closed):
                         self._changed.wait()
                     if self._is_closed:
                         break
-                    batches = self._admit()
-                for batch in batches:
-                    self._guarded(batch, partial(self._open, batch))
-                for wave in list(self._waves):
-                    self._guarded(wave.jobs, partial(self._step, wave))
-                with self._changed:
-                    self._waves = [wave for wave in self._waves if wave.n_alive]
-        left = [*self._waiting, *(job for wave in self._waves for job in wave.jobs)]
+                    joining = self._admit()
+                for jobs in joining:
+                    self._guarded(jobs, partial(self._join, jobs))
+                for name, batch in self._batches.items():
+                    if batch.n_alive:
+                        self._guarded(_jobs(batch), partial(self._step, name))
+        left = [*self._waiting, *(job for batch in self._batches.values() for job in _jobs(batch))]
         for job in left:
             job.sink(ModelError("the server is closing"))
 
     def _guarded(self, jobs: Sequence[_Job], work: Callable[[], None]) -> None:
-        """A batch that fails (memory, a broken model) fails alone, and whoever asked is told."""
+        """Work that fails (memory, a broken model) ends its own jobs alone, and whoever asked is told."""
         try:
             work()
         except (RuntimeError, ValueError, AccordError) as error:
-            kept = [wave for wave in self._waves if wave.jobs is not jobs]
-            self._waves = kept
             for job in jobs:
+                job.ticket.cancel()
                 job.sink(ModelError(f"{type(error).__name__}: {error}"))
 
     def _admit(self) -> list[list[_Job]]:
-        """The batches that begin now, in the order of the line; jobs of one model and one n go together."""
+        """Who joins now, in the order of the line; jobs of one model and one n are prefilled together."""
         self._waiting = deque(job for job in self._waiting if not job.ticket.is_cancelled)
         room = self.config.max_rows - self._n_rows()
-        batches: dict[tuple[str, int], list[_Job]] = {}
+        together: dict[tuple[str, int], list[_Job]] = {}
         while self._waiting and self._waiting[0].request.n <= room:
             job = self._waiting.popleft()
             room -= job.request.n
-            batches.setdefault((job.request.model, job.request.n), []).append(job)
-        return list(batches.values())
+            together.setdefault((job.request.model, job.request.n), []).append(job)
+        return list(together.values())
 
     def _n_rows(self) -> int:
-        return sum(wave.n_alive for wave in self._waves)
+        return sum(batch.n_alive for batch in self._batches.values())
 
-    def _open(self, jobs: list[_Job]) -> None:
+    def _join(self, jobs: list[_Job]) -> None:
         first = jobs[0].request
         model = self.models[first.model]
         slots = []
@@ -267,42 +279,50 @@ class Engine:
                 for i in range(request.n)
             ]
         with torch.autocast(model.device.type, enabled=False):
-            decoding = self._decoders[first.model].begin(
+            self._batches[first.model].join(
                 [job.prompt_ids for job in jobs],
-                group=first.n,
+                slots,
                 max_tokens=max(job.request.config.max_tokens for job in jobs),
             )
-        self._waves.append(_Wave(decoding, slots, decoding.first_logits, jobs))
 
-    def _step(self, wave: _Wave) -> None:
-        """One token for each answer of a batch."""
-        for slot in wave.slots:
-            slot.is_alive = slot.is_alive and not slot.job.ticket.is_cancelled
-        if not wave.n_alive:
-            return
-        tokens = torch.zeros(len(wave.slots), dtype=torch.long, device=wave.logits.device)
+    def _step(self, name: str) -> None:
+        """One token for each answer in progress on a model."""
+        with torch.autocast(self.models[name].device.type, enabled=False):
+            self._batches[name].step(self._draw)
+
+    def _draw(self, slots: Sequence[_Slot], logits: Tensor) -> list[int]:
+        tokens = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
+        is_alive = [slot.is_alive for slot in slots]
         by_config: dict[SamplingConfig, list[int]] = {}
-        for place, slot in enumerate(wave.slots):
-            if slot.is_alive:
+        for place, slot in enumerate(slots):
+            if is_alive[place]:
                 by_config.setdefault(slot.job.request.config, []).append(place)
         for config, places in by_config.items():
-            slots = [wave.slots[place] for place in places]
-            uniforms = torch.stack([slot.uniforms[slot.stream.n_tokens] for slot in slots])
-            tokens[places] = draw_tokens(wave.logits[places], uniforms, config).tokens
-        for place, (slot, token) in enumerate(zip(wave.slots, tokens.tolist(), strict=True)):
-            if slot.is_alive:
+            uniforms = torch.stack([slots[place].uniforms[slots[place].stream.n_tokens] for place in places])
+            tokens[places] = draw_tokens(logits[places], uniforms, config).tokens
+        drawn: list[int] = tokens.tolist()
+        for place, (slot, token) in enumerate(zip(slots, drawn, strict=True)):
+            if is_alive[place]:
                 self.n_drawn += 1
-                _take(slot, token, wave.logits[place])
-        if wave.n_alive:
-            self._advance(wave, tokens)
+                _take(slot, token, logits[place])
+        return drawn
 
-    def _advance(self, wave: _Wave, tokens: Tensor) -> None:
-        kept = wave.decoding.compact([slot.is_alive for slot in wave.slots])
-        if kept is not None:
-            wave.slots = [wave.slots[place] for place in kept]
-            tokens = tokens[kept]
-        with torch.autocast(tokens.device.type, enabled=False):
-            wave.logits = wave.decoding.advance(tokens)
+
+def checked_ids(request: Request, models: Mapping[str, LanguageModel], config: EngineConfig) -> list[int]:
+    """The prompt's ids; raises what `submit` raises for a request that can never run."""
+    model = models.get(request.model)
+    if model is None:
+        raise ModelError(f"there is no model {request.model!r}; there are: {', '.join(models)}")
+    if request.n > config.max_rows:
+        raise ConfigError("request", [f"n is {request.n}; at most {config.max_rows} run at once"])
+    ids = model.tokenizer.prompt_ids(request.prompt)
+    check_request([ids], group=request.n, config=request.config, context_tokens=model.context_tokens)
+    return ids
+
+
+def _jobs(batch: RunningBatch[_Slot]) -> list[_Job]:
+    """The jobs that have an answer in progress, each once."""
+    return list({id(slot.job): slot.job for slot in batch.rows}.values())
 
 
 def _decoder(model: LanguageModel, precision: Precision) -> LlamaDecoder | CachedDecoder:
@@ -319,7 +339,7 @@ def _take(slot: _Slot, token: int, logits: Tensor) -> None:
     is_over = slot.stream.n_tokens >= request.config.max_tokens
     finish = FinishReason.STOP if has_stopped else FinishReason.LENGTH if is_over else None
     if finish is not None:
-        slot.is_alive = False
+        slot.is_over = True
         text += slot.stream.rest()
     tokens = () if request.top_logprobs is None else (_report(token, logits, request.top_logprobs),)
     if text or tokens or finish is not None:

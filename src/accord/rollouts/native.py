@@ -1,13 +1,16 @@
 """The sampler that Accord trains with: an own decode loop that keeps the log-probs it draws under.
 
 Prompts run once each and their keys and values serve the whole group; rows that finished are
-dropped; prompts of like length run together; a draw costs one uniform number.
+dropped, and prompts that wait join the running batch in their place; prompts of like length run
+together; a draw costs one uniform number.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from torch.distributed.tensor import DTensor
 
@@ -20,21 +23,40 @@ from accord.rollouts.cached import CachedDecoder
 from accord.rollouts.drawing import draw_tokens, row_uniforms
 from accord.rollouts.llama import LlamaDecoder, covers
 from accord.rollouts.packing import has_fast_bf16
+from accord.rollouts.running import Draw, RunningBatch
 from accord.rollouts.sampler import SamplingConfig, check_request
 
 Precision = Literal["auto", "fp32", "bf16"]
 MAX_ROWS = 64
 """Completions in progress at one time; a CPU's matrix units are busy from 32 on."""
 
+REFILL_SHARE = 0.25
+"""Waiting prompts join when this share of the rows is free: few at a time cost more than they save."""
+
 
 @dataclass
 class _Row:
     """A completion in progress."""
 
+    uniforms: "np.ndarray[tuple[int], np.dtype[np.float64]]"
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     text: str = ""
     has_stopped: bool = False
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it wants another token."""
+        return not self.has_stopped and len(self.ids) < len(self.uniforms)
+
+
+@dataclass(frozen=True)
+class _Share:
+    """Samples of one prompt that run together."""
+
+    prompt: int
+    first: int
+    count: int
 
 
 class NativeSampler:
@@ -80,20 +102,11 @@ class NativeSampler:
         tokenizer = self.model.tokenizer
         decoder = self._refresh()
         uniforms = row_uniforms(prompts, group=group, count=config.max_tokens, streams=streams)
-        rows: dict[int, _Row] = {}
+        rows = [_Row(numbers) for numbers in uniforms.numpy()]
         was_training = self.model.network.training
         self.model.network.eval()
         try:
-            for wave, wave_group, first_sample in self._waves(prompt_ids, group):
-                numbers = [i * group + first_sample + j for i in wave for j in range(wave_group)]
-                done = decode_rows(
-                    decoder,
-                    [prompt_ids[i] for i in wave],
-                    uniforms[numbers],
-                    config=config,
-                    tokenizer=tokenizer,
-                )
-                rows.update(zip(numbers, done, strict=True))
+            self._run(decoder, prompt_ids, rows, group, config)
         finally:
             self.model.network.train(was_training)
         version = decoder.version
@@ -115,13 +128,41 @@ class NativeSampler:
             self._decoder.refresh()
         return self._decoder
 
-    def _waves(self, prompt_ids: Sequence[Sequence[int]], group: int) -> Iterator[tuple[list[int], int, int]]:
-        """(prompts of a batch, samples of each, first sample): like lengths together, at most `max_rows`."""
+    def _run(
+        self,
+        decoder: LlamaDecoder | CachedDecoder,
+        prompt_ids: Sequence[Sequence[int]],
+        rows: Sequence[_Row],
+        group: int,
+        config: SamplingConfig,
+    ) -> None:
+        """Draw all rows, `prompt * group + sample`; at most `max_rows` at one time, like lengths together."""
+        batch: RunningBatch[_Row] = RunningBatch(decoder)
         order = sorted(range(len(prompt_ids)), key=lambda i: (len(prompt_ids[i]), i))
-        per_wave = max(1, self.max_rows // group)
-        for start in range(0, len(order), per_wave):
-            for first_sample in range(0, group, self.max_rows):
-                yield order[start : start + per_wave], min(self.max_rows, group - first_sample), first_sample
+        waiting = deque(_shares(order, group, self.max_rows))
+        draw = _drawing(config, self.model.tokenizer)
+        while waiting or batch.n_alive:
+            room = self.max_rows - batch.n_alive
+            if waiting and (room == self.max_rows or room >= REFILL_SHARE * self.max_rows):
+                joining: list[_Share] = []
+                while (
+                    waiting and waiting[0].count <= room and waiting[0].count == (joining or waiting)[0].count
+                ):
+                    joining.append(waiting.popleft())
+                    room -= joining[-1].count
+                if joining:
+                    own = [
+                        rows[one.prompt * group + one.first + j] for one in joining for j in range(one.count)
+                    ]
+                    batch.join([prompt_ids[one.prompt] for one in joining], own, max_tokens=config.max_tokens)
+            batch.step(draw)
+
+
+def _shares(order: Iterable[int], group: int, max_rows: int) -> Iterable[_Share]:
+    """The prompts' samples in shares of at most `max_rows`."""
+    for prompt in order:
+        for first in range(0, group, max_rows):
+            yield _Share(prompt, first, min(max_rows, group - first))
 
 
 def decode_rows(
@@ -132,34 +173,35 @@ def decode_rows(
     config: SamplingConfig,
     tokenizer: ChatTokenizer,
 ) -> list[_Row]:
-    """Draw a row for each row of `uniforms` [row, token] until it ends or `max_tokens` are drawn."""
-    rows = [_Row() for _ in range(len(uniforms))]
-    decoding = decoder.begin(prompts, group=len(rows) // len(prompts), max_tokens=config.max_tokens)
-    slots, is_alive = list(range(len(rows))), [True] * len(rows)
-    logits, slot_uniforms = decoding.first_logits, uniforms
-    for step in range(config.max_tokens):
-        drawn = draw_tokens(logits, slot_uniforms[:, step], config)
-        for slot, (token, logprob) in enumerate(
-            zip(drawn.tokens.tolist(), drawn.logprobs.tolist(), strict=True)
-        ):
-            if is_alive[slot]:
-                row = rows[slots[slot]]
-                row.ids.append(token)
-                row.logprobs.append(logprob)
-                is_alive[slot] = not _has_ended(row, config, tokenizer)
-        if not any(is_alive) or step + 1 == config.max_tokens:
-            break
-        tokens = drawn.tokens
-        kept = decoding.compact(is_alive)
-        if kept is not None:
-            slots, is_alive = [slots[i] for i in kept], [is_alive[i] for i in kept]
-            tokens, slot_uniforms = tokens[kept], slot_uniforms[kept]
-        logits = decoding.advance(tokens)
+    """Draw a row for each row of `uniforms` [row, token] until it ends or has as many tokens."""
+    rows = [_Row(numbers) for numbers in uniforms.numpy()]
+    batch: RunningBatch[_Row] = RunningBatch(decoder)
+    batch.join(prompts, rows, max_tokens=config.max_tokens)
+    draw = _drawing(config, tokenizer)
+    while batch.n_alive:
+        batch.step(draw)
     return rows
 
 
-def _has_ended(row: _Row, config: SamplingConfig, tokenizer: ChatTokenizer) -> bool:
-    """Whether the newest token ended the row; notes how, and the text up to a stop string."""
+def _drawing(config: SamplingConfig, tokenizer: ChatTokenizer) -> Draw[_Row]:
+    """What notes a drawn token and its log-prob for each row."""
+
+    def draw(rows: Sequence[_Row], logits: torch.Tensor) -> list[int]:
+        uniforms = np.array([row.uniforms[len(row.ids)] if row.is_alive else 0.0 for row in rows])
+        drawn = draw_tokens(logits, torch.from_numpy(uniforms), config)
+        tokens: list[int] = drawn.tokens.tolist()
+        for row, token, logprob in zip(rows, tokens, drawn.logprobs.tolist(), strict=True):
+            if row.is_alive:
+                row.ids.append(token)
+                row.logprobs.append(logprob)
+                _note_end(row, config, tokenizer)
+        return tokens
+
+    return draw
+
+
+def _note_end(row: _Row, config: SamplingConfig, tokenizer: ChatTokenizer) -> None:
+    """Note whether the newest token ended the row, and the text up to a stop string."""
     if row.ids[-1] in tokenizer.stop_ids:
         row.has_stopped = True
     elif config.stop:
@@ -167,7 +209,6 @@ def _has_ended(row: _Row, config: SamplingConfig, tokenizer: ChatTokenizer) -> b
         places = [place for place in (text.find(stop) for stop in config.stop) if place >= 0]
         if places:
             row.has_stopped, row.text = True, text[: min(places)]
-    return row.has_stopped
 
 
 def _completion(row: _Row, tokenizer: ChatTokenizer, version: str) -> Completion:

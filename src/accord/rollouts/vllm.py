@@ -41,7 +41,7 @@ class VllmSampler:
     ):
         """`options` go to the engine over `ENGINE_DEFAULTS`; `library` is the vllm module unless given."""
         self.model = model
-        self.library = _imported() if library is None else library
+        self.library = import_vllm() if library is None else library
         self.options = {**ENGINE_DEFAULTS, "max_model_len": model.context_tokens, **(options or {})}
         self._engine: Any = None
         self._version = ""
@@ -58,7 +58,7 @@ class VllmSampler:
         requests = [{"prompt_token_ids": ids} for ids in prompt_ids for _ in range(group)]
         parameters = [
             self.library.SamplingParams(**self._arguments(config), seed=seed)
-            for seed in _seeds(prompts, group, streams)
+            for seed in completion_seeds(prompts, group, streams)
         ]
         results = self._engine.generate(requests, parameters, use_tqdm=False)
         if len(results) != len(requests):
@@ -105,16 +105,20 @@ class VllmSampler:
         if version == self._version:
             return
         if self._engine is None:
-            # vLLM reads weights from a folder; what it reads first is replaced below if an adapter is on
-            with tempfile.TemporaryDirectory(prefix="accord-vllm-") as place:
-                folder = Path(place) / "model"
-                save_model(self.model, folder)
-                self._engine = self.library.LLM(model=str(folder), tokenizer=str(folder), **self.options)
+            self._engine = start_vllm(self.model, self.library, self.options)
         else:
             weights = list(plain_weights(self.model))
             self._engine.apply_model(lambda network: network.load_weights(weights))
             self._engine.reset_prefix_cache()
         self._version = version
+
+
+def start_vllm(model: LanguageModel, library: Any, options: Mapping[str, Any]) -> Any:
+    """A vLLM `LLM` on the model's weights, adapters merged."""
+    with tempfile.TemporaryDirectory(prefix="accord-vllm-") as place:
+        folder = Path(place) / "model"
+        save_model(model, folder)
+        return library.LLM(model=str(folder), tokenizer=str(folder), **options)
 
 
 def plain_weights(model: LanguageModel) -> Iterator[tuple[str, Tensor]]:
@@ -136,7 +140,7 @@ def plain_weights(model: LanguageModel) -> Iterator[tuple[str, Tensor]]:
                 yield f"{name}.{part}", weight.detach()
 
 
-def _seeds(prompts: Sequence[Prompt], group: int, streams: Streams) -> list[int]:
+def completion_seeds(prompts: Sequence[Prompt], group: int, streams: Streams) -> list[int]:
     """A seed for each completion, from the prompt, how often it came before, and the sample's number."""
     seen: Counter[str] = Counter()
     seeds = []
@@ -147,7 +151,8 @@ def _seeds(prompts: Sequence[Prompt], group: int, streams: Streams) -> list[int]
     return seeds
 
 
-def _imported() -> Any:
+def import_vllm() -> Any:
+    """The library; raises `MissingExtra` where it is not installed."""
     # In this process, so that new weights are handed over as they are and not by message.
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     try:

@@ -27,7 +27,7 @@ from accord.pipeline.serving.completions import completion_routes
 from accord.pipeline.serving.visitors import AccountEntrance, Entrance, KeyEntrance, LocalEntrance
 from accord.pipeline.serving.votes import FileVotes, QueueVotes, Votes
 from accord.pipeline.speakers import SpeakersHere
-from accord.rollouts.engine import Engine
+from accord.rollouts.engine import Answering
 from accord.rollouts.sampler import SamplingConfig
 from accord.store.database.accounts import Accounts
 from accord.store.database.engine import Database
@@ -80,7 +80,7 @@ class SecureHeaders:
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-def create_model_app(engine: Engine, *, door: Door | None = None, clock: Clock | None = None) -> FastAPI:
+def create_model_app(engine: Answering, *, door: Door | None = None, clock: Clock | None = None) -> FastAPI:
     """The application over an engine."""
     app = FastAPI(
         title="Accord models", version=accord.__version__, docs_url=None, redoc_url=None, openapi_url=None
@@ -106,7 +106,7 @@ def create_model_app(engine: Engine, *, door: Door | None = None, clock: Clock |
 
 
 def create_site(
-    engine: Engine,
+    engine: Answering,
     *,
     key: str = "",
     database: Database | None = None,

@@ -26,7 +26,7 @@ from accord.pipeline.serving.battles import VERDICTS, Battle, Battles
 from accord.pipeline.serving.chat_request import SEED_BITS
 from accord.pipeline.serving.visitors import KEY_COOKIE, Entrance, KeyEntrance, Visitor
 from accord.pipeline.serving.votes import Votes
-from accord.rollouts.engine import Engine, Event, Piece, Ticket
+from accord.rollouts.engine import Answering, Event, Piece, Ticket
 from accord.rollouts.engine import Request as Asked
 from accord.rollouts.sampler import SamplingConfig
 
@@ -41,7 +41,7 @@ SAMPLING = SamplingConfig(max_tokens=ANSWER_TOKENS, temperature=0.7, top_p=0.95)
 
 def install_chat(
     app: FastAPI,
-    engine: Engine,
+    engine: Answering,
     votes: Votes,
     entrance: Entrance,
     *,
@@ -60,7 +60,13 @@ class ChatPage:
     """The routes of the page and what they share."""
 
     def __init__(
-        self, engine: Engine, votes: Votes, entrance: Entrance, sampling: SamplingConfig, *, is_secure: bool
+        self,
+        engine: Answering,
+        votes: Votes,
+        entrance: Entrance,
+        sampling: SamplingConfig,
+        *,
+        is_secure: bool,
     ):
         self.engine, self.votes, self.entrance, self.sampling = engine, votes, entrance, sampling
         self.is_secure = is_secure

@@ -12,7 +12,7 @@ from accord.domain.clock import Clock
 from accord.domain.errors import AccordError, ConfigError, DataError, ModelError
 from accord.pipeline.serving.answers import DONE, Answer, Shape, error_body, sse, usage_of
 from accord.pipeline.serving.chat_request import MAX_BODY, ApiError, ChatBody, parse_chat
-from accord.rollouts.engine import Engine, Event, LineFull, Piece, Ticket
+from accord.rollouts.engine import Answering, Event, LineFull, Piece, Ticket
 
 DEFAULT_TOKENS = 512
 """Length of an answer where none is asked for, as far as the context has room."""
@@ -23,7 +23,7 @@ Guard = Callable[[Request], None]
 class Conversation:
     """One request under way: its events come from the engine's thread into this loop."""
 
-    def __init__(self, engine: Engine, body: ChatBody):
+    def __init__(self, engine: Answering, body: ChatBody):
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
@@ -68,7 +68,7 @@ class Conversation:
         return usage_of(self.ticket.n_prompt_tokens, self.answers)
 
 
-def completion_routes(engine: Engine, clock: Clock, guard: Guard) -> APIRouter:
+def completion_routes(engine: Answering, clock: Clock, guard: Guard) -> APIRouter:
     """The two routes; `guard` raises for who may not ask."""
     router = APIRouter(prefix="/v1", tags=["models"])
     started = int(clock.now().timestamp())
