@@ -4,6 +4,7 @@ import typer
 
 from accord.cli.evaluate_compare import compare
 from accord.cli.evaluate_drift import drift
+from accord.cli.evaluate_history import history
 from accord.cli.evaluate_ifeval import ifeval
 from accord.cli.evaluate_import import import_command
 from accord.cli.evaluate_judge import judge
@@ -36,6 +37,7 @@ for command in (
     leaderboard,
     ifeval,
     suite,
+    history,
     power,
 ):
     app.command()(command)

@@ -155,6 +155,30 @@ class VoteChart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GateSeries:
+    """A gate's number through the releases, as the history of gates has it."""
+
+    id: str
+    metric: str
+    slice: str = "all"
+    is_level: bool = True
+    """False where the number is the difference from the incumbent of its time."""
+    threshold: float | None = None
+    releases: tuple[str, ...]
+    verdicts: tuple[VerdictWord, ...]
+    values: tuple[Estimate | None, ...]
+    """None where a release was not measured."""
+    change: Estimate | None = None
+    """The last value less the one before."""
+    trend: str = ""
+    """better, worse, not told apart, or empty."""
+
+    def __post_init__(self) -> None:
+        if not len(self.releases) == len(self.verdicts) == len(self.values) > 0:
+            raise EvaluationError(f"series {self.id!r} needs a verdict and a value for each of its releases")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What measurements alone do not hold; each part makes one section of the page."""
 
@@ -167,6 +191,8 @@ class Evidence:
     bias: tuple[BiasPanel, ...] = ()
     drift: tuple[DriftChart, ...] = ()
     votes: VoteChart | None = None
+    history: tuple[GateSeries, ...] = ()
+    """Gates of this and of earlier releases."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ import hashlib
 from importlib.resources import files
 
 from accord.evaluation.report import browser, footer, headline, sections
-from accord.evaluation.report.comparison import charts, forest, panels, verdict_strip
+from accord.evaluation.report.comparison import charts, forest, history, panels, verdict_strip
 from accord.evaluation.report.comparison.contents import ComparisonReport
 from accord.evaluation.report.markup import Markup, element, join
 
@@ -20,6 +20,7 @@ SECTIONS = (
     panels.bias,
     charts.drift,
     charts.votes,
+    history.history,
     lambda report: browser.samples(report.base),
 )
 """In the order of the page: the verdict, what changed, whether to believe it, the answers."""
