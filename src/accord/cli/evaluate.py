@@ -5,6 +5,7 @@ import typer
 from accord.cli.evaluate_compare import compare
 from accord.cli.evaluate_drift import drift
 from accord.cli.evaluate_history import history
+from accord.cli.evaluate_hygiene import hygiene
 from accord.cli.evaluate_ifeval import ifeval
 from accord.cli.evaluate_import import import_command
 from accord.cli.evaluate_judge import judge
@@ -31,6 +32,7 @@ for command in (
     optimization,
     drift,
     overlap,
+    hygiene,
     paired,
     judged,
     judge,
