@@ -17,8 +17,9 @@ from accord.evaluation.measurement import Measurement
 COLUMNS = ("license", "licence", "License", "spdx", "license_name")
 """Columns of a row that name its license, the first that is filled."""
 ALLOWED = (
-    "MIT", "MIT-0", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "Unlicense", "CC0-1.0", "PDDL-1.0",
-    "CC-BY-2.0", "CC-BY-2.5", "CC-BY-3.0", "CC-BY-4.0", "ODC-By-1.0", "CDLA-Permissive-1.0", "CDLA-Permissive-2.0",
+    "MIT", "MIT-0", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "Unlicense", "CC0-1.0",
+    "PDDL-1.0", "CC-BY-2.0", "CC-BY-2.5", "CC-BY-3.0", "CC-BY-4.0", "ODC-By-1.0", "CDLA-Permissive-1.0",
+    "CDLA-Permissive-2.0",
 )  # fmt: skip
 """Licenses that permit use, change and sale, and ask at most for a notice."""
 UNKNOWN = "unknown"

@@ -33,17 +33,23 @@ NATIONAL = re.compile(
 FICTION = re.compile(r"555\D{0,2}01\d\d$")
 CARD = re.compile(r"(?<![\d\w.-])[3-6](?:[ -]?\d){12,18}(?![\d\w-])")
 CARD_LENGTHS = range(13, 20)
-TEST_CARDS = frozenset(
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+TEST_CARDS = _set(
     """
     4111111111111111 4242424242424242 4012888888881881 4222222222222 5555555555554444 5105105105105100
     378282246310005 371449635398431 378734493671000 6011111111111117 6011000990139424 3530111333300000
     3566002020360505 30569309025904 38520000023237 4000056655665556 5200828282828210
-    """.split()
+    """
 )
 """Numbers that payment firms publish for tests."""
 IBAN = re.compile(r"(?<![\w])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?![\w])")
-EXAMPLE_IBANS = frozenset(
-    "GB82WEST12345698765432 GB29NWBK60161331926819 DE89370400440532013000 FR1420041010050500013M02606".split()
+EXAMPLE_IBANS = _set(
+    "GB82WEST12345698765432 GB29NWBK60161331926819 DE89370400440532013000 FR1420041010050500013M02606"
 )
 SSN = re.compile(r"(?<![\d\w-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d\w-])")
 EXAMPLE_SSNS = frozenset({"078-05-1120", "219-09-9999", "123-45-6789", "111-11-1111"})
@@ -185,7 +191,7 @@ def _ssns(text: str) -> Iterator[tuple[int, str]]:
 def _addresses(text: str) -> Iterator[tuple[int, str]]:
     for match in IPV4.finditer(text):
         parts = match.group().split(".")
-        if any(len(part) > 1 and part[0] == "0" or int(part) > 255 for part in parts):
+        if any((len(part) > 1 and part[0] == "0") or int(part) > 255 for part in parts):
             continue
         # Four small numbers are a version or a section far more often than an address.
         if all(int(part) < 20 for part in parts):
