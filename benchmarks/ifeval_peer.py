@@ -10,6 +10,7 @@ import argparse
 import gzip
 import json
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -286,7 +287,10 @@ def compare(rows: Iterator[tuple[Mapping[str, Any], str]], peer: Peer, *, shown:
 
 
 def judge_cases(path: Path, peer: Peer) -> None:
-    """The peer's verdicts on given cases, as JSON lines: what `tests/golden/ifeval_cases.jsonl` holds."""
+    """The peer's verdicts on given cases, as JSON lines: what `tests/golden/ifeval_cases.jsonl` holds.
+
+    Null where the peer itself fails: a keyword that is no pattern.
+    """
     for line in path.read_text(encoding="utf-8").splitlines():
         case = json.loads(line)
         item = {
@@ -294,7 +298,10 @@ def judge_cases(path: Path, peer: Peer) -> None:
             "instruction_id_list": [case["instruction"]],
             "kwargs": [case["arguments"]],
         }
-        strict, loose = peer(item, case["response"])
+        try:
+            strict, loose = peer(item, case["response"])
+        except re.error:
+            strict, loose = (None,), (None,)  # type: ignore[assignment]
         print(json.dumps({**case, "strict": strict[0], "loose": loose[0]}, ensure_ascii=False))
 
 
