@@ -10,6 +10,7 @@ from accord.cli.evaluate_ifeval import ifeval
 from accord.cli.evaluate_import import import_command
 from accord.cli.evaluate_judge import judge
 from accord.cli.evaluate_judged import judged
+from accord.cli.evaluate_labels import labels
 from accord.cli.evaluate_leaderboard import leaderboard
 from accord.cli.evaluate_optimization import optimization
 from accord.cli.evaluate_overlap import overlap
@@ -36,6 +37,7 @@ for command in (
     paired,
     judged,
     judge,
+    labels,
     leaderboard,
     ifeval,
     suite,
