@@ -168,7 +168,7 @@ def find_refusal(text: str) -> str:
 
 
 def word_sentiment(text: str) -> float:
-    """(good - bad) / (good + bad) words; 0 without either. Shortly after a "not" a word counts for the other."""
+    """(good - bad) / (good + bad) words, turned around shortly after a "not"; 0 without either."""
     words = WORD.findall(text.lower().replace("\u2019", "'"))
     lists, total, balance = word_lists(), 0, 0
     for i, word in enumerate(words):
