@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, ndtr, ndtri
 
 from accord.evaluation.best_of_n import BestOfN, measure_best_of_n
 from accord.evaluation.ensemble import combine_rewards
 from accord.evaluation.intervals import mean_estimate
+from accord.evaluation.multiplicity import holm
 from accord.evaluation.overoptimization import Checkpoint, Overoptimization, measure_overoptimization
 from accord.evaluation.reward_frontier import fit_frontier
 
@@ -74,10 +75,60 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     for name, value in vars(Miniature()).items():
         parser.add_argument(f"--{name}", type=int, default=value)
-    options = Miniature(**vars(parser.parse_args(arguments)))
+    parser.add_argument(
+        "--starts",
+        type=int,
+        default=0,
+        help="only ask how often the gain at n = 1 is told from 0, in so many seeds",
+    )
+    given = vars(parser.parse_args(arguments))
+    starts = given.pop("starts")
+    options = Miniature(**given)
     line: dict[str, Any] = {"task": "overoptimization", **vars(options)}
-    line["worlds"] = {world: describe(run_world(world, options), options) for world in WORLDS}
+    if starts:
+        print(json.dumps(line | {"starts": measure_starts(options, starts)}))
+        return
+    worlds = {world: run_world(world, options) for world in WORLDS}
+    line["gold_gain_at_1_p_holm"] = dict(zip(WORLDS, holm_of_starts(worlds), strict=True))
+    line["worlds"] = {world: describe(curves, options) for world, curves in worlds.items()}
     print(json.dumps(line))
+
+
+def holm_of_starts(worlds: Mapping[str, Mapping[str, list[Curve]]]) -> list[float]:
+    """P-values of a gold gain of 0 at n = 1, one a world, together: three are looked at."""
+    gains = [worlds[world]["single"][0].points[0].gold_gain for world in WORLDS]
+    errors = [(one.high - one.low) / (2 * float(ndtri(0.975))) for one in gains]
+    scores = [one.value / error for one, error in zip(gains, errors, strict=True)]
+    return [round(float(one), 4) for one in holm([2 * float(ndtr(-abs(score))) for score in scores])]
+
+
+def measure_starts(options: Miniature, seeds: int) -> dict[str, dict[str, float]]:
+    """Share of seeds whose interval of the gold gain at n = 1 holds 0, and its standard scores, by world."""
+    found = {}
+    for place, world in enumerate(WORLDS):
+        held, scores = [], []
+        for seed in range(seeds):
+            generator = np.random.default_rng([options.seed, place, seed])
+            taste = generator.normal(size=QUALITIES)
+            taste /= np.linalg.norm(taste)
+            pool, fresh = (
+                score_gold(draw_answers(generator, world, options.prompts * options.pool), taste)
+                .reshape(options.prompts, options.pool)
+                .mean(axis=1)
+                for _ in range(2)
+            )
+            gain = mean_estimate(pool - fresh, seed=seed)
+            held.append(gain.low <= 0 <= gain.high)
+            error = float(np.std(pool - fresh, ddof=1)) / options.prompts**0.5
+            scores.append(gain.value / error)
+        spread = (0.95 * 0.05 / seeds) ** 0.5
+        found[world] = {
+            "holds_zero": round(float(np.mean(held)), 4),
+            "standard_error": round(spread, 4),
+            "mean_score": round(float(np.mean(scores)), 3),
+            "spread_of_scores": round(float(np.std(scores, ddof=1)), 3),
+        }
+    return found
 
 
 def run_world(world: str, options: Miniature) -> dict[str, list[Curve]]:
