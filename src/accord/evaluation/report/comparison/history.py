@@ -16,7 +16,7 @@ from accord.evaluation.report.section import section
 MOST_RELEASES = 12
 """The last ones are drawn; the file holds all."""
 MOST_NAMES = 8
-ROW, EDGE = 46.0, 8.0
+ROW, EDGE = 58.0, 8.0
 """Height of a row, and the room above and below its numbers, in units of the picture."""
 
 
@@ -113,14 +113,14 @@ def _row(one: GateSeries) -> Markup:
             element("span", sign + styled(one.change.value, style), class_=tone),
             element("small", one.trend),
         ]
-    name = label_of(one.metric, one.slice) + ("" if one.is_level else ", against the incumbent of then")
+    against = "" if one.is_level else " · against the incumbent of then"
     said = "; ".join(
         f"{release} {verdict}" + ("" if value is None else f" {styled(value.value, style)}")
         for release, verdict, value in zip(one.releases, one.verdicts, one.values, strict=True)
     )
     return element(
         "tr",
-        element("th", element("small", one.id), name, scope="row"),
+        element("th", element("small", one.id + against), label_of(one.metric, one.slice), scope="row"),
         element("td", _line(one, said)),
         element("td", now, class_="num"),
         element("td", change, class_="num"),
@@ -156,5 +156,5 @@ def _dot(one: GateSeries, i: int, value: Estimate, level: Callable[[float], floa
     style = style_of(one.metric, value)
     words = f"{one.releases[i]}: {estimate_value(value, style)} {interval(value, style)}, {verdict}"
     dot = element("circle", cx=place, cy=level(value.value), r=4.5, class_="dot")
-    mark = element("text", GLYPHS[verdict], x=place, y=ROW - 1, dx=9, class_="tick glyph")
+    mark = element("text", GLYPHS[verdict], x=place, y=level(value.value) + 4, dx=9, class_="glyph")
     return element("g", element("title", words), whisker, dot, mark, class_=verdict_class(verdict))
