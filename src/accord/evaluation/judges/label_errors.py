@@ -111,8 +111,9 @@ def score_measurements(
     Spearman's, by bootstrap over `clusters` (each answer by itself, if there are none). Scores of 0 take no
     side; how many answers get one is `label_share_with_side`.
     """
-    kept = [i for i, one in enumerate(scores) if one is not None and math.isfinite(one)]
-    said = finite_array([scores[i] for i in kept], name="scores")
+    numbers = [math.nan if one is None else one for one in scores]
+    kept = [i for i, one in enumerate(numbers) if math.isfinite(one)]
+    said = finite_array([numbers[i] for i in kept], name="scores")
     truth = finite_array([people[i] for i in kept], name="people")
     if len(kept) < MIN_LABELED:
         raise EvaluationError(f"{len(kept)} answers have a score and a person's; {MIN_LABELED} are needed")

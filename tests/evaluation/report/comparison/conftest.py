@@ -14,6 +14,7 @@ from accord.evaluation.comparison.responses import Responses
 from accord.evaluation.gates.plan import read_plan
 from accord.evaluation.gates.verdict import judge_release
 from accord.evaluation.intervals import Estimate, wilson
+from accord.evaluation.measurement import Measurement
 from accord.evaluation.report.comparison import ComparisonReport, Evidence, report_comparison
 from accord.evaluation.report.comparison.contents import (
     BiasPanel,
@@ -181,8 +182,28 @@ def build() -> ComparisonReport:
     found = compare_responses(new, old, judge=judge, logprobs=TokenLogprobs(candidate=own, incumbent=other))
     release = judge_release(read_plan("default"), found.measurements, today=datetime.date(2026, 11, 1))
     return report_comparison(
-        found, release, lineage=Lineage(command="accord", seed=0), evidence=build_evidence()
+        found,
+        release,
+        lineage=Lineage(command="accord", seed=0),
+        evidence=build_evidence(),
+        others=build_others(),
     )
+
+
+def build_others() -> list[Measurement]:
+    """What `accord evaluate optimization` and `reward` add: Gao's form, accuracy by agreement."""
+    numbers = (
+        ("gao_alpha", "form=rl", 0.89),
+        ("gao_beta", "form=rl", 0.55),
+        ("gao_peak_kl", "form=rl", 3.4),
+        ("reward_accuracy", "agreement=75 % or less", 0.58),
+        ("reward_accuracy", "agreement=above 75 %", 0.74),
+        ("reward_accuracy", "agreement=all agree", 0.83),
+        ("reward_ceiling", "all", 0.81),
+    )
+    return [
+        Measurement(metric=metric, slice=part, estimate=point(value, 0.05)) for metric, part, value in numbers
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def test_a_section_without_numbers_is_left_out(comparison_report: ComparisonRepo
     bare = ComparisonReport(base=Report(title="Nothing"), verdict="undecided")
     page = comparison_to_html(bare)
     assert "<section id=" not in page
-    without = replace(comparison_report, evidence=Evidence())
+    without = replace(comparison_report, evidence=Evidence(), agreement=None)
     page = comparison_to_html(without)
     for name in ("reward-kl", "reliability", "safety", "bias", "drift", "votes", "history"):
         assert f'<section id="{name}"' not in page

@@ -59,6 +59,7 @@ def join_evidence(parts: Sequence[Evidence]) -> Evidence:
             bias=joined.bias + part.bias,
             drift=joined.drift + part.drift,
             votes=joined.votes or part.votes,
+            reward_length=joined.reward_length or part.reward_length,
             history=joined.history or part.history,
         )
     return joined

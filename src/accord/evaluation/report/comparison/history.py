@@ -110,7 +110,7 @@ def _row(one: GateSeries) -> Markup:
         sign = "+" if one.change.value > 0 else ""
         tone = {"better": "v-pass", "worse": "v-fail"}.get(one.trend, "v-not-measured")
         change = [
-            element("span", sign + styled(one.change.value, style), class_=tone),
+            element("span", sign + estimate_value(one.change, style), class_=tone),
             element("small", one.trend),
         ]
     against = "" if one.is_level else " · against the incumbent of then"
