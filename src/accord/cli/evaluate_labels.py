@@ -46,7 +46,7 @@ def labels(
     from accord.evaluation.judges.label_errors import count_errors, error_measurements, score_measurements
     from accord.evaluation.judges.labels import REFUSAL, SENTIMENT
     from accord.evaluation.suites.source import read_source, require_fields
-    from accord.pipeline.suite_running import find_labeler
+    from accord.pipeline.labelers import find_labeler
 
     if kind not in ("refusal", "score"):
         raise typer.BadParameter(f"--kind is {kind!r}; expected refusal or score")

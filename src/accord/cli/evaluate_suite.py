@@ -179,7 +179,8 @@ def _run(
     from accord.evaluation.suites.catalog import find_suite
     from accord.evaluation.suites.pairing import pair_suites
     from accord.models import load_model
-    from accord.pipeline.suite_running import SuiteRequest, common_items, find_labeler, run_suite
+    from accord.pipeline.labelers import find_labeler
+    from accord.pipeline.suite_running import SuiteRequest, common_items, run_suite
 
     request = SuiteRequest(**settings)
     wanted = request.column or SAMPLED.get(request.name, "response")
