@@ -14,6 +14,7 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, ndtr, ndtri
 
-from accord.evaluation.best_of_n import BestOfN, measure_best_of_n
+from accord.evaluation.best_of_n import BestOfN, best_of_n_kl_bound, measure_best_of_n
 from accord.evaluation.ensemble import combine_rewards
 from accord.evaluation.intervals import mean_estimate
 from accord.evaluation.multiplicity import holm
 from accord.evaluation.overoptimization import Checkpoint, Overoptimization, measure_overoptimization
+from accord.evaluation.report.axes import Frame, padded_range
+from accord.evaluation.report.markup import element
 from accord.evaluation.reward_frontier import fit_frontier
 
 FloatArray = NDArray[np.float64]
@@ -44,6 +47,17 @@ LENGTH_TASTE = 0.5
 LENGTH_LIMIT = 3.0
 """Length from which gold falls, three times as steeply as it rose."""
 RIDGE = 1.0
+FIGURE_WIDTH, FIGURE_HEIGHT = 360, 280
+TITLES = {"control": "nothing planted", "token": "a rare token", "length": "a shared taste for length"}
+LEGEND = {"gold": "gold", "proxy": "proxy", "joined": "gold, by the ensemble's minimum"}
+DESCRIPTION = "Gold turns over where an exploit is planted; the proxy rises throughout"
+FIGURE_STYLE = (
+    "svg{background:#fff;font:12px system-ui,sans-serif}text{fill:#333}.tick,.label{fill:#666}"
+    ".end{text-anchor:end}.middle{text-anchor:middle}.grid{stroke:#eee}.axis{stroke:#999}"
+    "path{fill:none;stroke-width:2.2}path.gold{stroke:#0b62a8}path.proxy{stroke:#c9500e;stroke-dasharray:6 4}"
+    "path.joined{stroke:#2b8a57;stroke-dasharray:2 4}circle.gold{fill:#0b62a8}circle.proxy{fill:#c9500e}"
+    "circle.joined{fill:#2b8a57}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=0,
         help="only ask how often the gain at n = 1 is told from 0, in so many seeds",
     )
+    parser.add_argument("--figure", type=Path, help="SVG file to write")
     given = vars(parser.parse_args(arguments))
-    starts = given.pop("starts")
+    starts, figure = given.pop("starts"), given.pop("figure")
     options = Miniature(**given)
     line: dict[str, Any] = {"task": "overoptimization", **vars(options)}
     if starts:
@@ -92,6 +107,46 @@ def main(arguments: Sequence[str] | None = None) -> None:
     line["gold_gain_at_1_p_holm"] = dict(zip(WORLDS, holm_of_starts(worlds), strict=True))
     line["worlds"] = {world: describe(curves, options) for world, curves in worlds.items()}
     print(json.dumps(line))
+    if figure is not None:
+        figure.write_text(draw_worlds(line["worlds"]), encoding="utf-8")
+
+
+def draw_worlds(worlds: Mapping[str, Mapping[str, Any]]) -> str:
+    """Gold, proxy and gold by the ensemble's minimum over the root of the KL bound, world beside world."""
+    parts = []
+    for place, (world, found) in enumerate(worlds.items()):
+        kl = [best_of_n_kl_bound(n) for n in found["ns"]]
+        lines = {
+            "gold": found["gold_gain"],
+            "proxy": found["proxy"],
+            "joined": found["ensembles"]["worst_case"]["gold_gain"],
+        }
+        frame = Frame(
+            x_range=(0.0, kl[-1] * 1.03),
+            y_range=padded_range([value for row in lines.values() for value in row], include=[0.0]),
+            x_label="KL of best of n, nats (square-root scale)",
+            y_label=f"{TITLES[world]}: gain",
+            width=FIGURE_WIDTH,
+            height=FIGURE_HEIGHT,
+            x_scale="sqrt",
+        )
+        drawn = [element("path", d=frame.path(kl, row), class_=name) for name, row in lines.items()]
+        dots = [
+            element("circle", cx=frame.x(at), cy=frame.y(value), r=3, class_=name)
+            for name, row in lines.items()
+            for at, value in zip(kl, row, strict=True)
+        ]
+        svg = frame.svg(drawn, dots, key=world, title=TITLES[world], description=DESCRIPTION)
+        where = f'<svg x="{place * FIGURE_WIDTH}" width="{FIGURE_WIDTH}" height="{FIGURE_HEIGHT}"'
+        parts.append(str(svg).replace("<svg", where, 1))
+    width = FIGURE_WIDTH * len(parts)
+    legend = "".join(
+        f'<path class="{name}" d="M{60 + 210 * i} {FIGURE_HEIGHT + 18}h26"/>'
+        f'<text x="{94 + 210 * i}" y="{FIGURE_HEIGHT + 22}">{words}</text>'
+        for i, (name, words) in enumerate(LEGEND.items())
+    )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {FIGURE_HEIGHT + 34}">'
+    return f"{head}<style>{FIGURE_STYLE}</style>{''.join(parts)}{legend}</svg>\n"
 
 
 def holm_of_starts(worlds: Mapping[str, Mapping[str, list[Curve]]]) -> list[float]:

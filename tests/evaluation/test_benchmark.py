@@ -5,6 +5,7 @@ import json
 import sys
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -113,8 +114,13 @@ def test_ensemble_does_not_help_an_error_that_heads_share(worlds):
         assert (curve.points[-1].gold.value - single[-1]) / loss < 0.1
 
 
-def test_one_json_line_comes_out(miniature, capsys):
-    miniature.main(["--prompts", "12", "--pool", "64", "--members", "2", "--pairs", "100"])
+def test_one_json_line_and_a_picture_come_out(miniature, capsys, tmp_path):
+    figure = tmp_path / "worlds.svg"
+    small = ["--prompts", "12", "--pool", "64", "--members", "2", "--pairs", "100"]
+    miniature.main([*small, "--figure", str(figure)])
+    root = ElementTree.fromstring(figure.read_text())
+    # three worlds of three lines, and the three lines of the legend
+    assert len(root.findall(".//{*}path")) == 12
     printed = capsys.readouterr().out
     line = json.loads(printed)
     assert printed.count("\n") == 1
