@@ -27,14 +27,14 @@ from accord.evaluation.comparison import (
 )
 from accord.evaluation.comparison.comparing import TokenLogprobs
 from accord.evaluation.comparison.responses import read_completion, response_row
-from accord.evaluation.judges import ChatEndpoint, EndpointConfig, LanguageModelJudge
+from accord.evaluation.judges import ChatEndpoint, EndpointConfig, LanguageModelJudge, PeopleJudge
 from accord.evaluation.report.comparison import comparison_evidence
 from accord.evaluation.report.contents import Lineage
 from accord.evaluation.report.encoding import encode
 from accord.evaluation.winrate import Scorer
 from accord.pipeline.provenance import code_version
 from accord.pipeline.support import load_support_task
-from accord.store import hash_file, read_prompts
+from accord.store import hash_file, read_judgments, read_prompts
 
 if TYPE_CHECKING:
     from accord.models import LanguageModel
@@ -49,6 +49,8 @@ PAIR = "pair:"
 """Before a function of (prompt, left, right)."""
 LANGUAGE_MODEL = "llm:"
 """Before MODEL@URL of an OpenAI-compatible endpoint."""
+PEOPLE_FILE = "people:"
+"""Before a file of judgments, as `accord project export` writes it."""
 JUDGE_KEY = "ACCORD_JUDGE_KEY"
 """Environment variable that holds the endpoint's key."""
 
@@ -65,7 +67,7 @@ class CompareConfig:
     """Any file that has prompts; None takes the support task's held-out prompts."""
     judge: str | None = None
     """Reward model folder, "module:function" or "file.py:function" of a score, "pair:..." of a preference,
-    "llm:MODEL@URL" of a language model behind an endpoint."""
+    "llm:MODEL@URL" of a language model behind an endpoint, "people:FILE" of people's judgments."""
     gold: str | None = None
     """A second judge, named as the first, that stands for what is wanted; the first is then a proxy."""
     limit: int = 100
@@ -149,6 +151,8 @@ def find_judge(
         return ScoreJudge(lambda asked, rows: taste.score(asked, rows).values, "the task's known taste")
     if name.startswith(PAIR):
         return EachPair(_pair_function(name.removeprefix(PAIR)), name)
+    if name.startswith(PEOPLE_FILE):
+        return PeopleJudge.from_judgments(read_judgments([Path(name.removeprefix(PEOPLE_FILE))]))
     if name.startswith(LANGUAGE_MODEL):
         return _language_model(name.removeprefix(LANGUAGE_MODEL), out, rate)
     if not Path(name).is_dir() and not name.startswith(("http://", "https://")):

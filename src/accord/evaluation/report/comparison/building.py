@@ -14,6 +14,7 @@ from accord.evaluation.comparison.columns import INCUMBENT
 from accord.evaluation.comparison.comparing import Comparison
 from accord.evaluation.gates.verdict import GateResult, Release, threshold_of
 from accord.evaluation.intervals import Estimate
+from accord.evaluation.judges.people import PEOPLE
 from accord.evaluation.measurement import Measurement
 from accord.evaluation.report.comparison.contents import (
     BiasPanel,
@@ -153,7 +154,7 @@ def report_comparison(
         "Plan": f"{release.plan_name}, {release.plan_hash}",
     }
     notes = list(plain.base.notes)
-    if judge:
+    if judge and not str(judge).startswith(PEOPLE):
         notes.append(
             f"The preferences are those of {judge}, uncorrected by people: a sample of human labels would "
             "say how far it can be trusted."
