@@ -86,7 +86,11 @@ def suite(
     ],
     data: Annotated[
         str,
-        typer.Option("--data", metavar="FILE", help="The public file: JSONL, JSON, CSV or TSV (also .gz)."),
+        typer.Option(
+            "--data",
+            metavar="FILE",
+            help="The public file: JSONL, JSON, CSV or TSV (also .gz), or hub:OWNER/NAME/PATH[@REVISION].",
+        ),
     ],
     model: ModelOption = None,
     incumbent: IncumbentOption = None,
@@ -117,7 +121,9 @@ def suite(
       accord evaluate suite jailbreak --data outcomes.csv.gz --json
     """
     from accord.evaluation.suites.catalog import find_suite
+    from accord.pipeline.hub_files import find_data_file
 
+    data = find_data_file(data)
     if responses is not None and predictions is not None:
         raise typer.BadParameter("give either --responses or --predictions, both name the file of answers")
     if model is not None:
