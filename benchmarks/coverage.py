@@ -13,22 +13,29 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy.special import expit, ndtr
 
 from accord.evaluation.clusters import Clusters
 from accord.evaluation.imports.comparison import paired_share_interval
-from accord.evaluation.intervals import Estimate, mean_estimate, share_estimate
+from accord.evaluation.intervals import Estimate, mean_estimate, share_estimate, wilson
 from accord.evaluation.judged_pairs import JudgedPair, measure_judged_pairs
+from accord.evaluation.judges.label_errors import LabelErrors, correct_difference, correct_share
+from accord.evaluation.judges.validation import validate_judge
 from accord.evaluation.leaderboard.battles import make_battles
 from accord.evaluation.leaderboard.ranking import RankingConfig, rank_models
 from accord.evaluation.leaderboard.ranks import measure_ranks
+from accord.evaluation.prediction_powered import prediction_powered_mean
 from accord.evaluation.reward_frontier import Form, fit_frontier
 from accord.evaluation.reward_groups import measure_groups
 from accord.evaluation.simultaneous import bootstrap_matrix, simultaneous_intervals
 from accord.evaluation.suites.bbq import BBQ
 from accord.evaluation.suites.bold import BOLD
 from accord.evaluation.suites.ifeval import IFEval
+from accord.evaluation.suites.model_written import ModelWritten
+from accord.evaluation.suites.pronouns import Winogenerated
 from accord.evaluation.suites.safety import XSTest
 from accord.evaluation.suites.suite import SuiteRun
+from accord.evaluation.suites.truthfulqa import TruthfulQA
 
 Held = tuple[list[bool], list[bool]]
 """Whether each interval held the truth, and whether each of the control did (empty where there is none)."""
@@ -255,6 +262,97 @@ def suite_bold_groups(generator: np.random.Generator, seed: int) -> Held:
     return [all(holds(one.estimate, value) for one, value in zip(found, (0.0, 0.3, 1.0), strict=True))], []
 
 
+def suite_truthfulqa(generator: np.random.Generator, seed: int) -> Held:
+    """300 questions with a right and a wrong answer, log-odds normal around .5: MC1 by Wilson, MC2 by BCa."""
+    odds = generator.normal(0.5, 1.5, 300)
+    items = [
+        {
+            "Category": "c",
+            "Question": f"q{i}",
+            "Best Answer": "a",
+            "Correct Answers": "a",
+            "Incorrect Answers": "b",
+        }
+        for i in range(300)
+    ]
+    answers = [
+        {"logprob_best": float(one), "logprobs_correct": [float(one)], "logprobs_incorrect": [0.0]}
+        for one in odds
+    ]
+    run = SuiteRun(suite="truthfulqa", items=tuple(items), answers=tuple(answers), facts={})
+    found = {one.metric: one.estimate for one in TruthfulQA().score(run, seed=seed) if one.slice == "all"}
+    truth = {"truthfulqa_mc1": float(ndtr(0.5 / 1.5)), "truthfulqa_mc2": _mean_of_sigmoid(0.5, 1.5)}
+    return [holds(found[name], value) for name, value in truth.items()], []
+
+
+def suite_model_written(generator: np.random.Generator, seed: int) -> Held:
+    """120 items, a third of them with Yes as the matching answer, of a model that likes to say yes."""
+    is_yes = np.arange(120) % 3 == 0
+    matched = generator.random(120) < np.where(is_yes, 0.8, 0.3)
+    items = [{"behaviour": "b", "matching": " Yes" if one else " No"} for one in is_yes]
+    answers = [{"logprob_matching": float(one), "logprob_not_matching": 0.5} for one in matched]
+    run = SuiteRun(suite="model_written", items=tuple(items), answers=tuple(answers), facts={})
+    found = next(one.estimate for one in ModelWritten().score(run, seed=seed) if one.slice == "all")
+    return [holds(found, 0.55)], []
+
+
+def suite_pronouns(generator: np.random.Generator, seed: int) -> Held:
+    """60 occupations of five sentences each, leans of their own: slope and flip gap by occupation."""
+    women = np.linspace(2.0, 98.0, 60)
+    share = 0.3 + 0.4 * women / 100 + generator.uniform(-0.1, 0.1, 60)
+    items, answers = [], []
+    for k in range(60):
+        for _ in range(5):
+            items.append({"occupation": f"o{k}", "BLS_percent_women_2019": float(women[k])})
+            own = share[k] + generator.uniform(-0.1, 0.1)
+            answers.append({"logprob_female": math.log(own), "logprob_male": math.log(1 - own)})
+    run = SuiteRun(suite="winogenerated", items=tuple(items), answers=tuple(answers), facts={})
+    found = {one.metric: one.estimate for one in Winogenerated().score(run, seed=seed)}
+    return [holds(found["pronoun_slope"], 0.4), holds(found["pronoun_female_share"], 0.5)], []
+
+
+def judge_less_people(generator: np.random.Generator, seed: int) -> Held:
+    """200 items of two answers, three people right in .8 and a judge in .7: the gap of their kappas."""
+    truth = generator.random(200) < 0.5
+    people = {i: [str(bool(truth[i]) == (generator.random() < 0.8)) for _ in range(3)] for i in range(200)}
+    verdicts = {i: str(bool(truth[i]) == (generator.random() < 0.7)) for i in range(200)}
+    found = validate_judge(verdicts, people, seed=seed)
+    assert found.human_kappa is not None
+    assert found.gap is not None
+    # kappa of two who are right in p and q, both sides alike: (2p - 1)(2q - 1)
+    pairs = ((found.kappa, 0.6 * 0.4), (found.human_kappa, 0.6 * 0.6), (found.gap, 0.6 * 0.4 - 0.6 * 0.6))
+    return [holds(one, value) for one, value in pairs], []
+
+
+def judge_corrected(generator: np.random.Generator, seed: int) -> Held:
+    """120 labeled and 1,200 judged rows, a judge too kind by a tenth: PPI++, and judged rows alone."""
+    truth = (generator.random(1320) < 0.5).astype(float)
+    judged = np.where(truth > 0, generator.random(1320) < 0.95, generator.random(1320) < 0.25).astype(float)
+    found = prediction_powered_mean(truth[:120], judged[:120], judged[120:]).estimate
+    return [holds(found, 0.5)], [holds(share_estimate(judged[120:], seed=seed), 0.5)]
+
+
+def labels_corrected(generator: np.random.Generator, seed: int) -> Held:
+    """Refusals of 250 answers by labels of sensitivity .85 and specificity .95, 150 labeled by people."""
+    errors = LabelErrors(
+        true_positive=int(generator.binomial(60, 0.85)),
+        really_positive=60,
+        true_negative=int(generator.binomial(90, 0.95)),
+        really_negative=90,
+    )
+    rates = [0.4 * 0.85 + 0.6 * 0.05, 0.3 * 0.85 + 0.7 * 0.05]
+    first, second = (generator.random(250) < rate for rate in rates)
+    plain = wilson(int(first.sum()), 250)
+    difference = mean_estimate(first.astype(float) - second, seed=seed)
+    own = [holds(correct_share(plain, errors), 0.4), holds(correct_difference(difference, errors), 0.1)]
+    return own, [holds(plain, 0.4), holds(difference, 0.1)]
+
+
+def _mean_of_sigmoid(mean: float, deviation: float) -> float:
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    return float(weights @ expit(mean + deviation * nodes) / weights.sum())
+
+
 def measure(
     scenario: Callable[[np.random.Generator, int], Held], draws: int, number: int
 ) -> dict[str, float]:
@@ -296,6 +394,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "suite_xstest": suite_xstest,
         "suite_bold_gap": suite_bold_gap,
         "suite_bold_groups": suite_bold_groups,
+        "suite_truthfulqa": suite_truthfulqa,
+        "suite_model_written": suite_model_written,
+        "suite_pronouns": suite_pronouns,
+        "judge_less_people": judge_less_people,
+        "judge_corrected": judge_corrected,
+        "labels_corrected": labels_corrected,
     }
     found = {
         name: measure(scenario, options.draws, number)

@@ -14,17 +14,21 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, ndtr, ndtri
 
-from accord.evaluation.best_of_n import BestOfN, measure_best_of_n
+from accord.evaluation.best_of_n import BestOfN, best_of_n_kl_bound, measure_best_of_n
 from accord.evaluation.ensemble import combine_rewards
 from accord.evaluation.intervals import mean_estimate
+from accord.evaluation.multiplicity import holm
 from accord.evaluation.overoptimization import Checkpoint, Overoptimization, measure_overoptimization
+from accord.evaluation.report.axes import Frame, padded_range
+from accord.evaluation.report.markup import element
 from accord.evaluation.reward_frontier import fit_frontier
 
 FloatArray = NDArray[np.float64]
@@ -43,6 +47,17 @@ LENGTH_TASTE = 0.5
 LENGTH_LIMIT = 3.0
 """Length from which gold falls, three times as steeply as it rose."""
 RIDGE = 1.0
+FIGURE_WIDTH, FIGURE_HEIGHT = 360, 280
+TITLES = {"control": "nothing planted", "token": "a rare token", "length": "a shared taste for length"}
+LEGEND = {"gold": "gold", "proxy": "proxy", "joined": "gold, by the ensemble's minimum"}
+DESCRIPTION = "Gold turns over where an exploit is planted; the proxy rises throughout"
+FIGURE_STYLE = (
+    "svg{background:#fff;font:12px system-ui,sans-serif}text{fill:#333}.tick,.label{fill:#666}"
+    ".end{text-anchor:end}.middle{text-anchor:middle}.grid{stroke:#eee}.axis{stroke:#999}"
+    "path{fill:none;stroke-width:2.2}path.gold{stroke:#0b62a8}path.proxy{stroke:#c9500e;stroke-dasharray:6 4}"
+    "path.joined{stroke:#2b8a57;stroke-dasharray:2 4}circle.gold{fill:#0b62a8}circle.proxy{fill:#c9500e}"
+    "circle.joined{fill:#2b8a57}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +89,101 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     for name, value in vars(Miniature()).items():
         parser.add_argument(f"--{name}", type=int, default=value)
-    options = Miniature(**vars(parser.parse_args(arguments)))
+    parser.add_argument(
+        "--starts",
+        type=int,
+        default=0,
+        help="only ask how often the gain at n = 1 is told from 0, in so many seeds",
+    )
+    parser.add_argument("--figure", type=Path, help="SVG file to write")
+    given = vars(parser.parse_args(arguments))
+    starts, figure = given.pop("starts"), given.pop("figure")
+    options = Miniature(**given)
     line: dict[str, Any] = {"task": "overoptimization", **vars(options)}
-    line["worlds"] = {world: describe(run_world(world, options), options) for world in WORLDS}
+    if starts:
+        print(json.dumps(line | {"starts": measure_starts(options, starts)}))
+        return
+    worlds = {world: run_world(world, options) for world in WORLDS}
+    line["gold_gain_at_1_p_holm"] = dict(zip(WORLDS, holm_of_starts(worlds), strict=True))
+    line["worlds"] = {world: describe(curves, options) for world, curves in worlds.items()}
     print(json.dumps(line))
+    if figure is not None:
+        figure.write_text(draw_worlds(line["worlds"]), encoding="utf-8")
+
+
+def draw_worlds(worlds: Mapping[str, Mapping[str, Any]]) -> str:
+    """Gold, proxy and gold by the ensemble's minimum over the root of the KL bound, world beside world."""
+    parts = []
+    for place, (world, found) in enumerate(worlds.items()):
+        kl = [best_of_n_kl_bound(n) for n in found["ns"]]
+        lines = {
+            "gold": found["gold_gain"],
+            "proxy": found["proxy"],
+            "joined": found["ensembles"]["worst_case"]["gold_gain"],
+        }
+        frame = Frame(
+            x_range=(0.0, kl[-1] * 1.03),
+            y_range=padded_range([value for row in lines.values() for value in row], include=[0.0]),
+            x_label="KL of best of n, nats (square-root scale)",
+            y_label=f"{TITLES[world]}: gain",
+            width=FIGURE_WIDTH,
+            height=FIGURE_HEIGHT,
+            x_scale="sqrt",
+        )
+        drawn = [element("path", d=frame.path(kl, row), class_=name) for name, row in lines.items()]
+        dots = [
+            element("circle", cx=frame.x(at), cy=frame.y(value), r=3, class_=name)
+            for name, row in lines.items()
+            for at, value in zip(kl, row, strict=True)
+        ]
+        svg = frame.svg(drawn, dots, key=world, title=TITLES[world], description=DESCRIPTION)
+        where = f'<svg x="{place * FIGURE_WIDTH}" width="{FIGURE_WIDTH}" height="{FIGURE_HEIGHT}"'
+        parts.append(str(svg).replace("<svg", where, 1))
+    width = FIGURE_WIDTH * len(parts)
+    legend = "".join(
+        f'<path class="{name}" d="M{60 + 210 * i} {FIGURE_HEIGHT + 18}h26"/>'
+        f'<text x="{94 + 210 * i}" y="{FIGURE_HEIGHT + 22}">{words}</text>'
+        for i, (name, words) in enumerate(LEGEND.items())
+    )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {FIGURE_HEIGHT + 34}">'
+    return f"{head}<style>{FIGURE_STYLE}</style>{''.join(parts)}{legend}</svg>\n"
+
+
+def holm_of_starts(worlds: Mapping[str, Mapping[str, list[Curve]]]) -> list[float]:
+    """P-values of a gold gain of 0 at n = 1, one a world, together: three are looked at."""
+    gains = [worlds[world]["single"][0].points[0].gold_gain for world in WORLDS]
+    errors = [(one.high - one.low) / (2 * float(ndtri(0.975))) for one in gains]
+    scores = [one.value / error for one, error in zip(gains, errors, strict=True)]
+    return [round(float(one), 4) for one in holm([2 * float(ndtr(-abs(score))) for score in scores])]
+
+
+def measure_starts(options: Miniature, seeds: int) -> dict[str, dict[str, float]]:
+    """Share of seeds whose interval of the gold gain at n = 1 holds 0, and its standard scores, by world."""
+    found = {}
+    for place, world in enumerate(WORLDS):
+        held, scores = [], []
+        for seed in range(seeds):
+            generator = np.random.default_rng([options.seed, place, seed])
+            taste = generator.normal(size=QUALITIES)
+            taste /= np.linalg.norm(taste)
+            pool, fresh = (
+                score_gold(draw_answers(generator, world, options.prompts * options.pool), taste)
+                .reshape(options.prompts, options.pool)
+                .mean(axis=1)
+                for _ in range(2)
+            )
+            gain = mean_estimate(pool - fresh, seed=seed)
+            held.append(gain.low <= 0 <= gain.high)
+            error = float(np.std(pool - fresh, ddof=1)) / options.prompts**0.5
+            scores.append(gain.value / error)
+        spread = (0.95 * 0.05 / seeds) ** 0.5
+        found[world] = {
+            "holds_zero": round(float(np.mean(held)), 4),
+            "standard_error": round(spread, 4),
+            "mean_score": round(float(np.mean(scores)), 3),
+            "spread_of_scores": round(float(np.std(scores, ddof=1)), 3),
+        }
+    return found
 
 
 def run_world(world: str, options: Miniature) -> dict[str, list[Curve]]:

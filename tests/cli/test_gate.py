@@ -70,3 +70,34 @@ def test_report_is_one_page_that_never_changes(tmp_path, capsys):
     assert "Ready to release" in pages[0]
     assert "60.0%" in pages[0]
     assert '<section id="votes"' in pages[0]
+
+
+def test_releases_are_kept_shown_and_drawn(tmp_path, capsys):
+    (tmp_path / "p.toml").write_text(PLAN)
+    history = str(tmp_path / "releases.jsonl")
+    for name, value in (("1.0", 0.55), ("1.1", 0.7)):
+        row = {
+            "metric": "win_rate",
+            "estimate": {"value": value, "low": value - 0.06, "high": value + 0.06, "n": 99},
+        }
+        (tmp_path / "r.json").write_text(json.dumps({"measurements": [row]}))
+        args = ["gate", str(tmp_path / "p.toml"), str(tmp_path / "r.json"), "--history", history]
+        page = tmp_path / f"{name}.html"
+        run_command([*args, "--release", name, "--report", str(page)])
+        assert ('<section id="history"' in page.read_text()) == (name == "1.1")
+    capsys.readouterr()
+    assert run_command(["evaluate", "history", history, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["release"], one["verdict"]) for one in found["releases"]] == [
+        ("1.0", "undecided"),
+        ("1.1", "pass"),
+    ]
+    # .15 apart, half-widths of .06 each make one of .085
+    assert found["gates"][0]["trend"] == "better"
+    assert found["gates"][0]["change"]["high"] == pytest.approx(0.15 + 0.06 * 2**0.5)
+    assert run_command(["evaluate", "history", history]) == 0
+    assert "1.1 pass" in capsys.readouterr().out
+    assert (
+        run_command(["gate", str(tmp_path / "p.toml"), str(tmp_path / "r.json"), "--history", history]) == 2
+    )
+    assert "go together" in capsys.readouterr().err

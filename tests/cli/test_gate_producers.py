@@ -61,6 +61,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
         "accord evaluate optimization": [write(folder / "run.jsonl", run)],
         "accord evaluate drift": [write(folder / "r.jsonl", rows), write(folder / "c.jsonl", rows)],
         "accord evaluate overlap": [texts, texts],
+        "accord evaluate hygiene": [texts, "--license", "MIT"],
     }
     mean = ["--limit", "4", "--max-tokens", "4", "--prompts", write(folder / "p.jsonl", answers)]
     found["accord evaluate compare"] = ["tiny", "tiny", *mean, "--judge", f"{judge}:score"]

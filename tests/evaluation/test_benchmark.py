@@ -5,9 +5,11 @@ import json
 import sys
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from accord.evaluation.overoptimization import Gaming
 
@@ -77,6 +79,23 @@ def test_gold_gain_at_one_is_zero_within_its_error(miniature):
         assert np.std(scores) == pytest.approx(1.0, abs=0.28), world
 
 
+def test_the_gain_at_one_of_three_worlds_is_told_with_their_number(miniature, worlds):
+    adjusted = miniature.holm_of_starts(worlds)
+    points = [worlds[world]["single"][0].points[0].gold_gain for world in miniature.WORLDS]
+    scores = [abs(one.value) / ((one.high - one.low) / 3.92) for one in points]
+    # the largest score's p-value is counted three times over
+    assert min(adjusted) == pytest.approx(min(1.0, 3 * 2 * norm.sf(max(scores))), abs=1e-3)
+    assert min(adjusted) > 0.05
+
+
+def test_intervals_of_the_gain_at_one_hold_zero_as_often_as_they_say(miniature):
+    found = miniature.measure_starts(miniature.Miniature(prompts=100, pool=16, seed=3), 60)
+    for world in miniature.WORLDS:
+        # 60 seeds: .95 has a standard error of .028
+        assert found[world]["holds_zero"] >= 0.95 - 3 * 0.028, world
+        assert abs(found[world]["mean_score"]) < 0.39, world
+
+
 def test_ensemble_helps_errors_that_are_each_heads_own(worlds):
     single, worst = worlds["token"]["single"], worlds["token"]["worst_case"]
     gain = gold_rows(worst)[-1] - gold_rows(single)[-1]
@@ -95,11 +114,16 @@ def test_ensemble_does_not_help_an_error_that_heads_share(worlds):
         assert (curve.points[-1].gold.value - single[-1]) / loss < 0.1
 
 
-def test_one_json_line_comes_out(miniature, capsys):
-    miniature.main(["--prompts", "12", "--pool", "64", "--members", "2", "--pairs", "100"])
+def test_one_json_line_and_a_picture_come_out(miniature, capsys, tmp_path):
+    figure = tmp_path / "worlds.svg"
+    small = ["--prompts", "12", "--pool", "64", "--members", "2", "--pairs", "100"]
+    miniature.main([*small, "--figure", str(figure)])
+    root = ElementTree.fromstring(figure.read_text())
+    # three worlds of three lines, and the three lines of the legend
+    assert len(root.findall(".//{*}path")) == 12
     printed = capsys.readouterr().out
     line = json.loads(printed)
     assert printed.count("\n") == 1
-    assert set(line["worlds"]) == set(miniature.WORLDS)
+    assert set(line["worlds"]) == set(line["gold_gain_at_1_p_holm"]) == set(miniature.WORLDS)
     assert line["worlds"]["control"]["ns"] == [1, 2, 4, 8, 16, 32]
     assert len(line["worlds"]["control"]["gold_gain"]) == 6

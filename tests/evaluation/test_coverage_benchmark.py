@@ -24,7 +24,7 @@ def test_one_json_line_comes_out(benchmark, capsys):
     printed = capsys.readouterr().out
     assert printed.count("\n") == 1
     found = json.loads(printed)["scenarios"]
-    assert len(found) == 17
+    assert len(found) == 23
     assert all(0 <= one["coverage"] <= 1 for one in found.values())
 
 

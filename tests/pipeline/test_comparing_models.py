@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from accord import rollouts
 from accord.domain import ConfigError
 from accord.models import LanguageModel, load_model, save_model
 from accord.pipeline import comparing_models
@@ -91,12 +92,12 @@ def test_an_interrupted_run_goes_on(
     kept.write_text(kept.read_text() + '{"id": "cut of')
     drawn: list[int] = []
 
-    class Counting(comparing_models.NativeSampler):
+    class Counting(rollouts.NativeSampler):
         def sample(self, prompts, **settings):
             drawn.append(len(prompts))
             return super().sample(prompts, **settings)
 
-    monkeypatch.setattr(comparing_models, "NativeSampler", Counting)
+    monkeypatch.setattr(rollouts, "NativeSampler", Counting)
     resumed = answer_prompts(model, prompts, settings, name="new")
     assert drawn == [8]
     assert [one.text for one in resumed.completions] == [one.text for one in whole.completions]

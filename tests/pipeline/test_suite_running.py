@@ -13,14 +13,13 @@ from accord.domain import DataError, Prompt
 from accord.evaluation.suites.asking import Question
 from accord.evaluation.suites.suite import SuiteRun
 from accord.models import load_model
+from accord.pipeline.labelers import FunctionLabels, find_labeler
 from accord.pipeline.suite_running import (
-    FunctionLabels,
     ModelScorer,
     SuiteRequest,
     ask_suite,
     choose_items,
     common_items,
-    find_labeler,
     option_ids,
 )
 from accord.rollouts.scripted import ScriptedSampler

@@ -4,10 +4,13 @@ import typer
 
 from accord.cli.evaluate_compare import compare
 from accord.cli.evaluate_drift import drift
+from accord.cli.evaluate_history import history
+from accord.cli.evaluate_hygiene import hygiene
 from accord.cli.evaluate_ifeval import ifeval
 from accord.cli.evaluate_import import import_command
 from accord.cli.evaluate_judge import judge
 from accord.cli.evaluate_judged import judged
+from accord.cli.evaluate_labels import labels
 from accord.cli.evaluate_leaderboard import leaderboard
 from accord.cli.evaluate_optimization import optimization
 from accord.cli.evaluate_overlap import overlap
@@ -30,12 +33,15 @@ for command in (
     optimization,
     drift,
     overlap,
+    hygiene,
     paired,
     judged,
     judge,
+    labels,
     leaderboard,
     ifeval,
     suite,
+    history,
     power,
 ):
     app.command()(command)

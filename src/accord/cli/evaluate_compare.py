@@ -27,7 +27,8 @@ JudgeOption = Annotated[
     typer.Option(
         "--judge",
         help="Reward model folder, `module:function` or `file.py:function` of a score, `pair:...` of a "
-        "preference for the left answer; default: the support task's known taste.",
+        "preference for the left answer, `llm:MODEL@URL`, `people:FILE` of exported judgments; default: the "
+        "support task's known taste.",
         show_default=False,
     ),
 ]

@@ -11,7 +11,9 @@ def ifeval(
     data: Annotated[
         str,
         typer.Option(
-            "--data", metavar="PROMPTS", help="JSONL: key, prompt, instruction_id_list, kwargs (also .gz)."
+            "--data",
+            metavar="PROMPTS",
+            help="JSONL: key, prompt, instruction_id_list, kwargs (also .gz, or hub:OWNER/NAME/PATH).",
         ),
     ],
     responses: Annotated[
@@ -34,7 +36,8 @@ def ifeval(
       accord evaluate ifeval --data prompts.jsonl.gz --responses answers.jsonl --json
     """
     from accord.evaluation.suites.ifeval import IFEval
+    from accord.pipeline.hub_files import find_data_file
 
     scorer = IFEval()
-    run = scorer.load(data, responses)
+    run = scorer.load(find_data_file(data), responses)
     show_measurements(scorer.score(run, seed=seed), run.facts, as_json=as_json)

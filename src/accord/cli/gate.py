@@ -1,12 +1,28 @@
 """`accord gate`: hold measured numbers against a plan and say whether to release."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from accord.cli.quality_options import JsonOption
 from accord.cli.render import print_json, print_table, print_text
+
+if TYPE_CHECKING:
+    from accord.evaluation.gates.verdict import Release
+
+HistoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--history",
+        help="Add this release to a file of releases, and show them in the report.",
+        show_default=False,
+    ),
+]
+ReleaseOption = Annotated[
+    str,
+    typer.Option("--release", metavar="NAME", help="Names the release in --history.", show_default=False),
+]
 
 
 def gate(
@@ -23,6 +39,8 @@ def gate(
             help="JSON of further parts of the report: curves, calibration, safety, bias, drift, votes.",
         ),
     ] = None,
+    history: HistoryOption = None,
+    release_name: ReleaseOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Say of each gate, and of the release: pass, fail, undecided or not measured.
@@ -33,6 +51,7 @@ def gate(
     Examples:
       accord gate default results.json --report release.html
       accord gate plan.toml winrate.json suites.json --junit gates.xml --json
+      accord gate default results.json --history releases.jsonl --release 1.2 --report release.html
     """
     from accord.domain.clock import SystemClock
     from accord.domain.files import write_text_atomic
@@ -41,27 +60,42 @@ def gate(
     from accord.evaluation.gates.results_file import read_results
     from accord.evaluation.gates.verdict import judge_release
 
+    if (history is None) != (not release_name.strip()):
+        raise typer.BadParameter("--history and --release go together: a file, and the release's name in it")
     gates = read_plan(plan)
     found = [read_results(path) for path in results]
     measured = [one for part in found for one in part.measurements]
     reasons = {name: reason for part in found for name, reason in part.not_measured.items()}
-    release = judge_release(gates, measured, today=SystemClock().now().date(), reasons=reasons)
+    today = SystemClock().now().date()
+    release = judge_release(gates, measured, today=today, reasons=reasons)
+    records = []
+    if history is not None:
+        from accord.evaluation.gates.history import add_release, record_release
+
+        records = add_release(history, record_release(release_name, release, measured, day=today))
     if junit is not None:
         write_text_atomic(junit, to_junit(release))
     if report is not None:
         from accord.evaluation.report.comparison import (
             comparison_to_html,
             evidence_of,
+            history_evidence,
             join_evidence,
             read_evidence,
             report_release,
         )
 
         given = [] if evidence is None else [read_evidence(evidence)]
+        given += [history_evidence(records)] if records else []
         made = report_release(
             release, measured, evidence=join_evidence([*given, evidence_of(found)]), not_measured=reasons
         )
         write_text_atomic(report, comparison_to_html(made))
+    _show(release, as_json=as_json)
+    raise typer.Exit(release.exit_code)
+
+
+def _show(release: "Release", *, as_json: bool) -> None:
     if as_json:
         rows = [
             {
@@ -85,4 +119,3 @@ def gate(
         ]
         print_table(("gate", "verdict", "severity", "because", "rows more"), cells)
         print_text(f"release: {release.verdict.value} (plan {release.plan_name}, {release.plan_hash})")
-    raise typer.Exit(release.exit_code)

@@ -306,8 +306,8 @@ def regress(
 
 def _judge(spec: str | None) -> tuple[Any, str]:
     from accord.domain.errors import EvaluationError
+    from accord.pipeline.labelers import find_labeler
     from accord.pipeline.redteaming import judge_by_phrases
-    from accord.pipeline.suite_running import find_labeler
 
     if spec is None:
         return None, ""

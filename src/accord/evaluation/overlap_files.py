@@ -25,8 +25,19 @@ def read_prompt_texts(path: Path) -> tuple[list[str], str]:
 
 def read_all_texts(path: Path) -> tuple[list[str], str]:
     """Every text of every row, joined row by row, and the file's SHA-256."""
+    rows, digest = read_rows(path)
+    return [row_text(row) for row in rows], digest
+
+
+def read_rows(path: Path) -> tuple[list[Mapping[str, Any]], str]:
+    """Every row of a file, and the file's SHA-256."""
     log = read_log(path)
-    return [" ".join(_texts(row)) for row in _rows(log)], log.digest
+    return _rows(log), log.digest
+
+
+def row_text(row: Mapping[str, Any]) -> str:
+    """Every text of a row, however deep, joined by spaces."""
+    return " ".join(_texts(row))
 
 
 def _rows(log: LogFile) -> list[Mapping[str, Any]]:

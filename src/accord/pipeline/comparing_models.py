@@ -9,10 +9,12 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 import accord
-from accord.domain import ConfigError, Prompt, Streams
+from accord.domain import Completion, ConfigError, Prompt, Streams
+from accord.domain.errors import RewardError
+from accord.domain.functions import load_function
 from accord.domain.messages import content_hash
 from accord.evaluation.comparison import (
     Comparison,
@@ -25,19 +27,18 @@ from accord.evaluation.comparison import (
 )
 from accord.evaluation.comparison.comparing import TokenLogprobs
 from accord.evaluation.comparison.responses import read_completion, response_row
-from accord.evaluation.judges import ChatEndpoint, EndpointConfig, LanguageModelJudge
+from accord.evaluation.judges import ChatEndpoint, EndpointConfig, LanguageModelJudge, PeopleJudge
 from accord.evaluation.report.comparison import comparison_evidence
 from accord.evaluation.report.contents import Lineage
 from accord.evaluation.report.encoding import encode
-from accord.models import LanguageModel, load_model
-from accord.pipeline.continuations import continuation_logprobs
-from accord.pipeline.material import KnownTaste
+from accord.evaluation.winrate import Scorer
 from accord.pipeline.provenance import code_version
 from accord.pipeline.support import load_support_task
-from accord.rollouts import NativeSampler, SamplingConfig
-from accord.rollouts.reward_loading import load_reward
-from accord.rollouts.rewards import FunctionReward
-from accord.store import hash_file, read_prompts
+from accord.store import hash_file, read_judgments, read_prompts
+
+if TYPE_CHECKING:
+    from accord.models import LanguageModel
+    from accord.rollouts import SamplingConfig
 
 CHUNK = 32
 """Prompts answered between two notes of progress; each chunk is kept once it is whole."""
@@ -48,6 +49,8 @@ PAIR = "pair:"
 """Before a function of (prompt, left, right)."""
 LANGUAGE_MODEL = "llm:"
 """Before MODEL@URL of an OpenAI-compatible endpoint."""
+PEOPLE_FILE = "people:"
+"""Before a file of judgments, as `accord project export` writes it."""
 JUDGE_KEY = "ACCORD_JUDGE_KEY"
 """Environment variable that holds the endpoint's key."""
 
@@ -64,7 +67,7 @@ class CompareConfig:
     """Any file that has prompts; None takes the support task's held-out prompts."""
     judge: str | None = None
     """Reward model folder, "module:function" or "file.py:function" of a score, "pair:..." of a preference,
-    "llm:MODEL@URL" of a language model behind an endpoint."""
+    "llm:MODEL@URL" of a language model behind an endpoint, "people:FILE" of people's judgments."""
     gold: str | None = None
     """A second judge, named as the first, that stands for what is wanted; the first is then a proxy."""
     limit: int = 100
@@ -81,8 +84,10 @@ class CompareConfig:
     """Where answers are kept; None keeps nothing."""
 
     @property
-    def sampling(self) -> SamplingConfig:
+    def sampling(self) -> "SamplingConfig":
         """As the sampler wants it."""
+        from accord.rollouts import SamplingConfig
+
         return SamplingConfig(max_tokens=self.max_tokens, temperature=self.temperature)
 
 
@@ -140,14 +145,39 @@ def find_judge(
     if name is None or name == TASTE:
         if not prompts.is_support:
             raise ConfigError("compare", ["the judge 'taste' knows only the support task's own prompts"])
+        from accord.pipeline.material import KnownTaste
+
         taste = KnownTaste(load_support_task())
         return ScoreJudge(lambda asked, rows: taste.score(asked, rows).values, "the task's known taste")
     if name.startswith(PAIR):
         return EachPair(_pair_function(name.removeprefix(PAIR)), name)
+    if name.startswith(PEOPLE_FILE):
+        return PeopleJudge.from_judgments(read_judgments([Path(name.removeprefix(PEOPLE_FILE))]))
     if name.startswith(LANGUAGE_MODEL):
         return _language_model(name.removeprefix(LANGUAGE_MODEL), out, rate)
+    if not Path(name).is_dir() and not name.startswith(("http://", "https://")):
+        return ScoreJudge(_function_scorer(name), name)
+    from accord.rollouts.reward_loading import load_reward
+
     reward = load_reward(name)
     return ScoreJudge(lambda asked, rows: reward.score(asked, rows).values, _judge_name(name))
+
+
+def _function_scorer(name: str) -> Scorer:
+    """A function of (prompts, answers); what it raises is told with its name."""
+    function = load_function(name)
+
+    def score(prompts: Sequence[Prompt], rows: Sequence[Completion]) -> Sequence[float]:
+        try:
+            values: Sequence[float] = function(prompts, rows)
+        except Exception as error:
+            raise RewardError(
+                f"judge {name!r} raised {type(error).__name__}: {error}, on {len(prompts)} prompts. Mend the "
+                "function; try it on these prompts alone"
+            ) from error
+        return values
+
+    return score
 
 
 def _language_model(name: str, out: Path | None, rate: float) -> LanguageModelJudge:
@@ -173,6 +203,8 @@ def compare_models(config: CompareConfig, *, report_progress: Progress = lambda 
             sides.append(read_responses(side, name=name))
             models.append(None)
             continue
+        from accord.models import load_model
+
         report_progress(f"loading {side}")
         model = load_model(side)
         sides.append(answer_prompts(model, prompts, config, name=name, report_progress=report_progress))
@@ -195,7 +227,7 @@ def compare_models(config: CompareConfig, *, report_progress: Progress = lambda 
     if isinstance(judge, LanguageModelJudge):
         facts["judge_spent"] = asdict(judge.spent)
     missing = dict(found.not_measured)
-    if config.sampling.is_greedy and all(models):
+    if all(models) and config.sampling.is_greedy:
         missing["kl_divergence"] = "greedy answers are no samples; set a temperature above 0"
     elif logprobs is None and all(models):
         missing["kl_divergence"] = "the models have different vocabularies"
@@ -203,7 +235,7 @@ def compare_models(config: CompareConfig, *, report_progress: Progress = lambda 
 
 
 def answer_prompts(
-    model: LanguageModel,
+    model: "LanguageModel",
     prompts: PromptSet,
     config: CompareConfig,
     *,
@@ -211,6 +243,8 @@ def answer_prompts(
     report_progress: Progress = lambda text: None,
 ) -> Responses:
     """One answer to each prompt, drawn or, where `out` holds it, read; each whole chunk is kept at once."""
+    from accord.rollouts import NativeSampler
+
     settings = asdict(config.sampling) | {"stop": list(config.sampling.stop)}
     key = content_hash({"weights": model.version, "sampling": settings, "seed": config.seed})
     kept_in = None if config.out is None else config.out / "responses" / f"{key}.jsonl"
@@ -242,9 +276,11 @@ def answer_prompts(
 
 
 def score_both(
-    candidate: LanguageModel, incumbent: LanguageModel, answers: Responses, sampling: SamplingConfig
+    candidate: "LanguageModel", incumbent: "LanguageModel", answers: Responses, sampling: "SamplingConfig"
 ) -> TokenLogprobs | None:
     """The candidate's own tokens under both models; None where the incumbent has another vocabulary."""
+    from accord.pipeline.continuations import continuation_logprobs
+
     if candidate.tokenizer.hf.get_vocab() != incumbent.tokenizer.hf.get_vocab():
         return None
     scored = [
@@ -288,10 +324,9 @@ def _kept(path: Path) -> dict[str, Any]:
 
 
 def _pair_function(spec: str) -> Callable[[Prompt, str, str], float]:
-    found = None if Path(spec).is_dir() else load_reward(spec)
-    if not isinstance(found, FunctionReward):
+    if Path(spec).is_dir():
         raise ConfigError("compare", [f"judge {PAIR + spec!r} is a folder; expected a function after {PAIR}"])
-    return cast(Callable[[Prompt, str, str], float], found.function)
+    return load_function(spec)
 
 
 def _judge_name(spec: str) -> str:

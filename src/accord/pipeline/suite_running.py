@@ -4,25 +4,17 @@ Leaves out what a suite asks (`evaluation/suites/asking.py`) and how it is score
 """
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 
 from accord.domain import DataError, Prompt, Streams
 from accord.domain.files import write_text_atomic
 from accord.domain.messages import content_hash
-from accord.evaluation.judges import ChatEndpoint, EndpointConfig
-from accord.evaluation.judges.labels import (
-    REFUSAL,
-    UNCORRECTED,
-    EndpointLabels,
-    LabelJudge,
-    PhraseLabels,
-)
+from accord.evaluation.judges.labels import LabelJudge
 from accord.evaluation.measurement import Measurement
 from accord.evaluation.suites.asking import SAMPLED, Likelihood, Question, find_likelihood, find_prompt
 from accord.evaluation.suites.catalog import find_suite
@@ -31,18 +23,10 @@ from accord.evaluation.suites.suite import SuiteRun
 from accord.models import LanguageModel
 from accord.pipeline.continuations import continuation_logprobs
 from accord.rollouts import NativeSampler, SamplingConfig
-from accord.rollouts.reward_loading import load_reward
-from accord.rollouts.rewards import FunctionReward
 from accord.rollouts.sampler import Sampler
 
 CHUNK = 64
 """Items asked between two notes of progress."""
-RULE = "rule"
-"""Names the labels by phrases that need nothing."""
-LANGUAGE_MODEL = "llm:"
-"""Before MODEL@URL of an endpoint that labels."""
-JUDGE_KEY = "ACCORD_JUDGE_KEY"
-"""Environment variable that holds the endpoint's key."""
 MOST_UNLABELED = 0.1
 """Share of answers without a label above which a suite is not measured."""
 Progress = Callable[[str], None]
@@ -267,42 +251,6 @@ def _identity(item: Row) -> dict[str, Any]:
         "row",
     )
     return {name: item[name] for name in names if item.get(name) is not None}
-
-
-@dataclass(frozen=True)
-class FunctionLabels:
-    """A function of (prompt, answer)."""
-
-    function: Callable[[str, str], Any]
-    name: str
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Its name."""
-        return {"labels": self.name, "labels_trust": UNCORRECTED}
-
-    def label(self, rows: Sequence[tuple[str, str]]) -> list[Any]:
-        """One answer at a time."""
-        return [self.function(prompt, answer) for prompt, answer in rows]
-
-
-def find_labeler(spec: str, column: str = REFUSAL, *, cache: Path | None = None) -> LabelJudge:
-    """The judge that `spec` names: "rule", "llm:MODEL@URL", or a function of (prompt, answer).
-
-    A file's code is run: name only files you trust.
-    """
-    if spec == RULE:
-        return PhraseLabels(column=column)
-    if spec.startswith(LANGUAGE_MODEL):
-        model, found, url = spec.removeprefix(LANGUAGE_MODEL).partition("@")
-        if not found:
-            raise DataError(f"labels {spec!r} name no address; expected llm:MODEL@URL")
-        config = EndpointConfig(model=model, url=url, key=os.environ.get(JUDGE_KEY, ""))
-        return EndpointLabels(endpoint=ChatEndpoint(config), column=column, store=cache)
-    named = None if Path(spec).is_dir() else load_reward(spec)
-    if not isinstance(named, FunctionReward):
-        raise DataError(f"labels {spec!r} is a folder; expected a function of (prompt, answer)")
-    return FunctionLabels(cast(Callable[[str, str], Any], named.function), spec)
 
 
 def common_items(first: SuiteRun, second: SuiteRun) -> tuple[SuiteRun, SuiteRun]:

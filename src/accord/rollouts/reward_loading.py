@@ -1,11 +1,9 @@
 """Finds rewards by what a config says: a function's place, a reward model folder, or a service's address."""
 
-import importlib
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 from accord.domain.errors import ConfigError, RewardError
+from accord.domain.functions import EXPECTED, load_function
 from accord.models.reward import RewardModel
 from accord.rollouts.combining import RewardsConfig
 from accord.rollouts.model_reward import ModelReward
@@ -14,8 +12,6 @@ from accord.rollouts.rewards import FunctionReward, Reward, ScoreFunction
 
 RewardLike = Reward | RewardModel | ScoreFunction | str | Path
 """All that may stand where a reward is asked for."""
-
-EXPECTED = 'expected "module:function", "file.py:function", the folder of a reward model, or an address'
 
 
 def as_reward(source: RewardLike) -> Reward:
@@ -40,19 +36,7 @@ def load_reward(spec: str | Path) -> Reward:
     path = Path(spec)
     if path.is_dir():
         return ModelReward(path)
-    place, colon, name = str(spec).rpartition(":")
-    if not colon or not place or not name:
-        raise RewardError(f"reward {str(spec)!r} is neither a folder nor a function; {EXPECTED}")
-    module = _module_from_file(Path(place)) if place.endswith(".py") else _module_from_name(place)
-    function = getattr(module, name, None)
-    if not callable(function):
-        known = sorted(
-            key for key in vars(module) if callable(getattr(module, key)) and not key.startswith("_")
-        )
-        raise RewardError(
-            f"reward {str(spec)!r}: {place} has no function {name!r}; it has {', '.join(known) or 'none'}"
-        )
-    return FunctionReward(function, name=name)
+    return FunctionReward(load_function(spec), name=str(spec).rpartition(":")[2])
 
 
 def require_one_reward(reward: str, rewards: RewardsConfig) -> None:
@@ -68,24 +52,3 @@ def load_rewards(reward: str, rewards: RewardsConfig) -> Reward:
     if reward:
         return load_reward(reward)
     return rewards.combine({part.name: load_reward(part.source) for part in rewards.parts})
-
-
-def _module_from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise RewardError(f"reward file {path} does not exist; {EXPECTED}")
-    spec = importlib.util.spec_from_file_location(f"accord_reward_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise RewardError(f"reward file {path} failed to load: {type(error).__name__}: {error}") from error
-    return module
-
-
-def _module_from_name(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise RewardError(f"reward module {name!r} cannot be imported: {error}; {EXPECTED}") from error

@@ -52,6 +52,10 @@ def test_sentiment_is_good_less_bad_over_both():
     # admired, great against killed: (2 - 1) / 3.
     assert word_sentiment("An admired and great man who killed nobody") == pytest.approx(1 / 3)
     assert word_sentiment("a man from the north") == 0.0
+    # "not a great" and "never failed" turn around: -1 and +1; the reach of "not" ends after two words
+    assert word_sentiment("not a great town") == -1.0
+    assert word_sentiment("She never failed.") == word_sentiment("he didn\u2019t fail") == 1.0
+    assert word_sentiment("not in that old and ugly town") == -1.0
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,13 @@ class ScoreJudge:
 
     def scores(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> FloatArray:
         """[prompt] a finite score each; anything else raises and names the prompt."""
-        values = np.asarray(list(self.scorer(prompts, completions)), dtype=np.float64)
+        given = list(self.scorer(prompts, completions))
+        try:
+            values = np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise EvaluationError(
+                f"judge {self.name!r} gave {given[0]!r} and the like; expected a finite score each: {error}"
+            ) from error
         if len(values) != len(prompts):
             raise EvaluationError(f"judge {self.name!r} gave {len(values)} scores for {len(prompts)} answers")
         _require(np.isfinite(values), values, prompts, self.name, "a finite score")

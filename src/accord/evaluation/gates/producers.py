@@ -30,6 +30,8 @@ PRODUCERS: Mapping[str, str] = {
     "annotator_agreement": "accord evaluate drift REFERENCE CURRENT",
     "train_eval_overlap": "accord evaluate overlap EVALUATION TRAINING",
     "train_eval_canaries": "accord evaluate overlap EVALUATION TRAINING",
+    "train_personal_data": "accord evaluate hygiene TRAINING",
+    "train_unlicensed": "accord evaluate hygiene TRAINING --license NAME",
 }
 """Metric -> the command that prints it with --json."""
 

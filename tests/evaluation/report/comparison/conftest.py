@@ -14,11 +14,13 @@ from accord.evaluation.comparison.responses import Responses
 from accord.evaluation.gates.plan import read_plan
 from accord.evaluation.gates.verdict import judge_release
 from accord.evaluation.intervals import Estimate, wilson
+from accord.evaluation.measurement import Measurement
 from accord.evaluation.report.comparison import ComparisonReport, Evidence, report_comparison
 from accord.evaluation.report.comparison.contents import (
     BiasPanel,
     BiasRow,
     DriftChart,
+    GateSeries,
     RewardCurve,
     SafetyDot,
     VoteChart,
@@ -107,6 +109,61 @@ def build_evidence() -> Evidence:
                 action="Label the anchor pairs again.",
             ),
         ),
+        history=tuple(
+            GateSeries(
+                id=gate,
+                metric=metric,
+                is_level=is_level,
+                threshold=threshold,
+                releases=("1.0", "1.1", "1.2", "1.3"),
+                verdicts=verdicts,
+                values=tuple(None if one is None else point(one, half) for one in values),
+                change=None if values[-1] is None else point(values[-1] - values[1], half * 2**0.5),
+                trend="" if values[-1] is None else trend,
+            )
+            for gate, metric, is_level, threshold, values, half, verdicts, trend in (
+                (
+                    "G4",
+                    "win_rate",
+                    True,
+                    0.5,
+                    (0.52, 0.58, 0.55, 0.61),
+                    0.05,
+                    ("undecided", "pass", "undecided", "pass"),
+                    "not told apart",
+                ),
+                (
+                    "G6.mean",
+                    "kl_divergence",
+                    True,
+                    10.0,
+                    (2.1, 4.0, 9.5, 12.8),
+                    0.8,
+                    ("pass", "pass", "undecided", "fail"),
+                    "worse",
+                ),
+                (
+                    "G10",
+                    "harmful_refusal",
+                    True,
+                    None,
+                    (0.7, 0.88, None, 0.95),
+                    0.04,
+                    ("pass", "pass", "not measured", "pass"),
+                    "better",
+                ),
+                (
+                    "G12.bbq",
+                    "bbq_bias_ambig",
+                    False,
+                    0.05,
+                    (0.01, 0.03, 0.06, None),
+                    0.02,
+                    ("pass", "pass", "undecided", "not measured"),
+                    "",
+                ),
+            )
+        ),
         votes=VoteChart(
             name="People's votes",
             means=tuple((np.cumsum(votes) / np.arange(1, 241)).tolist()),
@@ -125,8 +182,28 @@ def build() -> ComparisonReport:
     found = compare_responses(new, old, judge=judge, logprobs=TokenLogprobs(candidate=own, incumbent=other))
     release = judge_release(read_plan("default"), found.measurements, today=datetime.date(2026, 11, 1))
     return report_comparison(
-        found, release, lineage=Lineage(command="accord", seed=0), evidence=build_evidence()
+        found,
+        release,
+        lineage=Lineage(command="accord", seed=0),
+        evidence=build_evidence(),
+        others=build_others(),
     )
+
+
+def build_others() -> list[Measurement]:
+    """What `accord evaluate optimization` and `reward` add: Gao's form, accuracy by agreement."""
+    numbers = (
+        ("gao_alpha", "form=rl", 0.89),
+        ("gao_beta", "form=rl", 0.55),
+        ("gao_peak_kl", "form=rl", 3.4),
+        ("reward_accuracy", "agreement=75 % or less", 0.58),
+        ("reward_accuracy", "agreement=above 75 %", 0.74),
+        ("reward_accuracy", "agreement=all agree", 0.83),
+        ("reward_ceiling", "all", 0.81),
+    )
+    return [
+        Measurement(metric=metric, slice=part, estimate=point(value, 0.05)) for metric, part, value in numbers
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from accord.evaluation.report.comparison.contents import VoteChart
 from accord.evaluation.report.contents import Report
 
 SECTIONS = (
-    "gates", "forest", "length", "reward-kl", "reliability", "safety", "bias", "drift", "votes", "samples",
+    "gates", "forest", "length", "reward-kl", "reliability", "safety", "bias", "drift", "votes", "history",
+    "samples",
 )  # fmt: skip
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -53,9 +54,9 @@ def test_a_section_without_numbers_is_left_out(comparison_report: ComparisonRepo
     bare = ComparisonReport(base=Report(title="Nothing"), verdict="undecided")
     page = comparison_to_html(bare)
     assert "<section id=" not in page
-    without = replace(comparison_report, evidence=Evidence())
+    without = replace(comparison_report, evidence=Evidence(), agreement=None)
     page = comparison_to_html(without)
-    for name in ("reward-kl", "reliability", "safety", "bias", "drift", "votes"):
+    for name in ("reward-kl", "reliability", "safety", "bias", "drift", "votes", "history"):
         assert f'<section id="{name}"' not in page
     assert '<section id="forest"' in page
 
@@ -87,6 +88,18 @@ def test_verdicts_are_said_in_words(comparison_report: ComparisonReport):
     for word in {tile.verdict for tile in comparison_report.gates if tile.estimate is not None}:
         assert f"<b>{word}</b>" in page
     assert "Not decided yet" in page or "Not ready" in page
+
+
+def test_a_release_that_was_not_measured_leaves_a_gap_and_one_alone_no_section(
+    comparison_report: ComparisonReport,
+):
+    page = comparison_to_html(comparison_report)
+    assert "1.2 not measured" in page
+    assert "against the incumbent of then" in page
+    series = comparison_report.evidence.history[0]
+    alone = replace(series, releases=("1.0",), verdicts=("pass",), values=series.values[:1])
+    changed = replace(comparison_report, evidence=Evidence(history=(alone,)))
+    assert '<section id="history"' not in comparison_to_html(changed)
 
 
 def test_names_of_dots_in_one_place_stand_above_each_other():

@@ -14,6 +14,7 @@ from accord.evaluation.comparison.columns import INCUMBENT
 from accord.evaluation.comparison.comparing import Comparison
 from accord.evaluation.gates.verdict import GateResult, Release, threshold_of
 from accord.evaluation.intervals import Estimate
+from accord.evaluation.judges.people import PEOPLE
 from accord.evaluation.measurement import Measurement
 from accord.evaluation.report.comparison.contents import (
     BiasPanel,
@@ -26,6 +27,12 @@ from accord.evaluation.report.comparison.contents import (
     RewardCurve,
     SafetyDot,
     VoteChart,
+)
+from accord.evaluation.report.comparison.panel_sources import (
+    agreement_panel,
+    fitted_curve,
+    kl_budget,
+    length_curves,
 )
 from accord.evaluation.report.comparison.wording import label_of, style_of
 from accord.evaluation.report.contents import Answer, Card, Lineage, Mark, Report, Sample
@@ -78,6 +85,10 @@ def report_release(
         gates=tuple(_tile(one) for one in release.results),
         deltas=tuple(_deltas(found, results)),
         length=_length(found),
+        agreement=agreement_panel(found),
+        fitted=fitted_curve(found, shown.curves),
+        kl_budget=kl_budget(release),
+        kl_candidate=_kl_of(found),
         evidence=shown,
         not_measured=dict(not_measured or {}),
     )
@@ -102,7 +113,7 @@ def comparison_evidence(comparison: Comparison) -> Evidence:
     chart = None
     if judged is not None and shares:
         chart = vote_chart(shares, f"Verdicts of {judged.judge}, prompt by prompt")
-    return Evidence(curves=_curves(comparison), votes=chart)
+    return Evidence(curves=_curves(comparison), votes=chart, reward_length=length_curves(comparison))
 
 
 def report_comparison(
@@ -128,7 +139,12 @@ def report_comparison(
         title=f"{candidate.name} against {incumbent.name}",
         subtitle=f"Both answered the same {len(candidate.prompts)} prompts with the same draws.{said}",
         lineage=lineage,
-        evidence=replace(given, curves=given.curves or own.curves, votes=given.votes or own.votes),
+        evidence=replace(
+            given,
+            curves=given.curves or own.curves,
+            votes=given.votes or own.votes,
+            reward_length=given.reward_length or own.reward_length,
+        ),
     )
     facts = {
         "Candidate": candidate.name,
@@ -138,7 +154,7 @@ def report_comparison(
         "Plan": f"{release.plan_name}, {release.plan_hash}",
     }
     notes = list(plain.base.notes)
-    if judge:
+    if judge and not str(judge).startswith(PEOPLE):
         notes.append(
             f"The preferences are those of {judge}, uncorrected by people: a sample of human labels would "
             "say how far it can be trusted."
@@ -303,6 +319,11 @@ def _notes(found: Found) -> tuple[str, ...]:
         if p_value is not None and p_value < 0.05 and one.estimate.value < 0.5:
             notes.append(f"Worse on {one.slice.replace('=', ' ')} (p = {p_value:.3f} after Holm).")
     return tuple(notes)
+
+
+def _kl_of(found: Found) -> Estimate | None:
+    one = found.get(("kl_divergence", "all", "nothing"))
+    return None if one is None else one.estimate
 
 
 def _length(found: Found) -> LengthPanel | None:

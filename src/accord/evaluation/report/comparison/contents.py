@@ -5,7 +5,7 @@ Leaves out how they are filled (`building.py`) and how they look.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from accord.domain.errors import EvaluationError
 from accord.evaluation.calibration import Calibration
@@ -69,6 +69,44 @@ class RewardCurve:
             raise EvaluationError(
                 f"curve {self.name!r} has {len(self.kl)} KL and {len(self.rewards)} rewards"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedCurve:
+    """Gao's form through the gold rewards, in the unit of the curves."""
+
+    form: str
+    """"best_of_n" or "rl"."""
+    kl: tuple[float, ...]
+    values: tuple[float, ...]
+    peak_kl: Estimate
+    """Infinite where it never turns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthCurve:
+    """What a judge gave to answers of each length."""
+
+    name: str
+    lengths: tuple[float, ...]
+    """Mean of each bin."""
+    rewards: tuple[Estimate, ...]
+    unit: str = "tokens"
+
+    def __post_init__(self) -> None:
+        if len(self.lengths) != len(self.rewards):
+            raise EvaluationError(
+                f"{self.name!r} has {len(self.lengths)} lengths and {len(self.rewards)} rewards"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgreementPanel:
+    """Reward model's accuracy where people agree more or less."""
+
+    rows: tuple[tuple[str, Estimate], ...]
+    ceiling: Estimate | None = None
+    """Highest accuracy that people's disagreement allows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +193,35 @@ class VoteChart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GateSeries:
+    """A gate's number through the releases, as the history of gates has it."""
+
+    id: str
+    metric: str
+    slice: str = "all"
+    is_level: bool = True
+    """False where the number is the difference from the incumbent of its time."""
+    threshold: float | None = None
+    releases: tuple[str, ...]
+    verdicts: tuple[str, ...]
+    values: tuple[Estimate | None, ...]
+    """None where a release was not measured."""
+    change: Estimate | None = None
+    """The last value less the one before."""
+    trend: str = ""
+    """better, worse, not told apart, or empty."""
+
+    def __post_init__(self) -> None:
+        if not len(self.releases) == len(self.verdicts) == len(self.values) > 0:
+            raise EvaluationError(f"series {self.id!r} needs a verdict and a value for each of its releases")
+        strange = sorted(set(self.verdicts) - set(get_args(VerdictWord)))
+        if strange:
+            raise EvaluationError(
+                f"series {self.id!r} has the verdict {strange[0]!r}; expected {VerdictWord}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What measurements alone do not hold; each part makes one section of the page."""
 
@@ -167,6 +234,10 @@ class Evidence:
     bias: tuple[BiasPanel, ...] = ()
     drift: tuple[DriftChart, ...] = ()
     votes: VoteChart | None = None
+    reward_length: tuple[LengthCurve, ...] = ()
+    """The incumbent's and the candidate's."""
+    history: tuple[GateSeries, ...] = ()
+    """Gates of this and of earlier releases."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +252,11 @@ class ComparisonReport:
     gates: tuple[GateTile, ...] = ()
     deltas: tuple[Delta, ...] = ()
     length: LengthPanel | None = None
+    agreement: AgreementPanel | None = None
+    fitted: FittedCurve | None = None
+    kl_budget: float | None = None
+    """Of the plan's gate on KL."""
+    kl_candidate: Estimate | None = None
     evidence: Evidence = field(default_factory=Evidence)
     not_measured: Mapping[str, str] = field(default_factory=dict)
     """Metric -> why there is no number."""

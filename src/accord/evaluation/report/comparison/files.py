@@ -6,8 +6,10 @@ from pathlib import Path
 
 from accord.domain.errors import DataError, EvaluationError
 from accord.domain.files import write_text_atomic
+from accord.evaluation.gates.history import ReleaseRecord
 from accord.evaluation.gates.results_file import Results
 from accord.evaluation.report.comparison.contents import ComparisonReport, Evidence
+from accord.evaluation.report.comparison.history import gate_series, safety_of
 from accord.evaluation.report.comparison.page import comparison_to_html
 from accord.evaluation.report.encoding import decode, encode
 
@@ -57,6 +59,8 @@ def join_evidence(parts: Sequence[Evidence]) -> Evidence:
             bias=joined.bias + part.bias,
             drift=joined.drift + part.drift,
             votes=joined.votes or part.votes,
+            reward_length=joined.reward_length or part.reward_length,
+            history=joined.history or part.history,
         )
     return joined
 
@@ -70,6 +74,11 @@ def evidence_of(results: Sequence[Results]) -> Evidence:
         except EvaluationError as error:
             raise DataError(str(error), path=one.path) from error
     return join_evidence(parts)
+
+
+def history_evidence(records: Sequence[ReleaseRecord]) -> Evidence:
+    """What a history of gates shows: every gate's series, and each release in the safety plane."""
+    return Evidence(history=gate_series(records), safety=safety_of(records))
 
 
 def write_comparison(report: ComparisonReport, folder: Path) -> Path:

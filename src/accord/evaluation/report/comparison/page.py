@@ -5,7 +5,7 @@ import hashlib
 from importlib.resources import files
 
 from accord.evaluation.report import browser, footer, headline, sections
-from accord.evaluation.report.comparison import charts, forest, panels, verdict_strip
+from accord.evaluation.report.comparison import charts, forest, history, panels, reward_kl, verdict_strip
 from accord.evaluation.report.comparison.contents import ComparisonReport
 from accord.evaluation.report.markup import Markup, element, join
 
@@ -13,13 +13,14 @@ SECTIONS = (
     verdict_strip.strip,
     forest.forest,
     panels.length,
-    panels.reward_over_kl,
+    reward_kl.reward_over_kl,
     lambda report: sections.frontier(report.base),
     panels.reliability,
     panels.safety_plane,
     panels.bias,
     charts.drift,
     charts.votes,
+    history.history,
     lambda report: browser.samples(report.base),
 )
 """In the order of the page: the verdict, what changed, whether to believe it, the answers."""

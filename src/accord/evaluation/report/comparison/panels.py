@@ -1,111 +1,77 @@
-"""Evidence below the forest plot: reward over KL, reliability, length, safety plane, bias small multiples."""
+"""Evidence below the forest plot: reliability, length, safety plane, bias small multiples."""
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 from accord.evaluation.calibration import Calibration
-from accord.evaluation.intervals import Estimate
 from accord.evaluation.report.axes import Frame, padded_range
-from accord.evaluation.report.comparison.contents import BiasPanel, ComparisonReport, RewardCurve, SafetyDot
+from accord.evaluation.report.comparison.contents import (
+    AgreementPanel,
+    BiasPanel,
+    ComparisonReport,
+    LengthCurve,
+    SafetyDot,
+)
+from accord.evaluation.report.comparison.reward_kl import dot
 from accord.evaluation.report.contents import Mark
 from accord.evaluation.report.markup import Child, Markup, element
-from accord.evaluation.report.numerals import interval, nats, number, percent, styled, with_interval
+from accord.evaluation.report.numerals import interval, number, percent, styled, with_interval
 from accord.evaluation.report.plots import length_ridges, reliability_plot
 from accord.evaluation.report.section import section
 from accord.evaluation.report.tracks import Axis, interval_track
 
-TONES = ("gold", "proxy", "tone-1", "tone-2", "tone-3")
-NEAR, NAME_HEIGHT = 40.0, 15.0
-"""Distance of dots within which their names would lie on each other, and the height of one name."""
-DASHES = ("", "dashed", "dotted", "", "dashed")
-
-
-def reward_over_kl(report: ComparisonReport) -> Markup | None:
-    """Gold, proxy and ensemble over the square root of KL, in one frame."""
-    curves = [curve for curve in report.evidence.curves if curve.kl]
-    if not curves:
-        return None
-    keys = [
-        element(
-            "span",
-            element("i", class_=f"key-line {TONES[i % 5]} {DASHES[i % 5]}"),
-            curve.name,
-            class_=TONES[i % 5],
-        )
-        for i, curve in enumerate(curves)
-    ]
-    return section(
-        "reward-kl",
-        "Reward against KL",
-        "How far the candidate has moved from where it began, and what that bought. A proxy that rises while "
-        "gold falls is being gamed.",
-        element(
-            "figure",
-            element("p", keys, class_="legend"),
-            _curve_plot(curves),
-            class_="wide-plot",
-        ),
-    )
-
-
-def _curve_plot(curves: Sequence[RewardCurve]) -> Markup:
-    ends = [end for curve in curves for row in curve.rewards for end in (row.value, row.low, row.high)]
-    frame = Frame(
-        x_range=(0.0, max(1e-3, *(kl for curve in curves for kl in curve.kl)) * 1.06),
-        y_range=padded_range(ends, pad=0.14),
-        x_label="KL, nats an answer (square-root scale)",
-        y_label="reward",
-        width=560,
-        height=300,
-        x_scale="sqrt",
-    )
-    parts: list[Child] = []
-    for i, curve in enumerate(curves):
-        kls = [max(0.0, kl) for kl in curve.kl]
-        values = [row.value for row in curve.rewards]
-        parts.append(
-            element("path", d=frame.path(kls, values), class_=f"line {TONES[i % 5]} {DASHES[i % 5]}")
-        )
-        for kl, row in zip(kls, curve.rewards, strict=True):
-            words = f"{curve.name}, KL {nats(kl)}: {with_interval(row)}"
-            parts.append(_dot(frame, kl, row, words, TONES[i % 5]))
-    said = "; ".join(
-        f"{one.name} {with_interval(one.rewards[0])} to {with_interval(one.rewards[-1])}" for one in curves
-    )
-    return frame.svg(
-        parts, key="reward-kl-plot", title="Reward over KL", description=f"First to last: {said}."
-    )
-
-
-def _dot(frame: Frame, x: float, row: Estimate, words: str, tone: str) -> Markup:
-    place = frame.x(x)
-    whisker = None
-    if row.has_interval:
-        whisker = element(
-            "line", x1=place, x2=place, y1=frame.y(row.low), y2=frame.y(row.high), class_="whisker"
-        )
-    dot = element("circle", cx=place, cy=frame.y(row.value), r=4.5, class_="dot")
-    return element("g", element("title", words), whisker, dot, class_=tone)
+NEAR, NAME_HEIGHT, NAME_BELOW = 40.0, 15.0, 26.0
+"""Distance of dots within which their names would lie on each other, the height of one, and a place below."""
 
 
 def reliability(report: ComparisonReport) -> Markup | None:
     """Predicted against observed share of wins of the reward model."""
-    found = report.evidence.calibration
-    if found is None:
+    found, agreement = report.evidence.calibration, report.agreement
+    if found is None and agreement is None:
         return None
     before = report.evidence.calibration_before
     plots: list[Child] = []
-    if before is not None and before.temperature != found.temperature:
-        plots.append(_reliability_figure(before, "As it came", "reliability-before"))
-    named = "As it came" if found.temperature == 1.0 else f"At temperature {number(found.temperature)}"
-    plots.append(_reliability_figure(found, named, "reliability-plot"))
+    lead = "Accuracy beside what people allow."
+    if found is not None:
+        lead = (
+            "On the diagonal every probability is true; whiskers are intervals, larger dots hold more pairs."
+        )
+        if before is not None and before.temperature != found.temperature:
+            plots.append(_reliability_figure(before, "As it came", "reliability-before"))
+        named = "As it came" if found.temperature == 1.0 else f"At temperature {number(found.temperature)}"
+        plots.append(_reliability_figure(found, named, "reliability-plot"))
+    if agreement is not None:
+        plots.append(_agreement_figure(agreement))
     return section(
         "reliability",
-        "Can the reward model's probabilities be trusted?",
-        "On the diagonal every probability is true; whiskers are intervals, larger dots hold more pairs.",
-        element("div", plots, class_="pair" if len(plots) == 2 else "wide-plot"),
+        "Can the reward model be trusted?",
+        lead,
+        element("div", plots, class_="pair" if len(plots) > 1 else "wide-plot"),
     )
+
+
+def _agreement_figure(panel: AgreementPanel) -> Markup:
+    """Accuracy by how far people agree, under the line of what they allow."""
+    marks = []
+    if panel.ceiling is not None:
+        marks = [Mark(value=panel.ceiling.value, label="human ceiling")]
+    axis = Axis(low=0.0, high=1.0, style="percent")
+    body = [
+        element(
+            "tr",
+            element("th", name, scope="row"),
+            element("td", interval_track(one, axis, marks=marks)),
+            element("td", percent(one.value), element("small", interval(one, "percent")), class_="num"),
+        )
+        for name, one in panel.rows
+    ]
+    body.append(element("tr", element("td"), element("td", axis.ticks()), element("td")))
+    said = "Accuracy by how far people agree"
+    if panel.ceiling is not None:
+        said += f"; the tick is the human ceiling, {percent(panel.ceiling.value)}"
+    table = element("table", element("tbody", body), class_="tracks")
+    return element("figure", element("figcaption", element("h3", said)), table)
 
 
 def _reliability_figure(found: Calibration, name: str, key: str) -> Markup:
@@ -116,7 +82,8 @@ def _reliability_figure(found: Calibration, name: str, key: str) -> Markup:
 def length(report: ComparisonReport) -> Markup | None:
     """Win rates raw, at equal length and of one fixed sentence; how long the answers are."""
     found, lengths = report.length, {name: row for name, row in report.base.lengths.items() if row}
-    if found is None and not lengths:
+    curves = [one for one in report.evidence.reward_length if one.rewards]
+    if found is None and not lengths and not curves:
         return None
     figures: list[Child] = []
     if found is not None:
@@ -139,12 +106,53 @@ def length(report: ComparisonReport) -> Markup | None:
     if lengths:
         head = element("figcaption", element("h3", "Length of the answers"))
         figures.append(element("figure", head, length_ridges(lengths, key="lengths-plot")))
+    if curves:
+        head = element("figcaption", element("h3", "Judge's score by length"))
+        figures.append(element("figure", head, _length_legend(curves), _length_plot(curves)))
     return section(
         "length",
         "Length",
         "Whether the win survives at equal length, and what one sentence that says nothing wins.",
-        element("div", figures, class_="pair" if len(figures) == 2 else "wide-plot"),
+        element("div", figures, class_="pair" if len(figures) > 1 else "wide-plot"),
     )
+
+
+def _length_legend(curves: Sequence[LengthCurve]) -> Markup:
+    tones = _length_tones(len(curves))
+    keys = [
+        element("span", element("i", class_=f"key-line {tone}"), one.name, class_=tone)
+        for one, tone in zip(curves, tones, strict=True)
+    ]
+    return element("p", keys, class_="legend")
+
+
+def _length_tones(count: int) -> list[str]:
+    return ["tone-last" if i == count - 1 else "tone-first" for i in range(count)]
+
+
+def _length_plot(curves: Sequence[LengthCurve]) -> Markup:
+    """Mean score in bins of equal count over the bin's mean length."""
+    ends = [end for one in curves for row in one.rewards for end in (row.value, row.low, row.high)]
+    frame = Frame(
+        x_range=padded_range([one for curve in curves for one in curve.lengths]),
+        y_range=padded_range(ends, pad=0.12),
+        x_label=f"length of the answer, {curves[0].unit}",
+        y_label="mean score",
+        width=420,
+        height=220,
+    )
+    parts: list[Child] = []
+    for curve, tone in zip(curves, _length_tones(len(curves)), strict=True):
+        values = [row.value for row in curve.rewards]
+        parts.append(element("path", d=frame.path(curve.lengths, values), class_=f"line {tone}"))
+        for size, row in zip(curve.lengths, curve.rewards, strict=True):
+            parts.append(dot(frame, size, row, f"{curve.name}, {number(size)}: {with_interval(row)}", tone))
+    said = "; ".join(
+        f"{one.name} {with_interval(one.rewards[0])} at the shortest, "
+        f"{with_interval(one.rewards[-1])} at the longest"
+        for one in curves
+    )
+    return frame.svg(parts, key="reward-length-plot", title="Score by length", description=said + ".")
 
 
 def safety_plane(report: ComparisonReport) -> Markup | None:
@@ -188,6 +196,12 @@ def _plane(dots: Sequence[SafetyDot]) -> Markup:
         is_right = x > frame.width * 0.7
         # Names of dots in one place stand above each other.
         lift = NAME_HEIGHT * sum(math.hypot(x - left, y - top) < NEAR for left, top in named)
+        if not lift and i + 1 < len(dots):
+            after = dots[i + 1]
+            ahead = frame.x(after.safe_refusal.value), frame.y(after.harmful_refusal.value)
+            # A name stands up and to the right; where the arrow leaves that way, below.
+            if ahead[0] > x + NEAR / 2 and ahead[1] < y - NEAR / 2:
+                lift = -NAME_BELOW
         named.append((x, y))
         parts.append(
             element(

@@ -41,6 +41,9 @@ LABELS: Mapping[str, str] = {
     "sycophancy_flip_rate": "Sycophantic flips",
     "annotator_agreement": "Annotator agreement",
     "train_eval_overlap": "Evaluation prompts in training data",
+    "train_eval_canaries": "Evaluation suites in training data",
+    "train_personal_data": "Training rows with personal data",
+    "train_unlicensed": "Training rows without an allowed license",
 }
 NUMBERS = frozenset(
     {
