@@ -102,7 +102,7 @@ def test_a_head_of_spread_0_begins_without_a_lean(tiny):
     assert abs(scores[None][0] - scores[None][1]) > 1e-3
     loss, _, _ = first_update(reward_model_from(tiny, head_std=0.0), pairs, config(batch_size=16))
     assert loss == pytest.approx(math.log(2), abs=1e-6)
-    with pytest.raises(ConfigError, match="head_std must be 0 or more, or none, got -1.0"):
+    with pytest.raises(ConfigError, match=r"head_std must be 0 or more, or none, got -1\.0"):
         RewardTrainingConfig(head_std=-1.0)
 
 
