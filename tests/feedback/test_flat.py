@@ -15,7 +15,8 @@ from accord.store.database.audit import append_events
 from accord.store.database.engine import insert_rows
 from accord.store.database.tables import assignment, definition, judgment, slot
 
-AT_A_TIME = 1500
+AT_A_TIME = 2100
+"""More than two pages: while one is read the last is still there."""
 
 
 def fill(site: Any, project_id: str, count: int, first: int) -> None:
@@ -71,15 +72,14 @@ def peak_bytes(work: Work, project_id: str, kind: str) -> tuple[int, int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["raw", "preference"])
-def test_an_export_of_five_times_as_much_needs_no_more_memory(site, kind):
+def test_an_export_of_twice_as_much_needs_no_more_memory(site, kind):
     project_id = site.project([{"prompt": "Never judged", "candidates": ["a", "b"]}])
     work = Work(site.database, WorkQueue.of(site.database))
     fill(site, project_id, AT_A_TIME, 0)
     n_before, before = peak_bytes(work, project_id, kind)
-    for k in range(1, 5):
-        fill(site, project_id, AT_A_TIME, k * AT_A_TIME)
+    fill(site, project_id, AT_A_TIME, AT_A_TIME)
     n_after, after = peak_bytes(work, project_id, kind)
-    assert (n_before, n_after) == (AT_A_TIME, 5 * AT_A_TIME)
+    assert (n_before, n_after) == (AT_A_TIME, 2 * AT_A_TIME)
     assert after < 1.3 * before, (before, after)
 
 
