@@ -91,6 +91,35 @@ def test_loss_and_gradient_equal_kto_by_plain_forwards(tiny):
         torch.testing.assert_close(gradients[name], weight.grad, rtol=1e-3, atol=1e-6)
 
 
+def test_answers_to_one_prompt_run_it_once_and_give_what_plain_forwards_give(tiny, monkeypatch):
+    reference = frozen_copy(tiny)
+    moved(tiny)
+    two = [
+        dataclasses.replace(item, prompt=Prompt.from_raw(f"question {i % 2}"))
+        for i, item in enumerate(answers())
+    ]
+    task = task_on(tiny, two, config(beta=0.3), reference=reference)
+    passes = []
+    plain = task.reference.logprobs
+    monkeypatch.setattr(
+        task.reference, "logprobs", lambda packed, **given: passes.append(packed) or plain(packed, **given)
+    )
+    (part,) = task.next_update(0).micro_batches
+    # own and mismatched answers in one pass of the reference, each prompt and equal answer in it once
+    (asked,) = passes
+    assert asked.n_completions == 6
+    assert asked.group_index.tolist() == [0] * 3 + [1] * 3
+    assert part.packed.group_index.tolist() == [0, 0, 1, 1]
+    assert [row.prompt_ids for row in part.rows] == [task.rows[i].prompt_ids for i in (0, 2, 1, 3)]
+    for row, found in zip(part.rows, task._log_ratios(part.rows), strict=True):
+        ids = (row.prompt_ids, row.completion_ids)
+        expected = answer_logprob(tiny, *ids) - answer_logprob(reference, *ids)
+        assert found.item() == pytest.approx(expected.item(), rel=1e-4, abs=1e-5)
+    for row, found in zip(part.rows, part.reference_sums, strict=True):
+        expected = answer_logprob(reference, row.prompt_ids, row.completion_ids)
+        assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_at_the_reference_the_loss_is_one_half(tiny):
     task = task_on(tiny, answers(), config())
     (part,) = task.next_update(0).micro_batches

@@ -7,6 +7,7 @@ Leaves out pairs (`dpo`).
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -129,6 +130,11 @@ class JudgedRow:
         return len(self.prompt_ids) + len(self.completion_ids)
 
 
+def reference_key(row: JudgedRow) -> str:
+    """What a row's reference log-probs are found by."""
+    return hashlib.sha256(f"{row.prompt_ids}{row.completion_ids}".encode()).hexdigest()
+
+
 def judged_rows(model: LanguageModel, answers: Sequence[Verdict], *, max_tokens: int) -> list[JudgedRow]:
     """Judged answers as ids; rows of weight 0 count for nothing and are left out."""
     context: int = body_of(model.body).config.max_position_embeddings
@@ -211,6 +217,7 @@ class KtoTask:
         """The rows of this step, packed, scored by the reference, under one reference point."""
         rows = [self.rows[i] for i in self.order.batch(step)]
         self.model.network.eval()
+        self._ask_reference([*rows, *self.mismatched(rows)])
         point = self.point(rows)
         total = sum(row.weight for row in rows)
         parts = []
@@ -305,9 +312,24 @@ class KtoTask:
         return [[rows[i] for i in members] for members in self._plan(rows)]
 
     def _plan(self, rows: Sequence[JudgedRow]) -> list[list[int]]:
+        """Places of the rows of each micro-batch, answers to one prompt side by side where they fit."""
         if not rows:
             return []
-        return plan_micro_batches([row.n_tokens for row in rows], self.config.optimization.micro_batch_tokens)
+        most = self.config.optimization.micro_batch_tokens
+        groups: list[list[int]] = []
+        lengths: list[int] = []
+        newest: dict[tuple[int, ...], int] = {}
+        for place, row in enumerate(rows):
+            key = tuple(row.prompt_ids)
+            group = newest.get(key)
+            if group is None or lengths[group] + len(row.completion_ids) > most:
+                newest[key] = len(groups)
+                groups.append([place])
+                lengths.append(row.n_tokens)
+            else:
+                groups[group].append(place)
+                lengths[group] += len(row.completion_ids)
+        return [[i for group in part for i in groups[group]] for part in plan_micro_batches(lengths, most)]
 
     @torch.no_grad()
     def _log_ratios(self, rows: Sequence[JudgedRow]) -> Tensor:
@@ -322,9 +344,20 @@ class KtoTask:
         return ratios
 
     def _packed(self, rows: Sequence[JudgedRow]) -> PackedCompletions:
-        return prompt_completion_batch([(row.prompt_ids, [row.completion_ids]) for row in rows]).to(
-            self.model.device
-        )
+        """The rows in their order; a prompt runs once for all its neighbors."""
+        groups = [
+            (prompt_ids, [row.completion_ids for row in same])
+            for prompt_ids, same in itertools.groupby(rows, key=lambda row: row.prompt_ids)
+        ]
+        return prompt_completion_batch(groups).to(self.model.device)
+
+    def _ask_reference(self, rows: Sequence[JudgedRow]) -> None:
+        """Score what the reference does not know yet: own and mismatched answers share their prompt."""
+        by_key = {reference_key(row): row for row in rows}
+        new = [row for key, row in by_key.items() if self._reference_sums.get([key]) is None]
+        for members in self._plan(new):
+            part = [new[i] for i in members]
+            self._scored_by_reference(part, self._packed(part))
 
     def _sums(self, packed: PackedCompletions) -> Tensor:
         logprobs = score_completions(self.model, packed).logprobs
@@ -333,7 +366,7 @@ class KtoTask:
     @torch.no_grad()
     def _scored_by_reference(self, rows: Sequence[JudgedRow], packed: PackedCompletions) -> Tensor:
         """[row] Reference log-probs of the answers; those already known are not made again."""
-        keys = [hashlib.sha256(f"{row.prompt_ids}{row.completion_ids}".encode()).hexdigest() for row in rows]
+        keys = [reference_key(row) for row in rows]
         known = self._reference_sums.get(keys)
         if known is None:
             with autocast(self.config.optimization.precision, self.model.device):
