@@ -47,6 +47,7 @@ def quickstart(
     from accord.pipeline.configuration import apply_to
     from accord.pipeline.quickstart import quickstart_config, single_pass_config
     from accord.pipeline.rounds.reading import is_loop
+    from accord.pipeline.rounds.releasing import STAGES
     from accord.pipeline.rounds.running import start_loop
     from accord.pipeline.running import resume_run, start_run
 
@@ -64,7 +65,7 @@ def quickstart(
         finish(outcome, as_json=as_json, is_opened=is_opened)
         return
     loop = apply_to(quickstart_config(seed=seed, is_fast=is_fast), overrides or [])
-    stages = 1 + 9 * loop.rounds
+    stages = 1 + len(STAGES) * loop.rounds
     ended = start_loop(
         space, loop, kind="quickstart", command=sys.argv, narrator=TerminalNarrator(total=stages)
     )

@@ -53,6 +53,16 @@ def sample_groups(
     return groups
 
 
+def cut_answers(groups: Sequence[AnswerGroup]) -> frozenset[tuple[str, str]]:
+    """Prompt id and text of answers that ran out of tokens."""
+    return frozenset(
+        (group.prompt.id, answer.text)
+        for group in groups
+        for answer in group.answers
+        if not answer.finish_reason.is_complete
+    )
+
+
 def write_groups(path: Path, groups: Sequence[AnswerGroup]) -> None:
     """One line an answer, the answers of a prompt together."""
     lines = [

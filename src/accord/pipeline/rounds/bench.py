@@ -22,7 +22,7 @@ from accord.feedback.serving import serving_here
 from accord.pipeline.comparing_models import JUDGE_KEY
 from accord.pipeline.material import KnownTaste
 from accord.pipeline.rounds.choosing import Question
-from accord.pipeline.rounds.desk import Desk, KnownPair
+from accord.pipeline.rounds.desk import ANCHORS, Desk, KnownPair, read_comparisons
 from accord.pipeline.rounds.panel import PanelSession, TasteOfSupport, loop_panel
 from accord.pipeline.rounds.plan import (
     LoopConfig,
@@ -50,6 +50,7 @@ class Judged:
     judgments: tuple[Judgment, ...]
     """All that count in the project, earlier rounds' among them."""
     n_new: int
+    """Given in this stage, those of anchors among them."""
     paused: Mapping[str, str] = field(default_factory=dict)
     """Annotators who got no more work -> why."""
 
@@ -83,12 +84,13 @@ class Bench:
         folder: Path,
         cut: frozenset[tuple[str, str]] = frozenset(),
         paused: Mapping[str, str] | None = None,
+        anchors: Sequence[Question] = (),
         advance: Callable[[int], None] = lambda n: None,
     ) -> Judged:
         """Set the questions out and return when all are judged; raises `Waiting` where people still must.
 
         `lot` numbers the stages that judge, `folder` is the stage's, `cut` names answers that ran out of
-        tokens.
+        tokens. `anchors` are pairs of an earlier round that are asked again among the others.
         """
         judges = self.config.judges
         ids: IdSource = TimeOrderedIds()
@@ -98,11 +100,12 @@ class Bench:
         with self.opened() as database:
             projects = replace(Projects.of(database), ids=ids)
             desk = Desk.open(database, project, projects, guideline=getattr(judges, "guideline", ""))
-            before = len(desk.judgments())
+            before = len(read_comparisons(database, desk.project_id))
             if not isinstance(judges, ModelJudgesConfig):
                 asking = self.config.asking
                 desk.check_people(self.known, share=asking.known_share, repeats=asking.repeat_share)
-            desk.set_out(questions, overlap=overlap, batch=batch)
+            mixed = _mix(questions, anchors, batch)
+            desk.set_out([one for one, _ in mixed], overlap=overlap, batches=[name for _, name in mixed])
             stopped: dict[str, str] = dict(paused or {})
             if isinstance(judges, SimulatedJudgesConfig):
                 stopped |= self._simulate(desk, judges, ids, batch, cut, stopped, advance)
@@ -115,14 +118,21 @@ class Bench:
                     f"`accord serve --store {self.store}` lets people in. Resume the run when they are done."
                 )
             found = desk.judgments()
+            n_new = len(read_comparisons(database, desk.project_id)) - before
         (folder / BEFORE).unlink(missing_ok=True)
-        return Judged(judgments=tuple(found), n_new=len(found) - before, paused=stopped)
+        return Judged(judgments=tuple(found), n_new=n_new, paused=stopped)
 
     def judgments(self, project: str) -> list[Judgment]:
         """Those of a project that exists; none where it does not."""
         with self.opened() as database:
             desk = Desk.find(database, project, Projects.of(database))
             return [] if desk is None else desk.judgments()
+
+    def anchor_judgments(self, project: str) -> list[Judgment]:
+        """Those of anchor pairs that were asked again in a project; `meta` holds the batch."""
+        with self.opened() as database:
+            desk = Desk.find(database, project, Projects.of(database))
+            return [] if desk is None else desk.anchor_judgments()
 
     def known_judgments(self, projects: Sequence[str]) -> list[Judgment]:
         """Those of known pairs, of several projects."""
@@ -202,6 +212,16 @@ def judge_by_model(
         n_done += 1
         advance(n_done)
     return n_done
+
+
+def _mix(
+    questions: Sequence[Question], anchors: Sequence[Question], batch: str
+) -> list[tuple[Question, str]]:
+    """Anchors at even distances among the questions, each with its batch, so that they are not all last."""
+    again = batch.partition("-")[0] + ANCHORS
+    placed = [((i + 0.5) / len(anchors), one, again) for i, one in enumerate(anchors)]
+    placed += [((i + 0.5) / len(questions), one, batch) for i, one in enumerate(questions)]
+    return [(one, name) for _, one, name in sorted(placed, key=lambda row: row[0])]
 
 
 def _grade(share: float, scale: int) -> int:

@@ -22,7 +22,7 @@ from accord.store.database.people import People
 from accord.store.database.projects import NewItem, Projects, hash_of
 from accord.store.database.queue import WorkQueue
 from accord.store.database.states import ItemState, PersonState, Purpose, SlotState
-from accord.store.database.tables import content, item, project, slot, user
+from accord.store.database.tables import content, item, judgment, project, slot, user
 from accord.store.database.workflow_tables import standing
 
 TASK = {
@@ -31,6 +31,8 @@ TASK = {
     "instructions": "Read the question and both answers, then choose. A tie is an answer; so is: both bad.",
 }
 """What is asked about every pair."""
+ANCHORS = "-anchors"
+"""Ends the batch of pairs that are judged again in each round and never trained on."""
 EXPECTED = {"preference": {"strength": 3, "both_bad": False}}
 """Of a known pair: its first candidate is better."""
 
@@ -92,12 +94,13 @@ class Desk:
             found = connection.execute(select(project.c.id).where(project.c.name == name)).scalar()
         return None if found is None else cls(database, found, projects)
 
-    def set_out(self, questions: Sequence[Question], *, overlap: int, batch: str) -> int:
+    def set_out(self, questions: Sequence[Question], *, overlap: int, batches: Sequence[str]) -> int:
         """Add the questions that are not there yet, each to be judged by `overlap`; how many were added.
 
-        `batch` names the round and stage; a pair asked again in another batch is another item.
+        `batches` [question] name the round and stage that asks; a pair asked again in another batch is
+        another item.
         """
-        contents = [_content(one, batch) for one in questions]
+        contents = [_content(one, batch) for one, batch in zip(questions, batches, strict=True)]
         known = self._known([hash_of(content) for content in contents])
         new = [
             NewItem(content=content, overlap=overlap) for content in contents if hash_of(content) not in known
@@ -197,12 +200,18 @@ class Desk:
             )
 
     def judgments(self) -> list[Judgment]:
-        """Every judgment, in the order in which they came in: last revisions, no known items, recalled ones
-        too.
+        """Every judgment, in the order in which they came in: last revisions, no known items and no anchors
+        that were asked again, recalled ones too.
 
-        `meta` holds the store's id of each as `judgment_id`.
+        `meta` holds the store's id of each as `judgment_id` and the round and stage that asked as `batch`.
         """
-        return read_comparisons(self.database, self.project_id)
+        found = read_comparisons(self.database, self.project_id)
+        return [one for one in found if not str(one.meta["batch"]).endswith(ANCHORS)]
+
+    def anchor_judgments(self) -> list[Judgment]:
+        """Judgments of anchor pairs that were asked again, as `judgments` gives the others."""
+        found = read_comparisons(self.database, self.project_id)
+        return [one for one in found if str(one.meta["batch"]).endswith(ANCHORS)]
 
     def _known(self, hashes: Sequence[str]) -> set[str]:
         found: set[str] = set()
@@ -223,10 +232,18 @@ def read_comparisons(database: Database, project_id: str) -> list[Judgment]:
     work = Work(database, WorkQueue.of(database))
     rows = (json.loads(line) for line in export_lines(work, project_id, "comparisons", has_voided=True))
     prompts: dict[str, Prompt] = {}
-    return [_judgment(row, prompts) for row in rows]
+    with database.read() as connection:
+        query = (
+            select(judgment.c.id, content.c.body["meta"]["batch"].as_string().label("batch"))
+            .join(item, item.c.id == judgment.c.item_id)
+            .join(content, content.c.hash == item.c.content_hash)
+            .where(item.c.project_id == project_id)
+        )
+        batches = {row.id: row.batch or "" for row in connection.execute(query)}
+    return [_judgment(row, prompts, batches) for row in rows]
 
 
-def _judgment(row: Mapping[str, Any], prompts: dict[str, Prompt]) -> Judgment:
+def _judgment(row: Mapping[str, Any], prompts: dict[str, Prompt], batches: Mapping[str, str]) -> Judgment:
     prompt = Prompt(messages=tuple(Message(one["role"], one["content"]) for one in row["prompt"]))
     prompt = prompts.setdefault(prompt.id, prompt)
     return Judgment(
@@ -234,7 +251,7 @@ def _judgment(row: Mapping[str, Any], prompts: dict[str, Prompt]) -> Judgment:
         annotator_id=row["annotator_id"],
         choice=Choice(row["choice"]),
         source=Source(row["source"]),
-        meta={"judgment_id": row["judgment_id"]},
+        meta={"judgment_id": row["judgment_id"], "batch": batches[row["judgment_id"]]},
     )
 
 

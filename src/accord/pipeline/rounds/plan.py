@@ -6,9 +6,12 @@ Composes the configs of the parts. A file is one of a loop where it says `type =
 import math
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import urlsplit
 
 from accord.domain import ConfigError
 from accord.pipeline.plan import ModelConfig, SupportTaskConfig, TaskConfig
+from accord.pipeline.rounds.monitors import MonitorConfig
+from accord.pipeline.rounds.queues import QueueConfig
 from accord.rollouts import SamplingConfig
 from accord.training import OnlineConfig, RewardTrainingConfig, SftConfig
 
@@ -44,6 +47,9 @@ class AskingConfig:
     """How many of them there are; nobody meets one twice."""
     repeat_share: float = 0.05
     """Share that is an own earlier pair with its sides swapped."""
+    anchors: int = 16
+    """Pairs of the first round that are judged again in every later one and never trained on again: what
+    changes on them is a change of taste. 10 are the fewest that tell anything; 0 for none."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How answers are sampled, for asking and for examining."""
 
@@ -52,7 +58,7 @@ class AskingConfig:
             "asking",
             self,
             {"prompts": 1, "answers_per_prompt": 2, "comparisons": 1, "judgments_per_pair": 1,
-             "examined_prompts": 2, "judgments_per_examined": 1, "known_pairs": 0},
+             "examined_prompts": 2, "judgments_per_examined": 1, "known_pairs": 0, "anchors": 0},
             extra=[
                 f"{name} is {share}; expected 0 to {top}"
                 for name, top in (("random_share", 1), ("known_share", 0.9), ("repeat_share", 0.9))
@@ -176,6 +182,28 @@ class StopConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotifyConfig:
+    """A server that is told when the loop waits for people, releases, is halted, ends or fails."""
+
+    url: str = ""
+    """Its address; empty tells nobody."""
+    secret: str = "ACCORD_WEBHOOK_SECRET"
+    """Environment variable with the key that messages are signed with."""
+    secret_file: str = ""
+    """File with the key, in place of the environment."""
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        problems = []
+        if self.url and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
+            problems.append(f"url is {self.url!r}; expected http:// or https:// and a host, without a name")
+        if not self.secret:
+            problems.append("secret is empty; expected the name of an environment variable")
+        if problems:
+            raise ConfigError("notify", problems)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoopConfig:
     """Rounds of policy, judgments, reward, policy."""
 
@@ -215,6 +243,12 @@ class LoopConfig:
     """Stops a policy that only the reward believes in."""
     gates: str = "loop"
     """Plan of gates: a file, `loop` for the one that comes with rounds, or `default`."""
+    queue: QueueConfig = field(default_factory=QueueConfig)
+    """What a gate that is not passed may take of the next round."""
+    monitors: MonitorConfig = field(default_factory=MonitorConfig)
+    """When a round is said to have drifted."""
+    notify: NotifyConfig = field(default_factory=NotifyConfig)
+    """Which server is told when the loop waits, releases or ends."""
     stop: StopConfig = field(default_factory=StopConfig)
     """When the loop ends before its last round."""
 

@@ -18,7 +18,7 @@ from accord.evaluation.measurement import Measurement
 if TYPE_CHECKING:
     from accord.pipeline.rounds.plan import StopConfig
 
-STAGES = ("sample", "choose", "judge", "agree", "reward", "policy", "answer", "examine", "decide")
+STAGES = ("sample", "choose", "judge", "agree", "reward", "policy", "answer", "examine", "drift", "decide")
 """Of every round, in order; a guarded one also has `evidence` after `reward`."""
 LEDGER = "rounds.json"
 OWN_PLAN = "loop"
@@ -81,6 +81,7 @@ def gate_rows(release: Release) -> tuple[dict[str, Any], ...]:
         {
             "id": one.gate.id,
             "metric": one.gate.metric,
+            "slice": one.gate.slice,
             "verdict": one.verdict.value,
             "severity": one.gate.severity,
             "reason": one.reason,

@@ -3,47 +3,61 @@
 What the stages do is in their own rooms; here stands what passes from one to the next.
 """
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from accord.domain import Completion, Preference, Prompt
-from accord.domain.files import write_text_atomic
+from accord.domain import Preference, Prompt
 from accord.domain.judgments import Judgment
-from accord.evaluation.comparison import Comparison, ScoreJudge
+from accord.evaluation.gates.verdict import Release
+from accord.evaluation.measurement import Measurement
 from accord.models import RewardModel, frozen_copy
-from accord.pipeline.answering import completion_logprobs
-from accord.pipeline.comparing_models import as_measurement_file, score_both
-from accord.pipeline.material import KnownTaste, Material
+from accord.pipeline.comparing_models import as_measurement_file
+from accord.pipeline.material import Material
 from accord.pipeline.rounds.agreeing import Agreement, agree
-from accord.pipeline.rounds.answers import AnswerGroup, read_groups, sample_groups, write_groups
+from accord.pipeline.rounds.answers import cut_answers, read_groups, sample_groups, write_groups
 from accord.pipeline.rounds.bench import Judged
 from accord.pipeline.rounds.choosing import (
-    MemberScores,
     Question,
+    choose_anchors,
     choose_questions,
     domain_of,
     pool_of,
     read_questions,
     write_questions,
 )
-from accord.pipeline.rounds.examining import Examined, examine, pair_questions, responses_of
+from accord.pipeline.rounds.closing import Closing
+from accord.pipeline.rounds.examining import pair_questions
 from accord.pipeline.rounds.guard import Guard, Scorer
+from accord.pipeline.rounds.measuring import measure_candidate
+from accord.pipeline.rounds.notifying import News
 from accord.pipeline.rounds.plan import ModelJudgesConfig
-from accord.pipeline.rounds.releasing import STAGES, RoundRecord, decide, gate_rows, number_rows, plan_of
+from accord.pipeline.rounds.queues import heldout_count, queue_pairs, queues_after, quotas_of
+from accord.pipeline.rounds.recording import (
+    read_measurements,
+    read_record,
+    said_of,
+    verdict_lines,
+    write_json,
+    write_measurements,
+)
+from accord.pipeline.rounds.releasing import RoundRecord, decide, number_rows, plan_of
+from accord.pipeline.rounds.scorers import member_scores, taste_scores
 from accord.pipeline.rounds.snapshot import Snapshot
+from accord.pipeline.rounds.staff import other_annotators
 from accord.pipeline.rounds.state import LoopState
+from accord.pipeline.rounds.watching import watch
 from accord.pipeline.stage_running import has_checkpoint
 from accord.rollouts import ModelReward
 from accord.training import train_reward_model, train_rloo
 from accord.training.reward import weights_hash
 
+ANCHORS = "anchors.jsonl"
+"""Of the first round's choice: pairs that are judged again in each later one."""
+MEASURED = "measurements.json"
 OTHERS = "others"
 """Folder of the snapshot that the guard's evidence rests on."""
 
@@ -61,6 +75,7 @@ class Round:
         loop = self.loop
         self.streams = loop.streams.child("round", self.number)
         self.first = "tune" if loop.material.demonstrations else ""
+        self.queues = queues_after(self.before, loop.config.queue)
         self.start = {"released": loop.incumbent, "newest": loop.newest, "tuned": loop.tuned}[
             loop.config.start_from
         ]
@@ -73,6 +88,7 @@ class Round:
         self._optimize()
         self._answer()
         self._examine()
+        self._watch()
         return self._decide()
 
     def name(self, stage: str) -> str:
@@ -123,6 +139,7 @@ class Round:
 
     def _choose(self) -> None:
         loop, asking = self.loop, self.loop.config.asking
+        quotas = quotas_of(self.queues, loop.config.queue, asking.comparisons)
 
         def work(folder: Path) -> Mapping[str, Any]:
             asked: dict[str, int] = {}
@@ -138,30 +155,54 @@ class Round:
                 pool,
                 asking,
                 generator=np.random.default_rng(self.streams.child("choose").value),
+                quotas=quotas,
                 facts={"round": self.number, "policy": loop.newest.version},
             )
             write_questions(folder / "questions.jsonl", chosen)
+            if self.number == 1:
+                draws = np.random.default_rng(self.streams.child("anchors").value)
+                write_questions(folder / ANCHORS, choose_anchors(chosen, asking.anchors, generator=draws))
             at_random = sum(one.is_random for one in chosen)
+            taken = queue_pairs(self.queues, [domain_of(one.prompt) for one in chosen])
             said = f"{len(chosen)} of {len(pool.pairs)} pairs, {at_random} of them by the random stream"
-            return {"questions": len(chosen), "pool": len(pool.pairs), "lines": [said]}
+            lines = [said, *(f"{count} for gate {gate}, not passed yet" for gate, count in taken.items())]
+            return {
+                "questions": len(chosen),
+                "pool": len(pool.pairs),
+                "queue_pairs": taken,
+                "lines": lines,
+            }
 
         what = f"which pairs to ask about ({asking.strategy})"
-        self._stage("choose", what, work, settings=asdict(asking), after=(self.name("sample"),))
+        settings = {**asdict(asking), "quotas": [asdict(one) for one in quotas]}
+        self._stage("choose", what, work, settings=settings, after=(self.name("sample"),))
         loop.asked[self.number] = read_questions(self.path("choose") / "questions.jsonl")
+        if self.number == 1:
+            loop.anchors = read_questions(self.path("choose") / ANCHORS)
 
     def _judge(self) -> None:
         """The chosen pairs through the queue; in the end everything judged so far is in the store."""
-        asking = self.loop.config.asking
-        questions = self.loop.asked[self.number]
+        loop, asking = self.loop, self.loop.config.asking
+        questions = loop.asked[self.number]
+        anchors = loop.anchors if self.number > 1 else []
         cut = cut_answers(self.groups)
+        if self.number == 1:
+            loop.anchors_cut = cut
 
         def work(folder: Path) -> Mapping[str, Any]:
             judged = self._ask(
-                questions, "judge", overlap=asking.judgments_per_pair, folder=folder, lot=0, cut=cut
+                questions,
+                "judge",
+                overlap=asking.judgments_per_pair,
+                folder=folder,
+                lot=0,
+                cut=cut | loop.anchors_cut,
+                anchors=anchors,
             )
-            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": _said(judged)}
+            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": said_of(judged)}
 
-        what = f"{self._who()} judge {len(questions)} pairs, {asking.judgments_per_pair} each"
+        again = f" and {len(anchors)} anchors again" if anchors else ""
+        what = f"{self._who()} judge {len(questions)} pairs{again}, {asking.judgments_per_pair} each"
         self._stage("judge", what, work, after=(self.name("choose"), *self._earlier("examine")))
 
     def _ask(
@@ -173,11 +214,13 @@ class Round:
         folder: Path,
         lot: int,
         cut: frozenset[tuple[str, str]],
+        anchors: Sequence[Question] = (),
     ) -> Judged:
         config = self.loop.config
         is_model = isinstance(config.judges, ModelJudgesConfig)
         checks = 0.0 if is_model else config.asking.known_share + config.asking.repeat_share
-        total = round((1 if is_model else overlap) * len(questions) / max(1 - checks, 0.1))
+        n_asked = len(questions) + len(anchors)
+        total = round((1 if is_model else overlap) * n_asked / max(1 - checks, 0.1))
         return self.loop.bench.ask(
             questions,
             project=self.project(stage),
@@ -187,6 +230,7 @@ class Round:
             folder=folder,
             cut=cut,
             paused=self._paused(),
+            anchors=anchors,
             advance=lambda done: self.loop.narrator.progress(stage, done, total),
         )
 
@@ -358,6 +402,8 @@ class Round:
         }
         if self._stage("policy", what, work, settings=settings, after=(self.name("reward"),)):
             loop.read_model(self.path("policy") / "model")
+        if stopped := str(self._facts("policy")["guard"]):
+            loop.notices.post(News.HALTED, f"round {self.number}", stopped, round=self.number)
         loop.newest = frozen_copy(loop.model)
 
     def _guard(self, folder: Path) -> Guard | None:
@@ -381,7 +427,7 @@ class Round:
     def _answer(self) -> None:
         """Candidate and incumbent answer the held-out prompts, with the same draws."""
         loop, asking = self.loop, self.loop.config.asking
-        prompts = loop.material.heldout[: asking.examined_prompts]
+        prompts = loop.material.heldout[: self._examined_count()]
 
         def work(folder: Path) -> Mapping[str, Any]:
             for place, (name, model) in enumerate(
@@ -394,10 +440,30 @@ class Round:
             return {"prompts": len(prompts)}
 
         what = f"candidate and incumbent answer {len(prompts)} held-out prompts"
-        settings = {"asking": asdict(asking), "incumbent": loop.incumbent.version}
+        settings = {
+            "asking": asdict(asking),
+            "incumbent": loop.incumbent.version,
+            "prompts": len(prompts),
+        }
         self._stage("answer", what, work, settings=settings, after=(self.name("policy"),))
         self.candidate = read_groups(self.path("answer") / "candidate.jsonl")
         self.other = read_groups(self.path("answer") / "incumbent.jsonl")
+
+    def _examined_count(self) -> int:
+        """Held-out prompts to compare on: more where a gate was left undecided, as far as the budget goes."""
+        config = self.loop.config
+        domains = [domain_of(one) for one in self.loop.material.heldout]
+        budget, room = config.stop.max_judgments, None
+        if budget is not None:
+            spent = self.before[-1].judgments if self.before else 0
+            spent += int(self._facts("judge")["judgments"])
+            room = (budget - spent) // config.asking.judgments_per_examined - config.asking.examined_prompts
+        return heldout_count(domains, config.asking.examined_prompts, self.queues, config.queue, room=room)
+
+    def _facts(self, stage: str) -> Mapping[str, Any]:
+        """What a finished stage of this round measured."""
+        record = self.loop.runner.journal.record(self.name(stage))
+        return {} if record is None else record.facts
 
     def _examine(self) -> None:
         """The same judges compare them; nothing of it is trained on."""
@@ -410,10 +476,26 @@ class Round:
                 questions, "examine", overlap=asking.judgments_per_examined, folder=folder, lot=1, cut=cut
             )
             write_questions(folder / "questions.jsonl", questions)
-            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": _said(judged)}
+            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": said_of(judged)}
 
         what = f"{self._who()} compare candidate and incumbent on {len(questions)} prompts"
         self._stage("examine", what, work, after=(self.name("answer"), self.name("judge")))
+
+    def _watch(self) -> None:
+        """What moved since the round before and since the first."""
+        loop = self.loop
+        kept: list[Sequence[Measurement]] = []
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            found = watch(loop, self.number, self.snapshot.left_out)
+            kept.append(found.measurements)
+            write_measurements(folder / MEASURED, found.measurements)
+            return {"rows": [dict(row) for row in found.rows], "lines": found.lines}
+
+        settings = asdict(loop.config.monitors)
+        after = (self.name("agree"), self.name("answer"), self.name("judge"), *self._earlier("drift"))
+        self._stage("drift", "what moved, and what to do about it", work, settings=settings, after=after)
+        self.moved = kept[0] if kept else read_measurements(self.path("drift") / MEASURED)
 
     def _decide(self) -> RoundRecord:
         loop = self.loop
@@ -421,55 +503,33 @@ class Round:
         kept: list[RoundRecord] = []
 
         def work(folder: Path) -> Mapping[str, Any]:
-            comparison = self._measure()
+            assert loop.reward_model is not None
+            comparison = measure_candidate(
+                loop, loop.reward_model, self.number, self.candidate, self.other, self._votes()
+            )
+            comparison = replace(comparison, measurements=(*comparison.measurements, *self.moved))
             release = decide(plan, comparison.measurements, today=loop.clock.now().date())
-            _write_json(folder / "measurements.json", as_measurement_file(comparison))
-            is_released = release.exit_code == 0
-            numbers = number_rows(comparison.measurements)
-            record = self._record(release.verdict.value, is_released, plan.hash, gate_rows(release), numbers)
+            write_json(folder / "measurements.json", as_measurement_file(comparison))
+            record = self._record(release, plan.hash, number_rows(comparison.measurements))
             kept.append(record)
-            _write_json(folder / "record.json", asdict(record))
+            write_json(folder / "record.json", asdict(record))
             return {
-                "released": is_released,
+                "released": record.is_released,
                 "verdict": release.verdict.value,
-                "lines": _verdict_lines(record),
+                "lines": verdict_lines(record),
             }
 
-        settings = {"gates": plan.hash, "removal": loop.config.agreeing.has_removal}
-        self._stage("decide", "gates: release or not", work, settings=settings, after=(self.name("examine"),))
-        record = kept[0] if kept else _read_record(self.path("decide") / "record.json")
+        settings = {
+            "gates": plan.hash,
+            "removal": loop.config.agreeing.has_removal,
+            "queue": asdict(loop.config.queue),
+        }
+        after = (self.name("examine"), self.name("drift"))
+        self._stage("decide", "gates: release or not", work, settings=settings, after=after)
+        record = kept[0] if kept else read_record(self.path("decide") / "record.json")
         if record.is_released:
             loop.incumbent = loop.newest
         return record
-
-    def _measure(self) -> Comparison:
-        loop = self.loop
-        assert loop.reward_model is not None
-        reward = ModelReward(loop.reward_model)
-        facts = {"round": self.number}
-        mine, its = ({**facts, "model": one.version} for one in (loop.newest, loop.incumbent))
-        candidate = responses_of(f"round {self.number}", self.candidate, mine)
-        incumbent = responses_of("incumbent", self.other, its)
-        sampling = loop.config.asking.sampling
-        taste = loop.material.taste
-        return examine(
-            Examined(
-                candidate=candidate,
-                incumbent=incumbent,
-                votes=self._votes(),
-                candidate_rewards=reward.score(candidate.prompts, candidate.completions).values,
-                incumbent_rewards=reward.score(incumbent.prompts, incumbent.completions).values,
-                logprobs=score_both(loop.newest, loop.incumbent, candidate, sampling),
-                tuned_logprobs=completion_logprobs(
-                    loop.tuned,
-                    candidate.prompts,
-                    candidate.completions,
-                    temperature=sampling.scoring_temperature,
-                ),
-                gold=None if taste is None else ScoreJudge(taste_scores(taste), "the task's known taste"),
-            ),
-            seed=loop.config.seed,
-        )
 
     def _votes(self) -> list[Judgment]:
         """Of this examination, by those who were not left out of the snapshot."""
@@ -484,47 +544,16 @@ class Round:
             and (one.comparison.prompt.id, *sorted((one.comparison.left, one.comparison.right))) in asked
         ]
 
-    def _record(
-        self,
-        verdict: str,
-        is_released: bool,
-        plan_hash: str,
-        gates: tuple[Mapping[str, Any], ...],
-        numbers: Mapping[str, Mapping[str, Any]],
-    ) -> RoundRecord:
-        loop, journal = self.loop, self.loop.runner.journal
-        records = {stage: journal.record(self.name(stage)) for stage in STAGES[:-1]}
-        facts = {stage: dict(one.facts) for stage, one in records.items() if one is not None}
-        seconds = sum(one.seconds for one in records.values() if one is not None)
-        judgments = sum(int(facts[stage]["judgments"]) for stage in ("judge", "examine"))
-        earlier = self.before[-1] if self.before else None
-        return RoundRecord(
+    def _record(self, release: Release, plan_hash: str, numbers: Mapping[str, Any]) -> RoundRecord:
+        made = Closing(
+            loop=self.loop,
             number=self.number,
-            model=str((self.path("policy") / "model").relative_to(loop.folder)),
-            version=loop.newest.version,
-            began_from=self.start.version,
-            incumbent=loop.incumbent.version,
-            snapshot=self.snapshot.hash,
-            reward_model=str((self.path("reward") / "model").relative_to(loop.folder)),
-            reward_version=str(facts["reward"]["version"]),
-            verdict=verdict,
-            is_released=is_released,
-            plan_hash=plan_hash,
-            gates=gates,
-            numbers=numbers,
-            judgments=judgments + (earlier.judgments if earlier else 0),
-            seconds=seconds + (earlier.seconds if earlier else 0.0),
-            facts={
-                "words": facts["agree"]["words"],
-                "annotators": facts["agree"]["annotators"],
-                "paused": self._paused(),
-                "left_out": dict(self.snapshot.left_out),
-                "questions": facts["choose"]["questions"],
-                "pairs": len(self.snapshot.preferences),
-                "guard": facts["policy"]["guard"],
-                "stages": {stage: one.seconds for stage, one in records.items() if one is not None},
-            },
+            before=self.before,
+            start=self.start.version,
+            snapshot=self.snapshot,
+            paused=self._paused(),
         )
+        return made.record(release, plan_hash, numbers)
 
 
 def prompts_of_round(material: Material, number: int, count: int) -> list[Prompt]:
@@ -533,64 +562,3 @@ def prompts_of_round(material: Material, number: int, count: int) -> list[Prompt
     lots = max(1, len(prompts) // count)
     mine = prompts[(number - 1) % lots :: lots]
     return mine[:count]
-
-
-def cut_answers(groups: Sequence[AnswerGroup]) -> frozenset[tuple[str, str]]:
-    """Prompt id and text of answers that ran out of tokens."""
-    return frozenset(
-        (group.prompt.id, answer.text)
-        for group in groups
-        for answer in group.answers
-        if not answer.finish_reason.is_complete
-    )
-
-
-def taste_scores(taste: KnownTaste) -> Scorer:
-    """The known taste as a scorer."""
-    return lambda prompts, completions: taste.score(prompts, completions).values
-
-
-def other_annotators(judgments: Sequence[Judgment], share: float) -> frozenset[str]:
-    """About a share of the annotators, evenly spread over their sorted names: those the evidence rests on."""
-    names = sorted({one.annotator_id for one in judgments})
-    return frozenset(name for i, name in enumerate(names) if int((i + 1) * share) > int(i * share))
-
-
-def member_scores(model: RewardModel) -> MemberScores:
-    """[member, answer] rewards of a reward model; a plain one is its only member."""
-
-    def scores(prompts: Sequence[Prompt], answers: Sequence[Completion]) -> NDArray[np.float64]:
-        found = model.ensemble_texts(prompts, [answer.text for answer in answers])
-        return np.asarray(found.members.double().numpy().T, dtype=np.float64)
-
-    return scores
-
-
-def _said(judged: Judged) -> list[str]:
-    lines = [f"{judged.n_new} judgments"]
-    return lines + [f"paused: {name} ({why})" for name, why in judged.paused.items()]
-
-
-def _verdict_lines(record: RoundRecord) -> list[str]:
-    lines = [f"{row['id']}: {row['verdict']} ({row['reason']})" for row in record.gates]
-    ended = "released" if record.is_released else f"not released: {record.verdict}"
-    return [*lines, f"round {record.number} {ended}"]
-
-
-def _write_json(path: Path, body: Any) -> None:
-    write_text_atomic(path, json.dumps(body, indent=1, ensure_ascii=False, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    """Records as JSON; a number that is none is null."""
-    if not is_dataclass(value) or isinstance(value, type):
-        return str(value)
-    return {
-        name: None if isinstance(one, float) and not math.isfinite(one) else one
-        for name, one in asdict(value).items()
-    }
-
-
-def _read_record(path: Path) -> RoundRecord:
-    row = json.loads(path.read_text(encoding="utf-8"))
-    return RoundRecord(**{**row, "gates": tuple(row["gates"])})
