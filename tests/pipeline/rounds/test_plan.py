@@ -32,7 +32,7 @@ def test_the_plan_counts_judgments_and_hours_of_people_alone():
     # 200 pairs by three, 40 s each
     assert rows["r1-judge"]["amount"] == "up to 600 judgments"
     assert rows["r1-judge"]["hours"] == pytest.approx(600 * 40 / 3600, abs=0.05)
-    # from the second round on 16 anchors are judged again, and open queues may ask for half as many prompts more
+    # later 16 anchors are judged again, and open queues may ask for half as many prompts more
     assert rows["r2-judge"]["amount"] == "up to 648 judgments"
     assert rows["r2-judge"]["hours"] == pytest.approx(648 * 40 / 3600, abs=0.05)
     base = people.asking.examined_prompts * people.asking.judgments_per_examined
