@@ -19,6 +19,7 @@ from accord.evaluation.report.markup import Child, Markup, element, join
 from accord.evaluation.report.numerals import duration, number, with_interval
 from accord.evaluation.report.section import section
 from accord.evaluation.report.tracks import Axis, interval_track
+from accord.pipeline.rounds.moved_page import moved, moved_findings, queues
 from accord.pipeline.rounds.releasing import STAGES, RoundRecord
 
 TRENDS: tuple[tuple[str, str, Style, float | None], ...] = (
@@ -30,6 +31,13 @@ TRENDS: tuple[tuple[str, str, Style, float | None], ...] = (
     ("proxy_gap", "What only the reward model believes", "number", 0.0),
     ("kl_from_tuned", "KL from the fine-tuned model", "nats", None),
     ("response_length", "Tokens of an answer", "number", None),
+    ("annotator_agreement", "Two judges of a pair agree", "percent", 0.5),
+    (
+        "drift_preference_change [anchors]",
+        "Change of verdicts on the anchor pairs, over noise",
+        "number",
+        0.0,
+    ),
 )
 """Number, words, style and the value that means nothing was gained."""
 SUBTITLE = (
@@ -68,6 +76,8 @@ def loop_to_html(
         headline.findings(report),
         trends(records),
         gates(records),
+        queues(records),
+        moved(records),
         asked(records),
         people(records),
         browser.samples(report),
@@ -211,12 +221,17 @@ def asked(records: Sequence[RoundRecord]) -> Markup | None:
     """What each round cost and what it rests on."""
     if not records:
         return None
-    names = ("Round", "Pairs asked", "Pairs learned from", "Judgments so far", "Left out", "Snapshot", "Time")
+    names = (
+        "Round", "Pairs asked", "Anchors again", "Held-out prompts", "Pairs learned from", "Judgments so far",
+        "Left out", "Snapshot", "Time",
+    )  # fmt: skip
     rows = []
     before = 0.0
     for one in records:
         cells = (
             number(one.facts["questions"], digits=0),
+            number(one.facts.get("anchors", 0), digits=0),
+            number(one.facts.get("examined", 0), digits=0),
             number(one.facts["pairs"], digits=0),
             number(one.judgments, digits=0),
             ", ".join(one.facts["left_out"]) or "nobody",
@@ -310,6 +325,7 @@ def _findings(records: Sequence[RoundRecord], state: Mapping[str, Any]) -> list[
         found.append(f"Round {one.number} {ended}{shown}.")
         if one.facts["guard"]:
             found.append(f"Round {one.number}: the guard stopped the policy, {one.facts['guard']}.")
+        found += moved_findings(one)
     if records:
         left_out, paused = records[-1].facts["left_out"], records[-1].facts["paused"]
         if paused:
