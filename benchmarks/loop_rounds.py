@@ -25,7 +25,7 @@ from scipy import stats
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, log_softmax
 
-from accord.domain import Choice, Comparison, Completion, Judgment, Prompt, Source
+from accord.domain import Choice, Comparison, Completion, Judgment, Prompt, Source, Streams
 from accord.evaluation.intervals import mean_estimate, share_estimate
 from accord.evaluation.measurement import Measurement
 from accord.pipeline.rounds.agreeing import Agreement, agree
@@ -36,7 +36,7 @@ from accord.pipeline.rounds.panel import Panelist, loop_panel
 from accord.pipeline.rounds.plan import AgreeingConfig, AskingConfig
 from accord.pipeline.rounds.releasing import decide, plan_of
 from accord.pipeline.rounds.staff import assess_staff, correctness_streams
-from accord.quality import AnswerView
+from accord.quality import AnswerView, Panel
 
 FloatArray = NDArray[np.float64]
 QUALITIES = 8
@@ -65,8 +65,8 @@ class World:
     examined: list[Judgment] = field(default_factory=list)
     paused: set[str] = field(default_factory=set)
     n_done: dict[str, int] = field(default_factory=dict)
-    truth: dict[str, list[float]] = field(default_factory=dict)
-    """Annotator -> his true chance to be right on each decided pair he judged, as he then was."""
+    """Of each in the session under way: whoever tires comes back rested."""
+    most_done: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         draws = np.random.default_rng([self.seed, 1])
@@ -93,6 +93,7 @@ class World:
         name = who.character.id
         done = self.n_done.get(name, 0)
         self.n_done[name] = done + 1
+        self.most_done[name] = max(self.most_done.get(name, 0), done + 1)
         left, right = question.first, question.second
         if self.draws.random() < 0.5:
             left, right = right, left
@@ -103,16 +104,6 @@ class World:
         choice = Choice.LEFT if draw < chances.left else Choice.TIE
         if chances.left <= draw < chances.left + chances.right:
             choice = Choice.RIGHT
-        if choice.is_decided and views[0].total != views[1].total:
-            # over both orders on screen, given that he takes a side
-            turned = character.choice_probabilities(views[1], views[0])
-            right_side = (
-                chances.left + turned.right
-                if views[0].total > views[1].total
-                else (chances.right + turned.left)
-            )
-            taken = chances.left + chances.right + turned.left + turned.right
-            self.truth.setdefault(name, []).append(right_side / taken)
         number = len(self.judgments) + len(self.known) + len(self.again) + len(self.examined)
         return Judgment(
             comparison=Comparison(prompt=question.prompt, left=left, right=right),
@@ -124,6 +115,7 @@ class World:
 
     def ask(self, questions: Sequence[Question], batch: str, into: list[Judgment]) -> None:
         """Three judge each pair; known pairs are hidden in the work, and after each wave some are paused."""
+        self.n_done = {}
         for question in questions:
             at_work = [one for name, one in self.panel.items() if name not in self.paused]
             for place in self.draws.permutation(len(at_work))[: ASKING.judgments_per_pair].tolist():
@@ -269,9 +261,9 @@ def run_world(seed: int, rounds: int) -> list[dict[str, Any]]:
                 "judged_win_rate": votes,
                 "released": float(release),
                 "paused": sorted(world.paused),
-                "judgments": sum(world.n_done.values()),
+                "judgments": len(world.judgments) + len(world.known) + len(world.again) + len(world.examined),
                 "named": [row["kind"] for row in found.rows if row["state"] == "moved"],
-                **ranks(world),
+                **ranks(world, asked),
             }
         )
         if release:
@@ -357,16 +349,31 @@ def see(
     )
 
 
-def ranks(world: World) -> dict[str, Any]:
-    """Rank correlation over annotators of the accuracy the loop states with the true one, and how many."""
+def ranks(world: World, asked: Mapping[int, Sequence[Question]]) -> dict[str, Any]:
+    """Rank correlation over annotators of the accuracy the loop states with the true one, and how many.
+
+    The true one is the chance to be right, where he takes a side, on all pairs asked about so far, over both
+    orders on screen; of who tires it is the mean over a session.
+    """
     words = {word.annotator_id: word for word in assess_staff(world.judgments, world.known, seed=world.seed)}
-    truth = {name: float(np.mean(values)) for name, values in world.truth.items()}
-    names = sorted(set(words) & set(truth))
+    pairs = [
+        (world.view(one.prompt, one.first), world.view(one.prompt, one.second))
+        for questions in asked.values()
+        for one in questions
+    ]
+    truth = {}
+    for name in words:
+        who = world.panel[name]
+        stages = range(0, world.most_done[name], 10) if who.tires else [0]
+        panels = [Panel(annotators=(who.after(n),), streams=Streams(0), judgments_per_pair=1) for n in stages]
+        truth[name] = float(np.mean([one.known_accuracy(pairs)[name] for one in panels]))
+    names = sorted(words)
     stated = [words[name].accuracy for name in names]
     return {
         "rank": float(stats.spearmanr(stated, [truth[name] for name in names]).statistic),
         "annotators": len(names),
         "decided_each": float(np.mean([words[name].judgments for name in names])),
+        "truth": truth,
     }
 
 
