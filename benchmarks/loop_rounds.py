@@ -5,9 +5,12 @@ JSON line. Each prompt has a dozen answers, vectors of qualities with a known ta
 over them, and optimization is its exact optimum under a KL penalty. The panel of ten (experts, one who leans
 left, one fond of length, one who tires, a careless one, a spammer) judges what is drawn; known pairs are
 hidden in the work, and who is worth nothing is paused. Per round, exactly, over held-out prompts: win rate
-against the start and against the round before, and KL from the start. Besides: the rank correlation of each
-annotator's accuracy as the loop states it with the true one on the pairs he was asked about, and how often a
-monitor names anything although only the policy moved.
+against the start and against the round before, and KL from the start.
+
+Besides, over the ten annotators, the rank correlation with their true accuracy on the pairs asked about: of
+the accuracy the loop states (consensus of its pairs and known ones), of the gains that annotator-aware
+training finds from everything judged so far, and of the share of right answers if the truth of every pair
+were known, which shows how much any count can tell. And how often a monitor names what did not move.
 
     python benchmarks/loop_rounds.py --worlds 40 --rounds 3
 """
@@ -37,6 +40,7 @@ from accord.pipeline.rounds.plan import AgreeingConfig, AskingConfig
 from accord.pipeline.rounds.releasing import decide, plan_of
 from accord.pipeline.rounds.staff import assess_staff, correctness_streams
 from accord.quality import AnswerView, Panel
+from loop_labels import Votes, fit_aware
 
 FloatArray = NDArray[np.float64]
 QUALITIES = 8
@@ -46,7 +50,8 @@ SPREAD = 0.15
 """Standard deviation of an answer's true worth, about that of the support task's."""
 KL_STEP = 0.4
 """Nats each round moves the policy from where it began, on average over prompts."""
-WAVE = 120
+WAVE = 480
+"""Judgments between two looks at the annotators."""
 RIDGE = 2.0
 MEMBERS = 4
 ASKING = AskingConfig(prompts=60, comparisons=160, strategy="information", known_share=0.25, anchors=16)
@@ -75,7 +80,7 @@ class World:
         self.features = draws.normal(size=(self.n_prompts + HELD_OUT, ANSWERS, QUALITIES))
         self.words = draws.integers(20, 60, size=(self.n_prompts + HELD_OUT, ANSWERS))
         self.gold = 0.5 + self.features @ self.taste
-        self.prompts = [Prompt.from_text(f"question {i}") for i in range(len(self.features))]
+        self.prompts = [Prompt.from_text(f"question {i:05d}") for i in range(len(self.features))]
         self.draws = np.random.default_rng([self.seed, 2])
         self.panel = {one.character.id: one for one in loop_panel()}
 
@@ -368,13 +373,27 @@ def ranks(world: World, asked: Mapping[int, Sequence[Question]]) -> dict[str, An
         panels = [Panel(annotators=(who.after(n),), streams=Streams(0), judgments_per_pair=1) for n in stages]
         truth[name] = float(np.mean([one.known_accuracy(pairs)[name] for one in panels]))
     names = sorted(words)
-    stated = [words[name].accuracy for name in names]
-    return {
-        "rank": float(stats.spearmanr(stated, [truth[name] for name in names]).statistic),
-        "annotators": len(names),
-        "decided_each": float(np.mean([words[name].judgments for name in names])),
-        "truth": truth,
+    everything = [*world.judgments, *world.known, *world.again, *world.examined]
+    decided = [one for one in everything if one.choice.is_decided]
+    sides = [(world.place(one.comparison.prompt, one.comparison.left),
+              world.place(one.comparison.prompt, one.comparison.right)) for one in decided]  # fmt: skip
+    features = np.stack([world.features[left] - world.features[right] for left, right in sides])
+    is_left = np.array([one.choice is Choice.LEFT for one in decided])
+    who = np.array([names.index(one.annotator_id) for one in decided])
+    votes = Votes(np.arange(len(decided)), who, np.ones(len(decided), dtype=np.bool_), is_left)
+    gains = fit_aware(features, votes, len(names))[1]
+    is_better = np.array([world.gold[left] > world.gold[right] for left, right in sides])
+    right = np.bincount(who, is_better == is_left) / np.bincount(who)
+    found = {
+        "rank_of_stated_accuracy": [words[name].accuracy for name in names],
+        "rank_of_gains": gains,
+        "rank_if_all_were_known": right,
     }
+    told = {
+        name: float(stats.spearmanr(values, [truth[one] for one in names]).statistic)
+        for name, values in found.items()
+    }
+    return {**told, "decided_each": len(decided) / len(names)}
 
 
 def mean(values: Sequence[float]) -> list[float]:
@@ -394,8 +413,9 @@ def main() -> None:
     given = parser.parse_args()
     worlds = [run_world(given.first + i, given.rounds) for i in range(given.worlds)]
     names = (
-        "against_start", "against_before", "gold", "kl", "judged_win_rate", "released", "judgments", "rank",
+        "against_start", "against_before", "gold", "kl", "judged_win_rate", "released", "judgments",
         "decided_each",
+        "rank_of_stated_accuracy", "rank_of_gains", "rank_if_all_were_known",
     )  # fmt: skip
     body: dict[str, Any] = {"worlds": given.worlds, "rounds": []}
     for place in range(given.rounds):
