@@ -205,9 +205,9 @@ def diagnose_drift(
         tests[DriftKind.POLICY_INDUCED] = (answers.p_value, _words("answers to the same prompts", answers))
     if annotators is not None:
         named = "; ".join(annotators.who)
-        words = f"{annotators.n_annotators} annotators against the others in time" + (
-            f": {named}" if named else ""
-        )
+        count = annotators.n_annotators
+        words = f"{count} annotator{'' if count == 1 else 's'} against the others in time"
+        words += f": {named}" if named else ""
         tests[DriftKind.ANNOTATOR] = (annotators.p_value, words)
     adjusted = holm([row[0] for row in tests.values()]).tolist()
     by_kind = dict(zip(tests, adjusted, strict=True))

@@ -79,6 +79,8 @@ class Seen:
     """Judgments of the anchor pairs that were given in this round."""
     votes: Mapping[Key, Sequence[Judgment]] = field(default_factory=dict)
     """Judgments of the round's own pairs."""
+    is_start: bool = False
+    """True of what was before the first round: answers alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +236,8 @@ class _Compared:
         return measure_preference_drift(rows, seed=self.seed)
 
     def _enough(self, old: int, new: int, what: str) -> None:
+        if self.then.is_start and not old:
+            raise EvaluationError("nothing before the first round to hold it against")
         if min(old, new) < self.config.min_rows:
             there = str(new) if old == new else f"{old} and {new}"
             raise EvaluationError(f"{there} {what}, {self.config.min_rows} are the fewest that tell anything")

@@ -39,7 +39,8 @@ def watch(loop: LoopState, number: int, left_out: Collection[str] = ()) -> Watch
 
 def _start(loop: LoopState) -> Seen:
     """Before the first round: only what the fine-tuned model answered."""
-    return Seen(name="the start", answers=_answered(_stage(loop, 1, "answer") / "incumbent.jsonl"))
+    answers = _answered(_stage(loop, 1, "answer") / "incumbent.jsonl")
+    return Seen(name="the start", answers=answers, is_start=True)
 
 
 def _seen(
