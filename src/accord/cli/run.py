@@ -108,7 +108,7 @@ def run_loop(
     from accord.pipeline.rounds.planning import plan_rows
     from accord.pipeline.rounds.running import start_loop
 
-    settings = load_config(LoopConfig, config, overrides)
+    settings = load_config(LoopConfig, config, overrides).beside(config)
     if is_dry:
         rows = plan_rows(settings)
         if as_json:

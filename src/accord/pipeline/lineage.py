@@ -161,7 +161,9 @@ def rebuild(run: Run, number: int, *, ignores_recalls: bool = False) -> Snapshot
     kept = Snapshot.read(run.folder / "stages" / f"r{number}-agree")
     before = frozenset(kept.voided)
     with bench.opened() as database:
-        judgments = Desk.open(database, config.name, Projects.of(database)).judgments()
+        desk = Desk.find(database, config.name, Projects.of(database))
+        judgments = [] if desk is None else desk.judgments()
+        grades = [] if desk is None or not config.policy_file else desk.grades()
         gone = before if ignores_recalls else frozenset(voided(database))
     without = frozenset(kept.settings.get("without", ()))
     return agree(
@@ -172,6 +174,7 @@ def rebuild(run: Run, number: int, *, ignores_recalls: bool = False) -> Snapshot
         project=config.name,
         voided=gone,
         without=without,
+        grades=grades,
         left_out=kept.left_out,
         seed=config.seed,
     ).snapshot

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from accord.domain import DataError, Judgment, Preference
+from accord.domain import DataError, Judgment, Preference, Rating
 from accord.pipeline.rounds.choosing import Question
 from accord.pipeline.rounds.plan import AgreeingConfig
 from accord.pipeline.rounds.snapshot import Snapshot, as_plain
@@ -39,6 +39,7 @@ def agree(
     those: frozenset[str] | None = None,
     without: frozenset[str] = frozenset(),
     known: Sequence[Judgment] = (),
+    grades: Sequence[Rating] = (),
     left_out: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Agreement:
@@ -46,6 +47,7 @@ def agree(
 
     Judgments of pairs nobody asked about are left alone; so are the `voided` (ids of the store). `those`
     takes the judgments of some annotators alone, `without` leaves some out; the words are on everybody.
+    `grades` are those of answers, kept where the judgment they are part of counts.
     """
     rounds = {question.key: number for number, questions in sorted(asked.items()) for question in questions}
     ours = [one for one in judgments if _key(one) in rounds and one.meta["judgment_id"] not in voided]
@@ -71,11 +73,13 @@ def agree(
     )
     ids = {one.id: str(one.meta["judgment_id"]) for one in kept}
     pairs = [_aged(pair, rounds, ids, config, round_number) for pair in found.preferences]
+    counted = {str(one.meta["judgment_id"]) for one in kept}
     settings: dict[str, Any] = {"project": project, "round": round_number, "agreeing": as_plain(config)}
     if those is not None or without:
         settings |= {"those": sorted(those or ()), "without": sorted(without)}
     snapshot = Snapshot(
         preferences=tuple(pairs),
+        ratings=tuple(replace(one, annotator_id="") for one in grades if one.meta["judgment_id"] in counted),
         settings=settings,
         left_out=left_out,
         voided=tuple(sorted(voided & {str(one.meta["judgment_id"]) for one in judgments})),
@@ -109,3 +113,9 @@ def _aged(
 def _key(one: Judgment) -> tuple[str, str, str]:
     first, second = sorted((one.comparison.left, one.comparison.right))
     return (one.comparison.prompt.id, first, second)
+
+
+def other_annotators(judgments: Sequence[Judgment], share: float) -> frozenset[str]:
+    """About a share of the annotators, evenly spread over their sorted names: those the evidence rests on."""
+    names = sorted({one.annotator_id for one in judgments})
+    return frozenset(name for i, name in enumerate(names) if int((i + 1) * share) > int(i * share))

@@ -86,3 +86,20 @@ def read_prompt(row: Mapping[str, Any]) -> Prompt:
     """What `prompt_row` wrote."""
     turns = tuple(Message(role, text) for role, text in row["messages"])
     return Prompt(messages=turns, is_raw=row["is_raw"], meta=row["meta"])
+
+
+def prompts_of_round(prompts: Sequence[Prompt], number: int, count: int) -> list[Prompt]:
+    """`count` training prompts at even distances, other ones each round until all were used."""
+    lots = max(1, len(prompts) // count)
+    mine = prompts[(number - 1) % lots :: lots]
+    return mine[:count]
+
+
+def cut_answers(groups: Sequence[AnswerGroup]) -> frozenset[tuple[str, str]]:
+    """Prompt id and text of answers that ran out of tokens."""
+    return frozenset(
+        (group.prompt.id, answer.text)
+        for group in groups
+        for answer in group.answers
+        if not answer.finish_reason.is_complete
+    )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from accord.client import Client
-from accord.domain import Completion, Judgment, Message, Prompt, Source, Streams
+from accord.domain import Completion, Judgment, Message, Prompt, Rating, Source, Streams
 from accord.domain.errors import Waiting
 from accord.domain.ids import IdSource, SeededIds, TimeOrderedIds
 from accord.evaluation.comparison import PairJudge
@@ -23,6 +23,7 @@ from accord.pipeline.comparing_models import JUDGE_KEY
 from accord.pipeline.material import KnownTaste
 from accord.pipeline.rounds.choosing import Question
 from accord.pipeline.rounds.desk import Desk, KnownPair
+from accord.pipeline.rounds.grading import Grading
 from accord.pipeline.rounds.panel import PanelSession, TasteOfSupport, loop_panel
 from accord.pipeline.rounds.plan import (
     LoopConfig,
@@ -53,6 +54,12 @@ class Judged:
     paused: Mapping[str, str] = field(default_factory=dict)
     """Annotators who got no more work -> why."""
 
+    @property
+    def lines(self) -> list[str]:
+        """What the stage says of itself."""
+        paused = [f"paused: {name} ({why})" for name, why in self.paused.items()]
+        return [f"{self.n_new} judgments", *paused]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
@@ -65,6 +72,8 @@ class Bench:
     taste: KnownTaste | None = None
     known: Sequence[KnownPair] = ()
     """Pairs whose better answer is known, hidden among the work."""
+    grading: Grading | None = None
+    """What a written policy asks beside the comparison."""
 
     @property
     def store(self) -> str:
@@ -97,7 +106,7 @@ class Bench:
             _set_back(Path(self.store), folder / BEFORE)
         with self.opened() as database:
             projects = replace(Projects.of(database), ids=ids)
-            desk = Desk.open(database, project, projects, guideline=getattr(judges, "guideline", ""))
+            desk = self._desk(database, project, projects)
             before = len(desk.judgments())
             if not isinstance(judges, ModelJudgesConfig):
                 asking = self.config.asking
@@ -117,6 +126,20 @@ class Bench:
             found = desk.judgments()
         (folder / BEFORE).unlink(missing_ok=True)
         return Judged(judgments=tuple(found), n_new=len(found) - before, paused=stopped)
+
+    def _desk(self, database: Database, project: str, projects: Projects) -> Desk:
+        if self.grading is not None:
+            task, guideline = self.grading.task, self.grading.guideline
+            return Desk.open(database, project, projects, guideline=guideline, task=task)
+        return Desk.open(database, project, projects, guideline=getattr(self.config.judges, "guideline", ""))
+
+    def grades(self, project: str) -> list[Rating]:
+        """Grades of answers in a project that exists; none where it does not, or no policy asks for them."""
+        if not self.config.policy_file:
+            return []
+        with self.opened() as database:
+            desk = Desk.find(database, project, Projects.of(database))
+            return [] if desk is None else desk.grades()
 
     def judgments(self, project: str) -> list[Judgment]:
         """Those of a project that exists; none where it does not."""

@@ -6,12 +6,22 @@ between two transactions loses and doubles nothing. Leaves out who judges.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import func, select
 
-from accord.domain import Choice, Comparison, Demonstration, Judgment, Message, Prompt, Source
+from accord.domain import (
+    Choice,
+    Comparison,
+    Demonstration,
+    Judgment,
+    Message,
+    Prompt,
+    Rating,
+    Source,
+    content_hash,
+)
 from accord.feedback.export import export_lines
 from accord.feedback.schema import parse_schema
 from accord.feedback.work import Work, newest_definition
@@ -69,21 +79,31 @@ class Desk:
     database: Database
     project_id: str
     projects: Projects
+    task: Mapping[str, Any] = field(default_factory=lambda: TASK)
+    """What is asked about every pair; its first question compares."""
 
     @classmethod
-    def open(cls, database: Database, name: str, projects: Projects, *, guideline: str = "") -> "Desk":
-        """The project of this name, made where there is none; another guideline becomes its next version."""
+    def open(
+        cls,
+        database: Database,
+        name: str,
+        projects: Projects,
+        *,
+        guideline: str = "",
+        task: Mapping[str, Any] = TASK,
+    ) -> "Desk":
+        """The project of this name, made where there is none; another guideline or task is a version."""
         there = cls.find(database, name, projects)
-        project_id = "" if there is None else there.project_id
-        if there is None:
-            parse_schema(TASK, name)
-            project_id = projects.add_project(name)
-            projects.add_definition(project_id, "schema", TASK)
+        project_id = projects.add_project(name) if there is None else there.project_id
         with database.read() as connection:
+            asked = newest_definition(connection, project_id, "schema")
             newest = newest_definition(connection, project_id, "guideline")
+        if asked is None or dict(asked.body) != dict(task):
+            parse_schema(task, name)
+            projects.add_definition(project_id, "schema", task)
         if guideline and (newest is None or newest.body.get("markdown") != guideline):
             projects.add_definition(project_id, "guideline", {"markdown": guideline})
-        return cls(database, project_id, projects)
+        return cls(database, project_id, projects, task)
 
     @classmethod
     def find(cls, database: Database, name: str, projects: Projects) -> "Desk | None":
@@ -95,9 +115,11 @@ class Desk:
     def set_out(self, questions: Sequence[Question], *, overlap: int, batch: str) -> int:
         """Add the questions that are not there yet, each to be judged by `overlap`; how many were added.
 
-        `batch` names the round and stage; a pair asked again in another batch is another item.
+        `batch` names the round and stage; a pair asked again in another batch, or with other questions than
+        the one comparison, is another item.
         """
-        contents = [_content(one, batch) for one in questions]
+        asks = {} if self.task == TASK else {"task": content_hash(self.task)}
+        contents = [_content(one, {"batch": batch, **asks}) for one in questions]
         known = self._known([hash_of(content) for content in contents])
         new = [
             NewItem(content=content, overlap=overlap) for content in contents if hash_of(content) not in known
@@ -163,7 +185,7 @@ class Desk:
                 .where(item.c.id == row["item"])
             ).scalar_one()
         texts = [one["text"] for one in body["candidates"]]
-        value = next(iter(row["values"].values()), None)
+        value = row["values"].get("preference")
         if not isinstance(value, Mapping) or "strength" not in value:
             return None
         is_as_stored = row["permutation"][0] == 0
@@ -204,6 +226,12 @@ class Desk:
         """
         return read_comparisons(self.database, self.project_id)
 
+    def grades(self) -> list[Rating]:
+        """Every grade of an answer, as `judgments` gives comparisons; one for each dimension and answer."""
+        work = Work(self.database, WorkQueue.of(self.database))
+        lines = export_lines(work, self.project_id, "ratings", has_voided=True)
+        return [_grade(json.loads(line)) for line in lines]
+
     def _known(self, hashes: Sequence[str]) -> set[str]:
         found: set[str] = set()
         with self.database.read() as connection:
@@ -238,10 +266,21 @@ def _judgment(row: Mapping[str, Any], prompts: dict[str, Prompt]) -> Judgment:
     )
 
 
-def _content(one: Question, batch: str) -> dict[str, Any]:
+def _grade(row: Mapping[str, Any]) -> Rating:
+    return Rating(
+        prompt=Prompt(messages=tuple(Message(one["role"], one["content"]) for one in row["prompt"])),
+        completion=row["completion"][0]["content"],
+        value=float(row["rating"]),
+        dimension=row["dimension"],
+        annotator_id=row["annotator_id"],
+        meta={"judgment_id": row["judgment_id"]},
+    )
+
+
+def _content(one: Question, facts: Mapping[str, str]) -> dict[str, Any]:
     """What is stored of a question; `meta` never reaches an annotator."""
     return {
         "messages": [{"role": turn.role, "content": turn.content} for turn in one.prompt.messages],
         "candidates": [{"text": one.first}, {"text": one.second}],
-        "meta": {"batch": batch, "inclusion": one.inclusion, "question": one.id},
+        "meta": {**facts, "inclusion": one.inclusion, "question": one.id},
     }

@@ -20,6 +20,7 @@ from accord.pipeline.narration import Narrator, SilentNarrator
 from accord.pipeline.plan import SpineConfig
 from accord.pipeline.rounds.bench import Bench
 from accord.pipeline.rounds.desk import known_pairs
+from accord.pipeline.rounds.grading import Grading
 from accord.pipeline.rounds.plan import LoopConfig
 from accord.pipeline.rounds.releasing import RoundRecord, why_stop
 from accord.pipeline.rounds.round import Round
@@ -65,12 +66,14 @@ def _begin(config: LoopConfig, folder: Path, narrator: Narrator, until: str, clo
     as_pass = SpineConfig(seed=config.seed, model=config.model, task=config.task)
     material = gather_material(as_pass, model.tokenizer)
     streams = Streams(config.seed)
+    grading = Grading.read(config.policy_file, folder)
     bench = Bench(
         config=config,
         folder=folder,
         streams=streams.child("bench"),
         taste=material.taste,
         known=known_pairs(material.demonstrations, config.asking.known_pairs),
+        grading=grading,
     )
     return LoopState(
         config=config,
@@ -84,6 +87,7 @@ def _begin(config: LoopConfig, folder: Path, narrator: Narrator, until: str, clo
         incumbent=model,
         material=material,
         bench=bench,
+        grading=grading,
         until=until,
     )
 

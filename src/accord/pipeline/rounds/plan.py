@@ -4,7 +4,8 @@ Composes the configs of the parts. A file is one of a loop where it says `type =
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from accord.domain import ConfigError
@@ -213,6 +214,9 @@ class LoopConfig:
     """Which policy a round begins with: the last released, the last trained, or the fine-tuned model."""
     guard: GuardConfig = field(default_factory=GuardConfig)
     """Stops a policy that only the reward believes in."""
+    policy_file: str = ""
+    """The written policy (`accord policy`): its principles become questions, reward heads, constraints and
+    gates of every round; none asks for comparisons alone."""
     gates: str = "loop"
     """Plan of gates: a file, `loop` for the one that comes with rounds, or `default`."""
     stop: StopConfig = field(default_factory=StopConfig)
@@ -228,12 +232,39 @@ class LoopConfig:
             )
         if self.guard.evidence == "taste" and not isinstance(self.task, SupportTaskConfig):
             problems.append("guard.evidence is taste, which only the support task has; take annotators")
+        problems += self._of_policy_file()
         if self.model.lora is not None:
             problems.append(
                 "model.lora: rounds train weights; leave the adapter out and set trainable_layers"
             )
         if problems:
             raise ConfigError("loop", problems)
+
+    def beside(self, path: Path) -> "LoopConfig":
+        """With the policy's file found from the folder of the config's, and named in full."""
+        if not self.policy_file:
+            return self
+        found = next(
+            (one for one in (path.parent / self.policy_file, Path(self.policy_file)) if one.is_file()), None
+        )
+        if found is None:
+            raise ConfigError(
+                str(path),
+                [f"policy_file: there is no {self.policy_file} in {path.parent}; name the written policy"],
+            )
+        return replace(self, policy_file=str(found.resolve()))
+
+    def _of_policy_file(self) -> list[str]:
+        if not self.policy_file:
+            return []
+        problems = []
+        if isinstance(self.judges, ModelJudgesConfig):
+            problems.append(
+                "policy_file asks for grades and a model judge only compares; name people, or leave it out"
+            )
+        if isinstance(self.judges, PeopleJudgesConfig) and self.judges.guideline:
+            problems.append("policy_file and judges.guideline both give a guideline; leave one of them out")
+        return problems
 
 
 def _check(name: str, config: object, least: dict[str, int], *, extra: list[str] | None = None) -> None:

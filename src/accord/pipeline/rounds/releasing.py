@@ -5,7 +5,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from accord.domain.files import write_text_atomic
 from accord.evaluation.gates.plan import GatePlan, parse_plan, read_plan
 from accord.evaluation.gates.verdict import Release, Verdict, judge_release
+from accord.evaluation.intervals import Estimate
 from accord.evaluation.measurement import Measurement
 
 if TYPE_CHECKING:
@@ -108,6 +109,20 @@ def number_rows(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]
     return rows
 
 
+def estimate_of(record: RoundRecord, name: str) -> Estimate | None:
+    """A number of a round with its interval, or None."""
+    row = record.numbers.get(name)
+    if row is None or row["value"] is None:
+        return None
+    return bounded(row["value"], row["low"], row["high"], row["n"], row["method"])
+
+
+def bounded(value: Any, low: Any, high: Any, n: int, method: str = "") -> Estimate:
+    """An estimate from JSON; what is null there is no number."""
+    bounds = [math.nan if one is None else float(one) for one in (value, low, high)]
+    return Estimate(value=bounds[0], low=bounds[1], high=bounds[2], n=n, method=method)
+
+
 def write_ledger(folder: Path, records: Sequence[RoundRecord], *, state: Mapping[str, Any]) -> None:
     """`rounds.json`: every finished round, and where the loop stands."""
     body = {"rounds": [asdict(one) for one in records], **state}
@@ -148,3 +163,31 @@ def why_stop(stop: "StopConfig", records: Sequence[RoundRecord]) -> str:
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def verdict_lines(record: RoundRecord) -> list[str]:
+    """What a round says of itself: its gates, and how it ended."""
+    lines = [f"{row['id']}: {row['verdict']} ({row['reason']})" for row in record.gates]
+    ended = "released" if record.is_released else f"not released: {record.verdict}"
+    return [*lines, f"round {record.number} {ended}"]
+
+
+def write_json(path: Path, body: Any) -> None:
+    """Records as JSON, atomically."""
+    write_text_atomic(path, json.dumps(body, indent=1, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    """Records as JSON; a number that is none is null."""
+    if not is_dataclass(value) or isinstance(value, type):
+        return str(value)
+    return {
+        name: None if isinstance(one, float) and not math.isfinite(one) else one
+        for name, one in asdict(value).items()
+    }
+
+
+def read_record(path: Path) -> RoundRecord:
+    """The record of a round that its last stage wrote."""
+    row = json.loads(path.read_text(encoding="utf-8"))
+    return RoundRecord(**{**row, "gates": tuple(row["gates"])})

@@ -3,29 +3,30 @@
 What the stages do is in their own rooms; here stands what passes from one to the next.
 """
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from accord.domain import Completion, Preference, Prompt
-from accord.domain.files import write_text_atomic
+from accord.domain import Preference
 from accord.domain.judgments import Judgment
 from accord.evaluation.comparison import Comparison, ScoreJudge
+from accord.evaluation.measurement import Measurement
 from accord.models import RewardModel, frozen_copy
 from accord.pipeline.answering import completion_logprobs
 from accord.pipeline.comparing_models import as_measurement_file, score_both
-from accord.pipeline.material import KnownTaste, Material
-from accord.pipeline.rounds.agreeing import Agreement, agree
-from accord.pipeline.rounds.answers import AnswerGroup, read_groups, sample_groups, write_groups
+from accord.pipeline.rounds.agreeing import Agreement, agree, other_annotators
+from accord.pipeline.rounds.answers import (
+    cut_answers,
+    prompts_of_round,
+    read_groups,
+    sample_groups,
+    write_groups,
+)
 from accord.pipeline.rounds.bench import Judged
 from accord.pipeline.rounds.choosing import (
-    MemberScores,
     Question,
     choose_questions,
     domain_of,
@@ -34,14 +35,27 @@ from accord.pipeline.rounds.choosing import (
     write_questions,
 )
 from accord.pipeline.rounds.examining import Examined, examine, pair_questions, responses_of
+from accord.pipeline.rounds.grading import WrittenReward
 from accord.pipeline.rounds.guard import Guard, Scorer
 from accord.pipeline.rounds.plan import ModelJudgesConfig
-from accord.pipeline.rounds.releasing import STAGES, RoundRecord, decide, gate_rows, number_rows, plan_of
+from accord.pipeline.rounds.releasing import (
+    STAGES,
+    RoundRecord,
+    decide,
+    gate_rows,
+    number_rows,
+    plan_of,
+    read_record,
+    verdict_lines,
+    write_json,
+)
+from accord.pipeline.rounds.scorers import member_scores, taste_scores
 from accord.pipeline.rounds.snapshot import Snapshot
 from accord.pipeline.rounds.state import LoopState
 from accord.pipeline.stage_running import has_checkpoint
-from accord.rollouts import ModelReward
+from accord.rollouts import ModelReward, Reward
 from accord.training import train_reward_model, train_rloo
+from accord.training.answer_reward import train_reward_on
 from accord.training.reward import weights_hash
 
 OTHERS = "others"
@@ -69,6 +83,7 @@ class Round:
         self._judge()
         self._agree()
         self._learn_reward()
+        self._learn_grades()
         self._gather_evidence()
         self._optimize()
         self._answer()
@@ -102,7 +117,7 @@ class Round:
     def _sample(self) -> None:
         """Fresh answers of the newest policy to this round's prompts."""
         loop, asking = self.loop, self.loop.config.asking
-        prompts = prompts_of_round(loop.material, self.number, asking.prompts)
+        prompts = prompts_of_round(loop.material.policy_prompts, self.number, asking.prompts)
 
         def work(folder: Path) -> Mapping[str, Any]:
             groups = sample_groups(
@@ -159,10 +174,12 @@ class Round:
             judged = self._ask(
                 questions, "judge", overlap=asking.judgments_per_pair, folder=folder, lot=0, cut=cut
             )
-            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": _said(judged)}
+            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": judged.lines}
 
         what = f"{self._who()} judge {len(questions)} pairs, {asking.judgments_per_pair} each"
-        self._stage("judge", what, work, after=(self.name("choose"), *self._earlier("examine")))
+        settings = None if self.loop.grading is None else self.loop.grading.asked
+        after = (self.name("choose"), *self._earlier("examine"))
+        self._stage("judge", what, work, settings=settings, after=after)
 
     def _ask(
         self,
@@ -256,6 +273,7 @@ class Round:
             project=config.name,
             voided=self.loop.bench.voided(),
             known=self.loop.bench.known_judgments([self.project("judge"), self.project("examine")]),
+            grades=self.loop.bench.grades(self.project("judge")),
             those=those,
             without=without,
             seed=config.seed,
@@ -266,6 +284,39 @@ class Round:
         begin = loop.reward_model if loop.config.warm_start else None
         pairs = self.snapshot.preferences
         loop.reward_model = self._train_reward("reward", pairs, begin)
+
+    def _learn_grades(self) -> None:
+        """Of a written policy: a head for each dimension, learnt from grades."""
+        loop, grading = self.loop, self.loop.grading
+        self.heads: RewardModel | None = None
+        if grading is None:
+            return
+        config, ratings = grading.heads_config(loop.config.reward), grading.placed(self.snapshot.ratings)
+        loop.set_model(loop.tuned)
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            result = train_reward_on(
+                loop.model,
+                ratings,
+                config,
+                run_dir=folder,
+                observers=loop.narrator.observers(),
+                resume=has_checkpoint(folder),
+                streams=self.streams.child("grades"),
+            )
+            return {"grades": len(ratings), "steps": result.steps, "metrics": dict(result.metrics)}
+
+        what = f"learn {len(grading.ids)} dimensions of the written policy from {len(ratings)} grades"
+        self._stage("grades", what, work, settings=asdict(config), after=(self.name("agree"),))
+        self.heads = grading.read_heads(loop.model, self.path("grades") / "model", config)
+
+    def _reward(self) -> Reward:
+        """What the policy is optimized against."""
+        assert self.loop.reward_model is not None
+        compared = ModelReward(self.loop.reward_model)
+        if self.loop.grading is None or self.heads is None:
+            return compared
+        return WrittenReward(compared, self.heads, self.loop.grading.charter, compared.is_bf16)
 
     def _gather_evidence(self) -> None:
         """What the guard holds against the reward: the known taste, or a reward model of other annotators."""
@@ -318,9 +369,8 @@ class Round:
         return trained[0] if trained else loop.read_reward_model(self.path(stage) / "model")
 
     def _optimize(self) -> None:
-        loop = self.loop
-        assert loop.reward_model is not None
-        reward = ModelReward(loop.reward_model)
+        loop, grading = self.loop, self.loop.grading
+        config = loop.config.policy if grading is None else grading.policy_config(loop.config.policy)
 
         def work(folder: Path) -> Mapping[str, Any]:
             loop.set_model(self.start)
@@ -329,8 +379,8 @@ class Round:
             result = train_rloo(
                 loop.model,
                 list(loop.material.policy_prompts),
-                reward,
-                loop.config.policy,
+                self._reward(),
+                config,
                 run_dir=folder,
                 observers=observers,
                 resume=has_checkpoint(folder),
@@ -351,12 +401,15 @@ class Round:
             }
 
         what = f"RLOO on {len(loop.material.policy_prompts)} prompts against the reward model"
-        settings = {
+        settings: dict[str, Any] = {
             "policy": asdict(loop.config.policy),
             "guard": asdict(loop.config.guard),
             "start": self.start.version,
         }
-        if self._stage("policy", what, work, settings=settings, after=(self.name("reward"),)):
+        after = (self.name("reward"),)
+        if grading is not None:
+            settings["written"], after = grading.weights, (*after, self.name("grades"))
+        if self._stage("policy", what, work, settings=settings, after=after):
             loop.read_model(self.path("policy") / "model")
         loop.newest = frozen_copy(loop.model)
 
@@ -364,9 +417,8 @@ class Round:
         config, material = self.loop.config, self.loop.material
         if not config.guard.every:
             return None
-        assert self.loop.reward_model is not None
         assert self.evidence is not None
-        reward = ModelReward(self.loop.reward_model)
+        reward = self._reward()
         return Guard(
             policy=self.loop.model,
             prompts=list(material.heldout[: config.guard.prompts]),
@@ -410,42 +462,44 @@ class Round:
                 questions, "examine", overlap=asking.judgments_per_examined, folder=folder, lot=1, cut=cut
             )
             write_questions(folder / "questions.jsonl", questions)
-            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": _said(judged)}
+            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": judged.lines}
 
         what = f"{self._who()} compare candidate and incumbent on {len(questions)} prompts"
-        self._stage("examine", what, work, after=(self.name("answer"), self.name("judge")))
+        settings = None if self.loop.grading is None else self.loop.grading.asked
+        after = (self.name("answer"), self.name("judge"))
+        self._stage("examine", what, work, settings=settings, after=after)
 
     def _decide(self) -> RoundRecord:
         loop = self.loop
         plan = plan_of(loop.config.gates)
+        plan = plan if loop.grading is None else loop.grading.gates(plan)
         kept: list[RoundRecord] = []
 
         def work(folder: Path) -> Mapping[str, Any]:
             comparison = self._measure()
+            comparison = replace(comparison, measurements=(*comparison.measurements, *self._measure_grades()))
             release = decide(plan, comparison.measurements, today=loop.clock.now().date())
-            _write_json(folder / "measurements.json", as_measurement_file(comparison))
+            write_json(folder / "measurements.json", as_measurement_file(comparison))
             is_released = release.exit_code == 0
             numbers = number_rows(comparison.measurements)
             record = self._record(release.verdict.value, is_released, plan.hash, gate_rows(release), numbers)
             kept.append(record)
-            _write_json(folder / "record.json", asdict(record))
+            write_json(folder / "record.json", asdict(record))
             return {
                 "released": is_released,
                 "verdict": release.verdict.value,
-                "lines": _verdict_lines(record),
+                "lines": verdict_lines(record),
             }
 
         settings = {"gates": plan.hash, "removal": loop.config.agreeing.has_removal}
         self._stage("decide", "gates: release or not", work, settings=settings, after=(self.name("examine"),))
-        record = kept[0] if kept else _read_record(self.path("decide") / "record.json")
+        record = kept[0] if kept else read_record(self.path("decide") / "record.json")
         if record.is_released:
             loop.incumbent = loop.newest
         return record
 
     def _measure(self) -> Comparison:
-        loop = self.loop
-        assert loop.reward_model is not None
-        reward = ModelReward(loop.reward_model)
+        loop, reward = self.loop, self._reward()
         facts = {"round": self.number}
         mine, its = ({**facts, "model": one.version} for one in (loop.newest, loop.incumbent))
         candidate = responses_of(f"round {self.number}", self.candidate, mine)
@@ -471,6 +525,15 @@ class Round:
             seed=loop.config.seed,
         )
 
+    def _measure_grades(self) -> list[Measurement]:
+        """Numbers of the written policy's principles, from the grades of this examination."""
+        if self.loop.grading is None:
+            return []
+        counted = {one.meta["judgment_id"] for one in self._votes()}
+        ratings = self.loop.bench.grades(self.project("examine"))
+        kept = [one for one in ratings if one.meta["judgment_id"] in counted]
+        return self.loop.grading.measure(kept, self.candidate, self.other)
+
     def _votes(self) -> list[Judgment]:
         """Of this examination, by those who were not left out of the snapshot."""
         asked = {one.key for one in read_questions(self.path("examine") / "questions.jsonl")}
@@ -495,6 +558,11 @@ class Round:
         loop, journal = self.loop, self.loop.runner.journal
         records = {stage: journal.record(self.name(stage)) for stage in STAGES[:-1]}
         facts = {stage: dict(one.facts) for stage, one in records.items() if one is not None}
+        policy: dict[str, Any] = {}
+        if loop.grading is not None:
+            heads = journal.record(self.name("grades"))
+            learnt = {} if heads is None else heads.facts["metrics"]
+            policy = {"policy": loop.grading.facts(learnt, facts["policy"]["metrics"], gates)}
         seconds = sum(one.seconds for one in records.values() if one is not None)
         judgments = sum(int(facts[stage]["judgments"]) for stage in ("judge", "examine"))
         earlier = self.before[-1] if self.before else None
@@ -522,75 +590,7 @@ class Round:
                 "questions": facts["choose"]["questions"],
                 "pairs": len(self.snapshot.preferences),
                 "guard": facts["policy"]["guard"],
+                **policy,
                 "stages": {stage: one.seconds for stage, one in records.items() if one is not None},
             },
         )
-
-
-def prompts_of_round(material: Material, number: int, count: int) -> list[Prompt]:
-    """`count` training prompts at even distances, other ones each round until all were used."""
-    prompts = list(material.policy_prompts)
-    lots = max(1, len(prompts) // count)
-    mine = prompts[(number - 1) % lots :: lots]
-    return mine[:count]
-
-
-def cut_answers(groups: Sequence[AnswerGroup]) -> frozenset[tuple[str, str]]:
-    """Prompt id and text of answers that ran out of tokens."""
-    return frozenset(
-        (group.prompt.id, answer.text)
-        for group in groups
-        for answer in group.answers
-        if not answer.finish_reason.is_complete
-    )
-
-
-def taste_scores(taste: KnownTaste) -> Scorer:
-    """The known taste as a scorer."""
-    return lambda prompts, completions: taste.score(prompts, completions).values
-
-
-def other_annotators(judgments: Sequence[Judgment], share: float) -> frozenset[str]:
-    """About a share of the annotators, evenly spread over their sorted names: those the evidence rests on."""
-    names = sorted({one.annotator_id for one in judgments})
-    return frozenset(name for i, name in enumerate(names) if int((i + 1) * share) > int(i * share))
-
-
-def member_scores(model: RewardModel) -> MemberScores:
-    """[member, answer] rewards of a reward model; a plain one is its only member."""
-
-    def scores(prompts: Sequence[Prompt], answers: Sequence[Completion]) -> NDArray[np.float64]:
-        found = model.ensemble_texts(prompts, [answer.text for answer in answers])
-        return np.asarray(found.members.double().numpy().T, dtype=np.float64)
-
-    return scores
-
-
-def _said(judged: Judged) -> list[str]:
-    lines = [f"{judged.n_new} judgments"]
-    return lines + [f"paused: {name} ({why})" for name, why in judged.paused.items()]
-
-
-def _verdict_lines(record: RoundRecord) -> list[str]:
-    lines = [f"{row['id']}: {row['verdict']} ({row['reason']})" for row in record.gates]
-    ended = "released" if record.is_released else f"not released: {record.verdict}"
-    return [*lines, f"round {record.number} {ended}"]
-
-
-def _write_json(path: Path, body: Any) -> None:
-    write_text_atomic(path, json.dumps(body, indent=1, ensure_ascii=False, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    """Records as JSON; a number that is none is null."""
-    if not is_dataclass(value) or isinstance(value, type):
-        return str(value)
-    return {
-        name: None if isinstance(one, float) and not math.isfinite(one) else one
-        for name, one in asdict(value).items()
-    }
-
-
-def _read_record(path: Path) -> RoundRecord:
-    row = json.loads(path.read_text(encoding="utf-8"))
-    return RoundRecord(**{**row, "gates": tuple(row["gates"])})

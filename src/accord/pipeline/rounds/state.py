@@ -21,6 +21,7 @@ from accord.pipeline.material import Material
 from accord.pipeline.narration import Narrator
 from accord.pipeline.rounds.bench import Bench
 from accord.pipeline.rounds.choosing import Question
+from accord.pipeline.rounds.grading import Grading
 from accord.pipeline.rounds.plan import LoopConfig
 from accord.pipeline.rounds.releasing import RoundRecord, read_ledger, write_ledger
 from accord.pipeline.stage_running import StageRunner
@@ -45,6 +46,8 @@ class LoopState:
     """The last released policy."""
     material: Material
     bench: Bench
+    grading: Grading | None = None
+    """The written policy, where the config names one."""
     until: str = ""
     asked: dict[int, list[Question]] = field(default_factory=dict)
     """Questions of each round so far."""
