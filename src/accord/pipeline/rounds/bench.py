@@ -234,10 +234,11 @@ def _grade(share: float, scale: int) -> int:
 
 def _set_back(store: Path, copy: Path) -> None:
     """Put the store back to how it was when the stage first began, or note how it is now."""
-    if copy.exists():
+    if copy.exists() and copy.stat().st_size:
+        _copy(copy, store)  # in place: a server may have the store open
+    elif copy.exists():
         for leftover in (store, Path(f"{store}-wal"), Path(f"{store}-shm")):
             leftover.unlink(missing_ok=True)
-        _copy(copy, store)
     elif store.exists():
         unfinished = copy.with_suffix(".part")
         unfinished.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Starting a loop in a workspace, or going on with one that stopped or waits; writes its report."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,15 +43,25 @@ def start_loop(
     command: Sequence[str] | None = None,
     narrator: Narrator | None = None,
     until: str = "",
+    prepare: Callable[[Run], None] = lambda run: None,
 ) -> LoopOutcome:
-    """Make a run of the loop and carry it as far as it goes; `until` names a stage after which to stop."""
+    """Make a run of the loop and carry it as far as it goes; `until` names a stage after which to stop.
+
+    `prepare` is called with the run before its first stage, such as to open a door to it.
+    """
     provenance = collect_provenance(seed=config.seed, inputs=_inputs(config))
     run = workspace.create_run(kind, config=config, provenance=provenance, name=name, command=command)
+    prepare(run)
     return _carry_out(run, config, provenance, narrator, until)
 
 
 def resume_loop(
-    workspace: Workspace, key: str, *, narrator: Narrator | None = None, until: str = ""
+    workspace: Workspace,
+    key: str,
+    *,
+    narrator: Narrator | None = None,
+    until: str = "",
+    prepare: Callable[[Run], None] = lambda run: None,
 ) -> LoopOutcome:
     """Go on with a loop that was stopped, failed, or waited for people, under the config it began with."""
     run = workspace.run(key)
@@ -59,6 +69,7 @@ def resume_loop(
         raise WorkspaceError(f"run '{run.id}' is {run.record.status}; only a stopped run can be resumed.")
     config = load_config(LoopConfig, run.config_path)
     run.reopen()
+    prepare(run)
     return _carry_out(run, config, run.record.provenance, narrator, until)
 
 
