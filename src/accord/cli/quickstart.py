@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accord.cli.run import SetOption, finish, finish_loop, resume_loop
 from accord.cli.render import progress_note
+from accord.cli.run import SetOption, finish, finish_loop, resume_loop
 from accord.cli.runs import JsonOption, WorkspaceOption, open_workspace
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def quickstart(
     overrides: SetOption = None,
     is_opened: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
     port: Annotated[
-        int, typer.Option("--port", help="Where the server listens that you can join at; a free one if taken.")
+        int,
+        typer.Option("--port", help="Where the server listens that you can join at; a free one if taken."),
     ] = 8300,
     stays: Annotated[
         bool | None,

@@ -45,7 +45,7 @@ class Browser:
                 continue
             work = taken[0]
             body = {"token": work["token"], "key": f"guest-{done}", "answers": {"preference": {"choice": 1}}}
-            self.ask("POST", f"/api/v1/assignments/{work["id"]}/submit", body)
+            self.ask("POST", f"/api/v1/assignments/{work['id']}/submit", body)
             done += 1
         return done
 
@@ -92,9 +92,7 @@ def test_a_guests_judgments_count_in_the_next_round(joined):
     assert told.done == 6
     run = space.run("joined")
     first, second = (Snapshot.read(run.folder / f"stages/r{number}-agree") for number in (1, 2))
-    by_him = [
-        one for one in second.judgment_ids if describe_judgment(run, one).source == "human"
-    ]
+    by_him = [one for one in second.judgment_ids if describe_judgment(run, one).source == "human"]
     # the known pairs and repeats among his work check him and teach nothing
     assert 1 <= len(by_him) <= 6
     assert not set(by_him) & set(first.judgment_ids)

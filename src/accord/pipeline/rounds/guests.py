@@ -2,8 +2,8 @@
 
 The server stands over the run's own store from before the first stage until the caller closes the door. Work
 is made for the guest only when he has signed in: a judgment more of every pair that was set out, for him
-alone. Without him nothing is added and the run is what it would have been. What he judges counts from the next
-snapshot on. Leaves out other machines: the address is this one's.
+alone. Without him nothing is added and the run is what it would have been. What he judges counts from the
+next snapshot on. Leaves out other machines: the address is this one's.
 """
 
 import contextlib

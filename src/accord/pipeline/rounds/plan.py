@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from accord.domain import ConfigError
+from accord.pipeline.cards.config import CardConfig
 from accord.pipeline.plan import ModelConfig, SupportTaskConfig, TaskConfig
 from accord.rollouts import SamplingConfig
 from accord.training import OnlineConfig, RewardTrainingConfig, SftConfig
@@ -219,6 +220,8 @@ class LoopConfig:
     gates of every round; none asks for comparisons alone."""
     gates: str = "loop"
     """Plan of gates: a file, `loop` for the one that comes with rounds, or `default`."""
+    card: CardConfig = field(default_factory=CardConfig)
+    """What the cards of model and data say that no run can know."""
     stop: StopConfig = field(default_factory=StopConfig)
     """When the loop ends before its last round."""
 

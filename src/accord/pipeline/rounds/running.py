@@ -8,6 +8,7 @@ from pathlib import Path
 from accord.domain import WorkspaceError
 from accord.domain.files import write_text_atomic
 from accord.evaluation.report.contents import Lineage
+from accord.pipeline.cards.making import write_cards
 from accord.pipeline.configuration import dump_config, load_config
 from accord.pipeline.memory import peak_memory_mb
 from accord.pipeline.narration import Narrator
@@ -52,7 +53,7 @@ def start_loop(
     provenance = collect_provenance(seed=config.seed, inputs=_inputs(config))
     run = workspace.create_run(kind, config=config, provenance=provenance, name=name, command=command)
     prepare(run)
-    return _carry_out(run, config, provenance, narrator, until)
+    return _carry_out(workspace, run, config, provenance, narrator, until)
 
 
 def resume_loop(
@@ -70,7 +71,7 @@ def resume_loop(
     config = load_config(LoopConfig, run.config_path)
     run.reopen()
     prepare(run)
-    return _carry_out(run, config, run.record.provenance, narrator, until)
+    return _carry_out(workspace, run, config, run.record.provenance, narrator, until)
 
 
 def write_loop_report(run: Run, config: LoopConfig, provenance: RunProvenance) -> None:
@@ -99,7 +100,12 @@ def write_loop_report(run: Run, config: LoopConfig, provenance: RunProvenance) -
 
 
 def _carry_out(
-    run: Run, config: LoopConfig, provenance: RunProvenance, narrator: Narrator | None, until: str
+    workspace: Workspace,
+    run: Run,
+    config: LoopConfig,
+    provenance: RunProvenance,
+    narrator: Narrator | None,
+    until: str,
 ) -> LoopOutcome:
     with run:
         try:
@@ -108,6 +114,7 @@ def _carry_out(
             write_loop_report(run, config, provenance)
             run.add_artifact("report", run.report_path)
         if run.model_folder.exists():
+            write_cards(workspace, run.id)
             run.add_artifact("model", run.model_folder)
         last = rounds[-1].numbers.get("win_rate")
         value = None if last is None else last["value"]
