@@ -1,15 +1,15 @@
 """What labels and what choice of questions are worth on real people's judgments, by replay.
 
-Prints one JSON line. The reward model is the loop's with its head alone: the state of SmolLM2-135M at the end of
-each answer, the 48 directions in which they vary most, and a logistic head on differences. Two sets: pref_llmfao
-(124 annotators, 13 prompts) and pref_pandalm (3 annotators, 999 pairs, pairs of large disagreement removed by its
-authors). For each:
+Prints one JSON line. The reward model is the loop's with its head alone: the state of SmolLM2-135M at the end
+of each answer, the 48 directions in which they vary most, and a logistic head on differences. Two sets:
+pref_llmfao (124 annotators, 13 prompts) and pref_pandalm (3 annotators, 999 pairs; its authors removed pairs of
+large disagreement). For each:
 
-    labels     single held-out votes as predicted from majority labels, calibrated soft labels, and annotator-aware
-               training of the same votes; folds by pair, intervals over pairs
+    labels     single held-out votes as predicted from majority labels, calibrated soft labels, and
+               annotator-aware training of the same votes; folds by pair, intervals over pairs
     selection  a fifth of the pairs held out, the others a pool in which each question reveals one vote that
-               somebody gave; labels until random's final accuracy on the held-out majority, for each strategy of
-               the loop; intervals over draws of split and votes, not over other people
+               somebody gave; labels until random's final accuracy on the held-out majority, for each strategy
+               of the loop; intervals over draws of split and votes, not over other people
 
     python benchmarks/loop_replay.py --data ../shared/data --cache states.npz --draws 60
 """
@@ -24,22 +24,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from loop_labels import (
-    FloatArray,
-    Votes,
-    _clustered,
-    _mean,
-    _scale,
-    fit_aware,
-    fit_linear,
-    soft_labels,
-)
 from numpy.typing import NDArray
 from scipy.special import log_expit
 
 from accord.domain import Completion, Prompt
 from accord.pipeline.rounds.choosing import BY_NAME, Pool
 from accord.quality.deciding.inclusion import draw_questions
+from loop_labels import (
+    FloatArray,
+    Votes,
+    clustered_mean,
+    fit_aware,
+    fit_linear,
+    fitting_scale,
+    soft_labels,
+    world_mean,
+)
 
 DIRECTIONS = 48
 MAX_TOKENS = 320
@@ -163,7 +163,7 @@ def compare_labels(judged: Judged, features: FloatArray, folds: int) -> dict[str
         }
         pair, sign = judged.votes.pair[is_test], np.where(judged.votes.is_first[is_test], 1.0, -1.0)
         for name, head in learned.items():
-            margin = features[pair] @ head * _scale(seen[train.pair] @ head, train.is_first)
+            margin = features[pair] @ head * fitting_scale(seen[train.pair] @ head, train.is_first)
             losses[name].append(-log_expit(sign * margin))
             rights[name].append((np.sign(margin) == sign).astype(float))
         clusters += pair.tolist()
@@ -172,10 +172,10 @@ def compare_labels(judged: Judged, features: FloatArray, folds: int) -> dict[str
     gaps = (("soft", "majority"), ("annotator_aware", "soft"), ("annotator_aware", "majority"))
     return {
         "votes": len(clusters),
-        "held_out_nll": {name: _clustered(values, clusters) for name, values in told.items()},
-        "held_out_accuracy": {name: _clustered(values, clusters) for name, values in right.items()},
-        "paired_nll": {f"{a} - {b}": _clustered(told[a] - told[b], clusters) for a, b in gaps},
-        "paired_accuracy": {f"{a} - {b}": _clustered(right[a] - right[b], clusters) for a, b in gaps},
+        "held_out_nll": {name: clustered_mean(values, clusters) for name, values in told.items()},
+        "held_out_accuracy": {name: clustered_mean(values, clusters) for name, values in right.items()},
+        "paired_nll": {f"{a} - {b}": clustered_mean(told[a] - told[b], clusters) for a, b in gaps},
+        "paired_accuracy": {f"{a} - {b}": clustered_mean(right[a] - right[b], clusters) for a, b in gaps},
     }
 
 
@@ -203,10 +203,12 @@ def compare_strategies(
             areas[name].append(float(np.mean(curve)))
     return {
         "budget": budget,
-        "accuracy_at_the_end": {name: _mean(values) for name, values in ends.items()},
-        "gain_over_random": {name: _mean(np.subtract(ends[name], ends["random"])) for name in STRATEGIES[1:]},
+        "accuracy_at_the_end": {name: world_mean(values) for name, values in ends.items()},
+        "gain_over_random": {
+            name: world_mean(np.subtract(ends[name], ends["random"])) for name in STRATEGIES[1:]
+        },
         "gain_over_random_along_the_way": {
-            name: _mean(np.subtract(areas[name], areas["random"])) for name in STRATEGIES[1:]
+            name: world_mean(np.subtract(areas[name], areas["random"])) for name in STRATEGIES[1:]
         },
         "labels_for_randoms_accuracy": {
             name: _labels_for(np.array(curves[name]), np.array(curves["random"]), batch, budget)

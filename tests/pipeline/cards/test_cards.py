@@ -84,7 +84,8 @@ def test_the_head_is_yaml_that_hubs_read(space):
     metrics = {one["type"]: one["value"] for one in head["model-index"][0]["results"][0]["metrics"]}
     assert metrics["kl_from_tuned"] >= 0
     snapshot = Snapshot.read(space.run("first").folder / "stages/r1-agree")
-    assert yaml.safe_load(data.split("---\n")[1])["accord_snapshot"] == snapshot.hash == head["accord_snapshot"]
+    assert yaml.safe_load(data.split("---\n")[1])["accord_snapshot"] == snapshot.hash
+    assert head["accord_snapshot"] == snapshot.hash
 
 
 def test_the_data_card_says_who_judged_how_and_what_was_left_out(space):
@@ -111,8 +112,9 @@ def test_the_model_card_has_its_numbers_gates_and_chain(space):
     text = make_card(space, "first").text
     record = make_record(space)
     value = record.numbers["kl_from_tuned"]
-    assert f"| KL from the fine-tuned model, nats an answer | {value['value']:.2f} [{value['low']:.2f}, " in text
-    assert f"| kl | pass | {record.gates[0]['reason']} | Hardly anything. |".replace("|  |", "| |") in text
+    words = f"KL from the fine-tuned model, nats an answer | {value['value']:.2f} [{value['low']:.2f}, "
+    assert words in text
+    assert f"| kl | pass | {record.gates[0]['reason']} | Hardly anything. |" in text
     assert f"`{record.version}`" in text
     assert f"`{record.snapshot[:12]}`" in text
     assert "Judged by simulated annotators" in text
@@ -177,8 +179,9 @@ def test_groups_of_fewer_than_ten_are_hidden_and_so_is_what_would_tell_of_them()
 
 
 def labor(**changes):
-    kept = {"judgments": {"human": 4}, "annotators": {"human": 2}, "groups": {}, "guidelines": {}, "tasks": {}}
-    return Labor(**{**kept, "seconds": (30.0, 60.0, 90.0), **changes})
+    counts = {"judgments": {"human": 4}, "annotators": {"human": 2}}
+    empty = {"groups": {}, "guidelines": {}, "tasks": {}}
+    return Labor(**{**counts, **empty, "seconds": (30.0, 60.0, 90.0), **changes})
 
 
 def test_pay_is_time_times_rate_and_unknown_where_one_of_them_is():
