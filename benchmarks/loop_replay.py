@@ -2,8 +2,8 @@
 
 Prints one JSON line. The reward model is the loop's with its head alone: the state of SmolLM2-135M at the end
 of each answer, the 48 directions in which they vary most, and a logistic head on differences. Two sets:
-pref_llmfao (124 annotators, 13 prompts) and pref_pandalm (3 annotators, 999 pairs; its authors removed pairs of
-large disagreement). For each:
+pref_llmfao (124 annotators, 13 prompts) and pref_pandalm (3 annotators, 999 pairs; its authors removed pairs
+of large disagreement). For each:
 
     labels     single held-out votes as predicted from majority labels, calibrated soft labels, and
                annotator-aware training of the same votes; folds by pair, intervals over pairs

@@ -163,8 +163,8 @@ def rebuild(run: Run, number: int, *, ignores_recalls: bool = False) -> Snapshot
     with bench.opened() as database:
         desk = Desk.find(database, config.name, Projects.of(database))
         judgments = [] if desk is None else desk.judgments()
-        grades = [] if desk is None or not config.policy_file else desk.grades()
         gone = before if ignores_recalls else frozenset(voided(database))
+    known = {int(number): kl for number, kl in kept.settings.get("drift", {}).items()}
     without = frozenset(kept.settings.get("without", ()))
     return agree(
         judgments,
@@ -174,7 +174,10 @@ def rebuild(run: Run, number: int, *, ignores_recalls: bool = False) -> Snapshot
         project=config.name,
         voided=gone,
         without=without,
-        grades=grades,
+        grades=bench.grades(config.name),
+        corrections=bench.corrections(config.name),
+        panels=bench.panels(config.name),
+        drift=known,
         left_out=kept.left_out,
         seed=config.seed,
     ).snapshot

@@ -244,14 +244,16 @@ def _judge_all(
     return n_done
 
 
-def token_of(accounts: Accounts, handle: str, *, source: Source = Source.SIMULATED) -> str:
+def token_of(
+    accounts: Accounts, handle: str, *, source: Source = Source.SIMULATED, skills: Sequence[str] = ()
+) -> str:
     """A day's token of an annotator who is no person, made where there is none; never of anybody else."""
     with accounts.database.read() as connection:
         row = connection.execute(select(user.c.id, user.c.source).where(user.c.handle == handle)).first()
     if row is not None and row.source != source.value:
         owner = "a person" if row.source == Source.HUMAN.value else f"a {row.source} annotator"
         raise StoreError(f"the handle {handle!r} belongs to {owner}; no {source.value} one acts for others")
-    user_id = row.id if row else accounts.add(handle, None, Role.ANNOTATOR, source=source)
+    user_id = row.id if row else accounts.add(handle, None, Role.ANNOTATOR, source=source, skills=skills)
     return accounts.make_token(user_id, ["annotate"], days=1)
 
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from accord.client import Client
-from accord.domain import Completion, Judgment, Message, Prompt, Rating, Source, Streams
+from accord.domain import Completion, Judgment, Message, Preference, Prompt, Rating, Source, Streams
 from accord.domain.errors import Waiting
 from accord.domain.ids import IdSource, SeededIds, TimeOrderedIds
 from accord.evaluation.comparison import PairJudge
@@ -22,7 +23,7 @@ from accord.feedback.serving import serving_here
 from accord.pipeline.comparing_models import JUDGE_KEY
 from accord.pipeline.material import KnownTaste
 from accord.pipeline.rounds.choosing import Question
-from accord.pipeline.rounds.desk import Desk, KnownPair
+from accord.pipeline.rounds.desk import EDIT, TASK, Desk, KnownPair
 from accord.pipeline.rounds.grading import Grading
 from accord.pipeline.rounds.panel import PanelSession, TasteOfSupport, loop_panel
 from accord.pipeline.rounds.plan import (
@@ -111,7 +112,8 @@ class Bench:
             if not isinstance(judges, ModelJudgesConfig):
                 asking = self.config.asking
                 desk.check_people(self.known, share=asking.known_share, repeats=asking.repeat_share)
-            desk.set_out(questions, overlap=overlap, batch=batch)
+            panels = {} if isinstance(judges, ModelJudgesConfig) else self.config.asking.panels
+            desk.set_out(questions, overlap=overlap, batch=batch, panels=panels)
             stopped: dict[str, str] = dict(paused or {})
             if isinstance(judges, SimulatedJudgesConfig):
                 stopped |= self._simulate(desk, judges, ids, batch, cut, stopped, advance)
@@ -128,10 +130,35 @@ class Bench:
         return Judged(judgments=tuple(found), n_new=len(found) - before, paused=stopped)
 
     def _desk(self, database: Database, project: str, projects: Projects) -> Desk:
+        task: dict[str, Any] = dict(TASK if self.grading is None else self.grading.task)
+        if self.config.asking.has_corrections:
+            task["questions"] = [*task.get("questions", ()), EDIT]
+        guideline = getattr(self.config.judges, "guideline", "")
         if self.grading is not None:
-            task, guideline = self.grading.task, self.grading.guideline
-            return Desk.open(database, project, projects, guideline=guideline, task=task)
-        return Desk.open(database, project, projects, guideline=getattr(self.config.judges, "guideline", ""))
+            guideline = self.grading.guideline
+        return Desk.open(database, project, projects, guideline=guideline, task=task)
+
+    def panels(self, project: str) -> dict[str, str] | None:
+        """Judgment to panel, where the config weighs panels in training; else None."""
+        if self.config.reward.group_weights.mode == "none":
+            return None
+        return self.panel_of(project)
+
+    def panel_of(self, project: str) -> dict[str, str]:
+        """Judgment to panel, of all that came from a place of a panel."""
+        if not self.config.asking.panels:
+            return {}
+        with self.opened() as database:
+            desk = Desk.find(database, project, Projects.of(database))
+            return {} if desk is None else desk.panels()
+
+    def corrections(self, project: str) -> list[Preference]:
+        """What people wrote anew, where the config asks for it."""
+        if not self.config.asking.has_corrections:
+            return []
+        with self.opened() as database:
+            desk = Desk.find(database, project, Projects.of(database))
+            return [] if desk is None else desk.corrections()
 
     def grades(self, project: str) -> list[Rating]:
         """Grades of answers in a project that exists; none where it does not, or no policy asks for them."""
@@ -186,6 +213,7 @@ class Bench:
                 panel=[one for one in loop_panel() if one.character.id not in paused],
                 taste=TasteOfSupport(self.taste, cut),
                 streams=self.streams.child("panel", batch),
+                skills=tuple(sorted(self.config.asking.panels)),
                 look=lambda: assess_staff(desk.judgments(), desk.known_judgments(), seed=self.config.seed),
                 pause=desk.pause,
                 wave=judges.wave,

@@ -17,7 +17,9 @@ from accord.domain import (
     Demonstration,
     Judgment,
     Message,
+    Preference,
     Prompt,
+    Provenance,
     Rating,
     Source,
     content_hash,
@@ -32,7 +34,7 @@ from accord.store.database.people import People
 from accord.store.database.projects import NewItem, Projects, hash_of
 from accord.store.database.queue import WorkQueue
 from accord.store.database.states import ItemState, PersonState, Purpose, SlotState
-from accord.store.database.tables import content, item, project, slot, user
+from accord.store.database.tables import assignment, content, item, judgment, project, slot, user
 from accord.store.database.workflow_tables import standing
 
 TASK = {
@@ -41,6 +43,16 @@ TASK = {
     "instructions": "Read the question and both answers, then choose. A tie is an answer; so is: both bad.",
 }
 """What is asked about every pair."""
+EDIT = {
+    "id": "edit",
+    "kind": "text",
+    "label": "If you can, write the better answer better.",
+    "start_from": "best",
+    "required": False,
+}
+"""Asked beside the comparison where corrections are wanted."""
+CORRECTION = "correction"
+"""How a pair came about that somebody wrote."""
 EXPECTED = {"preference": {"strength": 3, "both_bad": False}}
 """Of a known pair: its first candidate is better."""
 
@@ -112,8 +124,17 @@ class Desk:
             found = connection.execute(select(project.c.id).where(project.c.name == name)).scalar()
         return None if found is None else cls(database, found, projects)
 
-    def set_out(self, questions: Sequence[Question], *, overlap: int, batch: str) -> int:
+    def set_out(
+        self,
+        questions: Sequence[Question],
+        *,
+        overlap: int,
+        batch: str,
+        panels: Mapping[str, int] | None = None,
+    ) -> int:
         """Add the questions that are not there yet, each to be judged by `overlap`; how many were added.
+
+        Of these, as many as `panels` says are for annotators who have that skill.
 
         `batch` names the round and stage; a pair asked again in another batch, or with other questions than
         the one comparison, is another item.
@@ -122,7 +143,9 @@ class Desk:
         contents = [_content(one, {"batch": batch, **asks}) for one in questions]
         known = self._known([hash_of(content) for content in contents])
         new = [
-            NewItem(content=content, overlap=overlap) for content in contents if hash_of(content) not in known
+            NewItem(content=content, overlap=overlap, quotas=panels or {})
+            for content in contents
+            if hash_of(content) not in known
         ]
         self.projects.add_items(self.project_id, new)
         return len(new)
@@ -226,6 +249,24 @@ class Desk:
         """
         return read_comparisons(self.database, self.project_id)
 
+    def panels(self) -> dict[str, str]:
+        """Judgment to the skill that its place asked for, where it asked for one."""
+        with self.database.read() as connection:
+            rows = connection.execute(
+                select(judgment.c.id, slot.c.required_skill)
+                .join(assignment, assignment.c.id == judgment.c.assignment_id)
+                .join(slot, slot.c.id == assignment.c.slot_id)
+                .where(slot.c.project_id == self.project_id, slot.c.required_skill.is_not(None))
+            )
+            return {row.id: row.required_skill for row in rows}
+
+    def corrections(self) -> list[Preference]:
+        """What people wrote anew: their text over the one it came from, with the judgment of each."""
+        work = Work(self.database, WorkQueue.of(self.database))
+        lines = export_lines(work, self.project_id, "preference", has_voided=True)
+        # A comparison's own row tells a strength; a correction's does not.
+        return [_correction(row) for row in map(json.loads, lines) if "strength" not in row]
+
     def grades(self) -> list[Rating]:
         """Every grade of an answer, as `judgments` gives comparisons; one for each dimension and answer."""
         work = Work(self.database, WorkQueue.of(self.database))
@@ -263,6 +304,16 @@ def _judgment(row: Mapping[str, Any], prompts: dict[str, Prompt]) -> Judgment:
         choice=Choice(row["choice"]),
         source=Source(row["source"]),
         meta={"judgment_id": row["judgment_id"]},
+    )
+
+
+def _correction(row: Mapping[str, Any]) -> Preference:
+    return Preference(
+        prompt=Prompt(messages=tuple(Message(one["role"], one["content"]) for one in row["prompt"])),
+        chosen=row["chosen"][0]["content"],
+        rejected=row["rejected"][0]["content"],
+        provenance=Provenance(judgment_ids=(row["judgment_id"],), method=CORRECTION),
+        meta={"annotator_id": row["annotator_id"]},
     )
 
 

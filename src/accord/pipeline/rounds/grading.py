@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from accord.domain import Completion, Prompt, Rating, content_hash
+from accord.domain import Completion, Prompt, Rating, Streams, content_hash
 from accord.domain.files import write_text_atomic
 from accord.evaluation.gates.plan import GatePlan
 from accord.evaluation.measurement import Measurement
@@ -22,8 +22,10 @@ from accord.pipeline.charter.collecting import guideline, rubric
 from accord.pipeline.charter.principles import Charter, Limit, read_charter
 from accord.pipeline.charter.release import gate_plan, measure_grades, slice_of
 from accord.pipeline.rounds.answers import AnswerGroup
+from accord.pipeline.stage_running import has_checkpoint
 from accord.rollouts import Reward, RewardScores
-from accord.training import OnlineConfig, RewardTrainingConfig
+from accord.training import Observer, OnlineConfig, RewardTrainingConfig
+from accord.training.answer_reward import train_reward_on
 from accord.training.group_weights import GroupWeightsConfig
 from accord.training.lagrangian import ConstraintConfig
 from accord.training.ratings import RatingsObjective
@@ -97,6 +99,28 @@ class Grading:
             for one in ratings
             if one.dimension in spans
         ]  # fmt: skip
+
+    def learn(
+        self,
+        model: LanguageModel,
+        ratings: Sequence[Rating],
+        config: RewardTrainingConfig,
+        folder: Path,
+        *,
+        observers: Sequence[Observer],
+        streams: Streams,
+    ) -> dict[str, Any]:
+        """Train the heads in a stage's folder, from `placed` ratings; the stage's facts."""
+        result = train_reward_on(
+            model,
+            ratings,
+            self.heads_config(config),
+            run_dir=folder,
+            observers=observers,
+            resume=has_checkpoint(folder),
+            streams=streams,
+        )
+        return {"grades": len(ratings), "steps": result.steps, "metrics": dict(result.metrics)}
 
     def read_heads(self, model: LanguageModel, folder: Path, config: RewardTrainingConfig) -> RewardModel:
         """The heads a stage saved, frozen layers shared with `model`."""

@@ -20,6 +20,7 @@ from accord.pipeline.comparing_models import as_measurement_file, score_both
 from accord.pipeline.rounds.agreeing import Agreement, agree, other_annotators
 from accord.pipeline.rounds.answers import (
     cut_answers,
+    drift_of,
     prompts_of_round,
     read_groups,
     sample_groups,
@@ -55,9 +56,9 @@ from accord.pipeline.rounds.state import LoopState
 from accord.pipeline.stage_running import has_checkpoint
 from accord.rollouts import ModelReward, Reward
 from accord.training import train_reward_model, train_rloo
-from accord.training.answer_reward import train_reward_on
 from accord.training.reward import weights_hash
 
+GIVEN = "answers.jsonl"
 OTHERS = "others"
 """Folder of the snapshot that the guard's evidence rests on."""
 
@@ -128,13 +129,13 @@ class Round:
                 streams=self.streams.child("sample"),
                 report_progress=lambda done, total: loop.narrator.progress("sample", done, total),
             )
-            write_groups(folder / "answers.jsonl", groups)
+            write_groups(folder / GIVEN, groups)
             distinct = sum(len(group.pairs) for group in groups)
             return {"answers": sum(len(group.answers) for group in groups), "pairs": distinct}
 
         what = f"the policy answers {len(prompts)} prompts {asking.answers_per_prompt} times"
         self._stage("sample", what, work, settings=asdict(asking), after=self._earlier("decide"))
-        self.groups = read_groups(self.path("sample") / "answers.jsonl")
+        self.groups = read_groups(self.path("sample") / GIVEN)
 
     def _choose(self) -> None:
         loop, asking = self.loop, self.loop.config.asking
@@ -230,6 +231,7 @@ class Round:
 
         def work(folder: Path) -> Mapping[str, Any]:
             judgments = loop.bench.judgments(self.project("judge"))
+            self.drift = self._drift()
             guard = loop.config.guard
             others = frozenset[str]()
             if guard.every and guard.evidence == "annotators":
@@ -246,6 +248,7 @@ class Round:
             return {
                 "snapshot": found.snapshot.hash,
                 "judgments": facts["judgments"] + facts["judgments_left_out"],
+                "drift": self.drift,
                 "words": [word.row for word in found.words],
                 "annotators": [asdict(one) for one in found.annotators],
                 "lines": lines,
@@ -274,10 +277,25 @@ class Round:
             voided=self.loop.bench.voided(),
             known=self.loop.bench.known_judgments([self.project("judge"), self.project("examine")]),
             grades=self.loop.bench.grades(self.project("judge")),
+            corrections=self.loop.bench.corrections(self.project("judge")),
+            panels=self.loop.bench.panels(self.project("judge")),
+            drift=self.drift,
             those=those,
             without=without,
             seed=config.seed,
         )
+
+    def _drift(self) -> dict[int, float]:
+        """KL, nats an answer, from each earlier round's policy to the newest, on that round's answers."""
+        earlier = range(1, self.number if self.loop.config.agreeing.half_drift is not None else 1)
+        path, temperature = (
+            self.loop.runner.journal.path,
+            self.loop.config.asking.sampling.scoring_temperature,
+        )
+        return {
+            number: drift_of(read_groups(path(f"r{number}-sample") / GIVEN), self.loop.newest, temperature)
+            for number in earlier
+        }
 
     def _learn_reward(self) -> None:
         loop = self.loop
@@ -291,24 +309,23 @@ class Round:
         self.heads: RewardModel | None = None
         if grading is None:
             return
-        config, ratings = grading.heads_config(loop.config.reward), grading.placed(self.snapshot.ratings)
+        ratings = grading.placed(self.snapshot.ratings)
         loop.set_model(loop.tuned)
 
         def work(folder: Path) -> Mapping[str, Any]:
-            result = train_reward_on(
+            return grading.learn(
                 loop.model,
                 ratings,
-                config,
-                run_dir=folder,
+                loop.config.reward,
+                folder,
                 observers=loop.narrator.observers(),
-                resume=has_checkpoint(folder),
                 streams=self.streams.child("grades"),
             )
-            return {"grades": len(ratings), "steps": result.steps, "metrics": dict(result.metrics)}
 
         what = f"learn {len(grading.ids)} dimensions of the written policy from {len(ratings)} grades"
-        self._stage("grades", what, work, settings=asdict(config), after=(self.name("agree"),))
-        self.heads = grading.read_heads(loop.model, self.path("grades") / "model", config)
+        settings = asdict(grading.heads_config(loop.config.reward))
+        self._stage("grades", what, work, settings=settings, after=(self.name("agree"),))
+        self.heads = grading.read_heads(loop.model, self.path("grades") / "model", loop.config.reward)
 
     def _reward(self) -> Reward:
         """What the policy is optimized against."""
@@ -559,10 +576,9 @@ class Round:
         records = {stage: journal.record(self.name(stage)) for stage in STAGES[:-1]}
         facts = {stage: dict(one.facts) for stage, one in records.items() if one is not None}
         policy: dict[str, Any] = {}
-        if loop.grading is not None:
-            heads = journal.record(self.name("grades"))
-            learnt = {} if heads is None else heads.facts["metrics"]
-            policy = {"policy": loop.grading.facts(learnt, facts["policy"]["metrics"], gates)}
+        if loop.grading is not None and (heads := journal.record(self.name("grades"))) is not None:
+            learnt = (heads.facts["metrics"], facts["policy"]["metrics"])
+            policy = {"policy": loop.grading.facts(*learnt, gates)}
         seconds = sum(one.seconds for one in records.values() if one is not None)
         judgments = sum(int(facts[stage]["judgments"]) for stage in ("judge", "examine"))
         earlier = self.before[-1] if self.before else None
