@@ -29,7 +29,7 @@ from accord.pipeline.workspace import Workspace
 from accord.store.database.projects import Projects
 from accord.store.database.recall import JudgmentOrigin, find_judgments, origin_of, void, voided
 
-RETRAINED = ("reward", "evidence", "policy", "answer", "examine", "decide")
+RETRAINED = ("reward", "evidence", "grades", "policy", "answer", "examine", "decide")
 """Stages of a round that a changed snapshot makes necessary again."""
 
 

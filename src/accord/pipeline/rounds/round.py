@@ -39,11 +39,10 @@ from accord.pipeline.rounds.examining import Examined, examine, pair_questions, 
 from accord.pipeline.rounds.grading import WrittenReward
 from accord.pipeline.rounds.guard import Guard, Scorer
 from accord.pipeline.rounds.plan import ModelJudgesConfig
+from accord.pipeline.rounds.recording import record_of
 from accord.pipeline.rounds.releasing import (
-    STAGES,
     RoundRecord,
     decide,
-    gate_rows,
     number_rows,
     plan_of,
     read_record,
@@ -497,13 +496,21 @@ class Round:
             comparison = replace(comparison, measurements=(*comparison.measurements, *self._measure_grades()))
             release = decide(plan, comparison.measurements, today=loop.clock.now().date())
             write_json(folder / "measurements.json", as_measurement_file(comparison))
-            is_released = release.exit_code == 0
             numbers = number_rows(comparison.measurements)
-            record = self._record(release.verdict.value, is_released, plan.hash, gate_rows(release), numbers)
+            record = record_of(
+                loop,
+                self.number,
+                release,
+                began_from=self.start.version,
+                snapshot=self.snapshot,
+                numbers=numbers,
+                paused=self._paused(),
+                earlier=self.before[-1] if self.before else None,
+            )
             kept.append(record)
             write_json(folder / "record.json", asdict(record))
             return {
-                "released": is_released,
+                "released": record.is_released,
                 "verdict": release.verdict.value,
                 "lines": verdict_lines(record),
             }
@@ -563,50 +570,3 @@ class Round:
             and one.meta["judgment_id"] not in gone
             and (one.comparison.prompt.id, *sorted((one.comparison.left, one.comparison.right))) in asked
         ]
-
-    def _record(
-        self,
-        verdict: str,
-        is_released: bool,
-        plan_hash: str,
-        gates: tuple[Mapping[str, Any], ...],
-        numbers: Mapping[str, Mapping[str, Any]],
-    ) -> RoundRecord:
-        loop, journal = self.loop, self.loop.runner.journal
-        records = {stage: journal.record(self.name(stage)) for stage in STAGES[:-1]}
-        facts = {stage: dict(one.facts) for stage, one in records.items() if one is not None}
-        policy: dict[str, Any] = {}
-        if loop.grading is not None and (heads := journal.record(self.name("grades"))) is not None:
-            learnt = (heads.facts["metrics"], facts["policy"]["metrics"])
-            policy = {"policy": loop.grading.facts(*learnt, gates)}
-        seconds = sum(one.seconds for one in records.values() if one is not None)
-        judgments = sum(int(facts[stage]["judgments"]) for stage in ("judge", "examine"))
-        earlier = self.before[-1] if self.before else None
-        return RoundRecord(
-            number=self.number,
-            model=str((self.path("policy") / "model").relative_to(loop.folder)),
-            version=loop.newest.version,
-            began_from=self.start.version,
-            incumbent=loop.incumbent.version,
-            snapshot=self.snapshot.hash,
-            reward_model=str((self.path("reward") / "model").relative_to(loop.folder)),
-            reward_version=str(facts["reward"]["version"]),
-            verdict=verdict,
-            is_released=is_released,
-            plan_hash=plan_hash,
-            gates=gates,
-            numbers=numbers,
-            judgments=judgments + (earlier.judgments if earlier else 0),
-            seconds=seconds + (earlier.seconds if earlier else 0.0),
-            facts={
-                "words": facts["agree"]["words"],
-                "annotators": facts["agree"]["annotators"],
-                "paused": self._paused(),
-                "left_out": dict(self.snapshot.left_out),
-                "questions": facts["choose"]["questions"],
-                "pairs": len(self.snapshot.preferences),
-                "guard": facts["policy"]["guard"],
-                **policy,
-                "stages": {stage: one.seconds for stage, one in records.items() if one is not None},
-            },
-        )
