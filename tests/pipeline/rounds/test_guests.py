@@ -4,7 +4,10 @@ import http.cookiejar
 import json
 import sqlite3
 import time
+import urllib.error
 import urllib.request
+import uuid
+from contextlib import ExitStack
 
 import pytest
 
@@ -29,8 +32,11 @@ class Browser:
         headers = {"Content-Type": "application/json", "X-CSRF-Token": self.csrf}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.address + path, data=data, method=method, headers=headers)
-        with self.opener.open(request, timeout=30) as answer:
-            return json.loads(answer.read() or b"null")
+        try:
+            with self.opener.open(request, timeout=30) as answer:
+                return json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            raise AssertionError(error.read().decode()) from error
 
     def sign_in(self, door):
         body = {"handle": door.handle, "password": door.password}
@@ -44,7 +50,7 @@ class Browser:
                 time.sleep(0.1)
                 continue
             work = taken[0]
-            body = {"token": work["token"], "key": f"guest-{done}", "answers": {"preference": {"choice": 1}}}
+            body = {"token": work["token"], "key": str(uuid.uuid4()), "answers": {"preference": {"choice": 1}}}
             self.ask("POST", f"/api/v1/assignments/{work['id']}/submit", body)
             done += 1
         return done
@@ -73,8 +79,6 @@ def joined(tmp_path_factory, tiny_loop):
     """A loop that somebody joined, and one with an open door that nobody came through."""
     space = Workspace(tmp_path_factory.mktemp("joined"))
     told = Joins()
-    from contextlib import ExitStack
-
     for name, narrator in (("joined", told), ("alone", SilentNarrator())):
         with ExitStack() as stack:
 

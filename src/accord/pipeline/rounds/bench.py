@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from accord.client import Client
-from accord.domain import Completion, Judgment, Message, Preference, Prompt, Rating, Source, Streams
+from accord.domain import (
+    Completion,
+    Judgment,
+    Message,
+    Preference,
+    Prompt,
+    Rating,
+    Source,
+    Streams,
+    content_hash,
+)
 from accord.domain.errors import Waiting
 from accord.domain.ids import IdSource, SeededIds, TimeOrderedIds
 from accord.evaluation.comparison import PairJudge
@@ -103,8 +113,8 @@ class Bench:
         judges = self.config.judges
         ids: IdSource = TimeOrderedIds()
         if not isinstance(judges, PeopleJudgesConfig):
-            ids = SeededIds(self.streams.child("ids").value, lot)
             _set_back(Path(self.store), folder / BEFORE)
+            ids = SeededIds(self._stream_of_ids(project).value, lot)
         with self.opened() as database:
             projects = replace(Projects.of(database), ids=ids)
             desk = self._desk(database, project, projects)
@@ -128,6 +138,12 @@ class Bench:
             found = desk.judgments()
         (folder / BEFORE).unlink(missing_ok=True)
         return Judged(judgments=tuple(found), n_new=len(found) - before, paused=stopped)
+
+    def _stream_of_ids(self, project: str) -> Streams:
+        """Of the stage's ids: another one where a changed policy asks again what was asked before."""
+        if self.grading is None:
+            return self.streams.child("ids")
+        return self.streams.child("ids", content_hash(self.grading.asked), len(self.judgments(project)))
 
     def _desk(self, database: Database, project: str, projects: Projects) -> Desk:
         task: dict[str, Any] = dict(TASK if self.grading is None else self.grading.task)
