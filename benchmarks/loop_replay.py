@@ -1,9 +1,13 @@
 """What labels and what choice of questions are worth on real people's judgments, by replay.
 
-Prints one JSON line. The reward model is the loop's with its head alone: the state of SmolLM2-135M at the end
-of each answer, the 48 directions in which they vary most, and a logistic head on differences. Two sets:
-pref_llmfao (124 annotators, 13 prompts) and pref_pandalm (3 annotators, 999 pairs; its authors removed pairs
-of large disagreement). For each:
+Prints one JSON line. The reward model is a logistic head on differences of two answers, in the 48 directions in
+which answers vary most, read by one of
+
+    words      hashed words and pairs of words, with length, overlap with the prompt and form beside them
+    smollm2    the state of SmolLM2-135M at the end of each answer, as the loop's reward model with its head alone
+
+Two sets: pref_llmfao (124 annotators, 13 prompts) and pref_pandalm (3 annotators, 999 pairs; its authors removed
+pairs of large disagreement). For each:
 
     labels     single held-out votes as predicted from majority labels, calibrated soft labels, and
                annotator-aware training of the same votes; folds by pair, intervals over pairs
@@ -11,15 +15,19 @@ of large disagreement). For each:
                somebody gave; labels until random's final accuracy on the held-out majority, for each strategy
                of the loop; intervals over draws of split and votes, not over other people
 
-    python benchmarks/loop_replay.py --data ../shared/data --cache states.npz --draws 60
+    python benchmarks/loop_replay.py --data ../shared/data --draws 60
+    python benchmarks/loop_replay.py --data ../shared/data --draws 60 --reader smollm2 --cache states.npz
 """
 
 import argparse
 import gzip
 import json
+import re
+import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +51,8 @@ from loop_labels import (
 
 DIRECTIONS = 48
 MAX_TOKENS = 320
+BUCKETS = 2048
+WORD = re.compile(r"\w+")
 STRATEGIES = ("random", "disagreement", "information", "margin")
 
 
@@ -106,6 +116,34 @@ def _judged(
 def _rows(path: Path) -> list[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
+
+
+def words_of(answers: Sequence[tuple[str, str]]) -> FloatArray:
+    """[answer, width] Hashed words and pairs of words, rarer ones heavier, and what is plain to see of form."""
+    counts = np.zeros((len(answers), BUCKETS))
+    plain = []
+    for i, (prompt, text) in enumerate(answers):
+        words = WORD.findall(text.lower())
+        for word in [*words, *map(" ".join, pairwise(words))]:
+            counts[i, zlib.crc32(word.encode()) % BUCKETS] += 1
+        asked = set(WORD.findall(prompt.lower()))
+        plain.append(
+            [
+                np.log1p(len(words)),
+                np.log1p(len(text)),
+                np.mean([word in asked for word in words] or [0.0]),
+                len(set(words)) / max(len(words), 1),
+                np.log1p(text.count("\n")),
+                float("```" in text),
+                float(text.rstrip().endswith((".", "!", "?"))),
+                float(text.strip() == ""),
+            ]
+        )
+    rare = np.log((1 + len(answers)) / (1 + (counts > 0).sum(0)))
+    heavy = np.log1p(counts) * rare
+    heavy /= np.maximum(np.linalg.norm(heavy, axis=1, keepdims=True), 1e-9)
+    form = np.array(plain)
+    return np.hstack([heavy, (form - form.mean(0)) / np.maximum(form.std(0), 1e-9) / np.sqrt(len(form[0]))])
 
 
 def states_of(answers: Sequence[tuple[str, str]]) -> FloatArray:
@@ -282,18 +320,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path("states.npz"))
+    parser.add_argument("--reader", choices=("words", "smollm2"), default="words")
+    parser.add_argument("--cache", type=Path, help="file that keeps the states of smollm2")
     parser.add_argument("--draws", type=int, default=60)
     parser.add_argument("--batch", type=int, default=40)
     parser.add_argument("--members", type=int, default=5)
     given = parser.parse_args()
     sets = [read_llmfao(given.data), read_pandalm(given.data)]
-    kept = dict(np.load(given.cache)) if given.cache.exists() else {}
+    kept = dict(np.load(given.cache)) if given.cache and given.cache.exists() else {}
     for judged in sets:
-        if judged.name not in kept:
+        if given.reader == "words":
+            kept[judged.name] = words_of(judged.answers)
+        elif judged.name not in kept:
             kept[judged.name] = states_of(judged.answers)
-            np.savez(given.cache, **kept)
-    body: dict[str, Any] = {"draws": given.draws, "directions": DIRECTIONS}
+            if given.cache:
+                np.savez(given.cache, **kept)
+    body: dict[str, Any] = {"draws": given.draws, "reader": given.reader, "directions": DIRECTIONS}
     for judged in sets:
         features = features_of(judged, kept[judged.name])
         asked = len(np.unique(judged.votes.pair))

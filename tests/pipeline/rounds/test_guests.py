@@ -50,7 +50,11 @@ class Browser:
                 time.sleep(0.1)
                 continue
             work = taken[0]
-            body = {"token": work["token"], "key": str(uuid.uuid4()), "answers": {"preference": {"choice": 1}}}
+            body = {
+                "token": work["token"],
+                "key": str(uuid.uuid4()),
+                "answers": {"preference": {"choice": 1}},
+            }
             self.ask("POST", f"/api/v1/assignments/{work['id']}/submit", body)
             done += 1
         return done

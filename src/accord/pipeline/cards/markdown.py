@@ -63,10 +63,16 @@ def shown(estimate: Estimate | None, *, digits: int = 2, unit: str = "") -> str:
     """A number with its interval and what it rests on."""
     if estimate is None or not math.isfinite(estimate.value):
         return "not measured"
-    text = f"{estimate.value:.{digits}f}"
+    text = _fixed(estimate.value, digits)
     if estimate.has_interval:
-        text += f" [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+        text += f" [{_fixed(estimate.low, digits)}, {_fixed(estimate.high, digits)}]"
     return f"{text}{unit}, n = {estimate.n}"
+
+
+def _fixed(value: float, digits: int) -> str:
+    """With so many digits, and no sign before a nought."""
+    text = f"{value:.{digits}f}"
+    return text if float(text) else text.lstrip("-")
 
 
 def stated(text: str) -> str:

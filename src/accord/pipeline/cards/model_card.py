@@ -158,8 +158,8 @@ def _training(trace: ModelTrace, config: LoopConfig) -> str:
         ("base model", f"{base or config.model.name}, licence {terms or 'not stated'}"),
         ("licence of this model", stated(config.card.license)),
         ("rounds it came through", len(trace.chain)),
-        ("fine-tuning", f"{config.sft.epochs:g} passes, rate {config.sft.optimization.learning_rate:g}"),
-        ("reward model", f"{reward.members} members, rule {reward.rule}, {reward.epochs:g} passes, "
+        ("fine-tuning", f"passes {config.sft.epochs:g}, rate {config.sft.optimization.learning_rate:g}"),
+        ("reward model", f"members {reward.members}, rule {reward.rule}, passes {reward.epochs:g}, "
             f"rate {reward.optimization.learning_rate:g}, `{trace.model.record.reward_version}`"),
         ("policy", f"RLOO, {policy.optimization.steps} steps of {policy.prompts_per_step} prompts x "
             f"{policy.group_size}, rate {policy.optimization.learning_rate:g}, KL {policy.kl_coefficient:g}"),

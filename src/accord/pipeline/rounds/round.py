@@ -35,7 +35,13 @@ from accord.pipeline.rounds.choosing import (
     read_questions,
     write_questions,
 )
-from accord.pipeline.rounds.examining import Examined, examine, pair_questions, responses_of
+from accord.pipeline.rounds.examining import (
+    Examined,
+    examine,
+    examine_panels,
+    pair_questions,
+    responses_of,
+)
 from accord.pipeline.rounds.grading import WrittenReward
 from accord.pipeline.rounds.guard import Guard, Scorer
 from accord.pipeline.rounds.plan import ModelJudgesConfig
@@ -493,7 +499,6 @@ class Round:
 
         def work(folder: Path) -> Mapping[str, Any]:
             comparison = self._measure()
-            comparison = replace(comparison, measurements=(*comparison.measurements, *self._measure_grades()))
             release = decide(plan, comparison.measurements, today=loop.clock.now().date())
             write_json(folder / "measurements.json", as_measurement_file(comparison))
             numbers = number_rows(comparison.measurements)
@@ -530,24 +535,25 @@ class Round:
         incumbent = responses_of("incumbent", self.other, its)
         sampling = loop.config.asking.sampling
         taste = loop.material.taste
-        return examine(
-            Examined(
-                candidate=candidate,
-                incumbent=incumbent,
-                votes=self._votes(),
-                candidate_rewards=reward.score(candidate.prompts, candidate.completions).values,
-                incumbent_rewards=reward.score(incumbent.prompts, incumbent.completions).values,
-                logprobs=score_both(loop.newest, loop.incumbent, candidate, sampling),
-                tuned_logprobs=completion_logprobs(
-                    loop.tuned,
-                    candidate.prompts,
-                    candidate.completions,
-                    temperature=sampling.scoring_temperature,
-                ),
-                gold=None if taste is None else ScoreJudge(taste_scores(taste), "the task's known taste"),
+        found = Examined(
+            candidate=candidate,
+            incumbent=incumbent,
+            votes=self._votes(),
+            candidate_rewards=reward.score(candidate.prompts, candidate.completions).values,
+            incumbent_rewards=reward.score(incumbent.prompts, incumbent.completions).values,
+            logprobs=score_both(loop.newest, loop.incumbent, candidate, sampling),
+            tuned_logprobs=completion_logprobs(
+                loop.tuned,
+                candidate.prompts,
+                candidate.completions,
+                temperature=sampling.scoring_temperature,
             ),
-            seed=loop.config.seed,
+            gold=None if taste is None else ScoreJudge(taste_scores(taste), "the task's known taste"),
         )
+        comparison = examine(found, seed=loop.config.seed)
+        panels = loop.bench.panel_of(self.project("examine"))
+        further = [*examine_panels(found, panels, seed=loop.config.seed), *self._measure_grades()]
+        return replace(comparison, measurements=(*comparison.measurements, *further))
 
     def _measure_grades(self) -> list[Measurement]:
         """Numbers of the written policy's principles, from the grades of this examination."""
