@@ -1,13 +1,13 @@
 """What labels and what choice of questions are worth on real people's judgments, by replay.
 
-Prints one JSON line. The reward model is a logistic head on differences of two answers, in the 48 directions in
-which answers vary most, read by one of
+Prints one JSON line. The reward model is a logistic head on differences of two answers, in the 48 directions
+in which answers vary most, read by one of
 
     words      hashed words and pairs of words, with length, overlap with the prompt and form beside them
-    smollm2    the state of SmolLM2-135M at the end of each answer, as the loop's reward model with its head alone
+    smollm2    the state of SmolLM2-135M at the end of each answer: the loop's reward model, its head alone
 
-Two sets: pref_llmfao (124 annotators, 13 prompts) and pref_pandalm (3 annotators, 999 pairs; its authors removed
-pairs of large disagreement). For each:
+Two sets: pref_llmfao (124 annotators, 13 prompts) and pref_pandalm (3 annotators, 999 pairs; its authors
+removed pairs of large disagreement). For each:
 
     labels     single held-out votes as predicted from majority labels, calibrated soft labels, and
                annotator-aware training of the same votes; folds by pair, intervals over pairs
@@ -119,7 +119,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def words_of(answers: Sequence[tuple[str, str]]) -> FloatArray:
-    """[answer, width] Hashed words and pairs of words, rarer ones heavier, and what is plain to see of form."""
+    """[answer, width] Hashed words and pairs of words, rarer ones heavier, and what is plain of form."""
     counts = np.zeros((len(answers), BUCKETS))
     plain = []
     for i, (prompt, text) in enumerate(answers):
@@ -323,7 +323,7 @@ def main() -> None:
     parser.add_argument("--reader", choices=("words", "smollm2"), default="words")
     parser.add_argument("--cache", type=Path, help="file that keeps the states of smollm2")
     parser.add_argument("--draws", type=int, default=60)
-    parser.add_argument("--batch", type=int, default=40)
+    parser.add_argument("--batches", type=int, default=12)
     parser.add_argument("--members", type=int, default=5)
     given = parser.parse_args()
     sets = [read_llmfao(given.data), read_pandalm(given.data)]
@@ -339,13 +339,13 @@ def main() -> None:
     for judged in sets:
         features = features_of(judged, kept[judged.name])
         asked = len(np.unique(judged.votes.pair))
-        budget = asked // 2 // given.batch * given.batch
+        batch = asked // 2 // given.batches
         body[judged.name] = {
             "pairs": asked,
             "annotators": judged.people,
             "labels": compare_labels(judged, features, folds=5),
             "selection": compare_strategies(
-                judged, features, given.draws, budget, given.batch, given.members
+                judged, features, given.draws, batch * given.batches, batch, given.members
             ),
         }
     print(json.dumps(body))
