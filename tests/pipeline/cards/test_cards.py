@@ -8,12 +8,14 @@ import pytest
 
 from accord.cli.main import run_command
 from accord.domain import ConfigError, WorkspaceError
+from accord.evaluation.intervals import Estimate
 from accord.pipeline.cards.config import CardConfig
 from accord.pipeline.cards.dataset_card import _pay
 from accord.pipeline.cards.making import make_card, write_cards
-from accord.pipeline.cards.markdown import front_matter, table
+from accord.pipeline.cards.markdown import front_matter, shown, table
 from accord.pipeline.cards.people import Labor, labor_of, told_sizes
 from accord.pipeline.rounds.plan import LoopConfig
+from accord.pipeline.rounds.releasing import estimate_of, read_ledger
 from accord.pipeline.rounds.running import start_loop
 from accord.pipeline.rounds.snapshot import Snapshot
 from accord.pipeline.workspace import Workspace
@@ -111,8 +113,7 @@ def test_the_data_card_says_who_judged_how_and_what_was_left_out(space):
 def test_the_model_card_has_its_numbers_gates_and_chain(space):
     text = make_card(space, "first").text
     record = make_record(space)
-    value = record.numbers["kl_from_tuned"]
-    words = f"KL from the fine-tuned model, nats an answer | {value['value']:.2f} [{value['low']:.2f}, "
+    words = f"KL from the fine-tuned model, nats an answer | {shown(estimate_of(record, 'kl_from_tuned'))} |"
     assert words in text
     assert f"| kl | pass | {record.gates[0]['reason']} | Hardly anything. |" in text
     assert f"`{record.version}`" in text
@@ -121,8 +122,6 @@ def test_the_model_card_has_its_numbers_gates_and_chain(space):
 
 
 def make_record(space):
-    from accord.pipeline.rounds.releasing import read_ledger
-
     return read_ledger(space.run("first").folder)[0][0]
 
 
@@ -207,6 +206,12 @@ def test_the_work_behind_a_snapshot_is_counted_by_source(space):
     assert sum(found.judgments.values()) == len(snapshot.judgment_ids)
     assert found.n_people == 0
     assert (none.judgments, none.median_seconds) == ({}, None)
+
+
+def test_a_number_is_shown_with_its_interval_and_no_sign_before_a_nought():
+    estimate = Estimate(value=0.1234, low=-0.001, high=0.26, n=8, method="by hand")
+    assert shown(estimate) == "0.12 [0.00, 0.26], n = 8"
+    assert shown(None) == "not measured"
 
 
 def test_heads_and_tables_hold_any_text():
