@@ -83,6 +83,18 @@ def test_only_numbers_of_judges_ask_for_judgments_on_everything():
     assert len(queues_after([replace(record(1), gates=(row,))], CONFIG)) == 1
 
 
+@pytest.mark.parametrize(
+    ("metric", "part"),
+    [("win_rate", "panel=agents"), ("principle_grade", "principle=a"), ("limit_broken", "principle=no")],
+)
+def test_gates_of_panels_and_principles_ask_for_prompts_of_every_domain(metric, part):
+    row = {**record(1, ("g", "undecided", 3, part)).gates[0], "metric": metric}
+    (opened,) = queues_after([replace(record(1), gates=(row,))], CONFIG)
+    assert opened.is_everything
+    assert quotas_of([opened], CONFIG, 20) == []
+    assert heldout_count(["x"] * 20, 8, [opened], CONFIG) == 11
+
+
 def test_without_a_share_there_are_no_queues():
     assert queues_after([record(1, ("g", "fail", None, "domain=x"))], QueueConfig(share=0)) == []
 

@@ -21,6 +21,7 @@ from accord.pipeline.narration import Narrator, SilentNarrator
 from accord.pipeline.plan import SpineConfig
 from accord.pipeline.rounds.bench import Bench
 from accord.pipeline.rounds.desk import known_pairs
+from accord.pipeline.rounds.grading import Grading
 from accord.pipeline.rounds.notifying import News, Notices
 from accord.pipeline.rounds.plan import LoopConfig
 from accord.pipeline.rounds.releasing import RoundRecord, read_ledger, why_stop
@@ -93,12 +94,14 @@ def _begin(config: LoopConfig, folder: Path, narrator: Narrator, until: str, clo
     as_pass = SpineConfig(seed=config.seed, model=config.model, task=config.task)
     material = gather_material(as_pass, model.tokenizer)
     streams = Streams(config.seed)
+    grading = Grading.read(config.policy_file, folder)
     bench = Bench(
         config=config,
         folder=folder,
         streams=streams.child("bench"),
         taste=material.taste,
         known=known_pairs(material.demonstrations, config.asking.known_pairs),
+        grading=grading,
     )
     return LoopState(
         config=config,
@@ -113,6 +116,7 @@ def _begin(config: LoopConfig, folder: Path, narrator: Narrator, until: str, clo
         material=material,
         bench=bench,
         notices=Notices(bench=bench, folder=folder, clock=clock),
+        grading=grading,
         until=until,
     )
 

@@ -36,6 +36,8 @@ def plan_rows(config: LoopConfig) -> list[dict[str, Any]]:
                  pairs * each if is_people else 0),
             _row(f"r{number}-agree", config.agreeing.method, "every judgment so far"),
             _row(f"r{number}-reward", "reward model", f"{config.reward.epochs:g} passes"),
+            *([_row(f"r{number}-grades", "a head for each dimension of the written policy",
+                    f"{config.reward.epochs:g} passes")] if config.policy_file else []),
             _row(f"r{number}-policy", "policy optimization", f"{steps} steps, {tokens} answers"),
             _row(f"r{number}-answer", "candidate and incumbent", f"up to {prompts} prompts each"),
             _row(f"r{number}-examine", f"{config.judges.type} judges",

@@ -16,9 +16,18 @@ from accord.pipeline.rounds.releasing import RoundRecord
 DOMAIN = "domain="
 """Slices of this name are those a prompt can belong to."""
 JUDGED = frozenset(
-    {"win_rate", "length_controlled_win_rate", "reward_accuracy", "proxy_gap", "annotator_agreement"}
+    {
+        "win_rate",
+        "length_controlled_win_rate",
+        "reward_accuracy",
+        "proxy_gap",
+        "annotator_agreement",
+        "principle_grade",
+        "limit_broken",
+    }
 )
-"""Numbers that rest on those who judge: on all prompts together only these are decided by more judgments."""
+"""Numbers that rest on those who judge: on all prompts together only these are decided by more judgments.
+A panel's or a principle's slice is of judges or of grades, on all prompts."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,14 +10,7 @@ from typing import Any
 from accord.domain.files import write_text_atomic
 from accord.evaluation.intervals import Estimate
 from accord.evaluation.measurement import Measurement
-from accord.pipeline.rounds.bench import Judged
 from accord.pipeline.rounds.releasing import RoundRecord
-
-
-def said_of(judged: Judged) -> list[str]:
-    """How many judgments, and who was paused."""
-    lines = [f"{judged.n_new} judgments"]
-    return lines + [f"paused: {name} ({why})" for name, why in judged.paused.items()]
 
 
 def verdict_lines(record: RoundRecord) -> list[str]:

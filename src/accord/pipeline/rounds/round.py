@@ -10,18 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from accord.domain import Preference, Prompt
+from accord.domain import Preference
 from accord.domain.judgments import Judgment
-from accord.evaluation.gates.verdict import Release
 from accord.evaluation.measurement import Measurement
 from accord.models import RewardModel, frozen_copy
 from accord.pipeline.comparing_models import as_measurement_file
-from accord.pipeline.material import Material
 from accord.pipeline.rounds.agreeing import Agreement, agree
-from accord.pipeline.rounds.answers import cut_answers, read_groups, sample_groups, write_groups
-from accord.pipeline.rounds.bench import Judged
+from accord.pipeline.rounds.answers import (
+    cut_answers,
+    drift_of,
+    prompts_of_round,
+    read_groups,
+    sample_groups,
+    write_groups,
+)
 from accord.pipeline.rounds.choosing import (
-    Question,
     choose_anchors,
     choose_questions,
     domain_of,
@@ -31,15 +34,15 @@ from accord.pipeline.rounds.choosing import (
 )
 from accord.pipeline.rounds.closing import Closing
 from accord.pipeline.rounds.examining import pair_questions
+from accord.pipeline.rounds.grading import WrittenReward
 from accord.pipeline.rounds.guard import Guard, Scorer
+from accord.pipeline.rounds.jury import Jury
 from accord.pipeline.rounds.measuring import measure_candidate
 from accord.pipeline.rounds.notifying import News
-from accord.pipeline.rounds.plan import ModelJudgesConfig
 from accord.pipeline.rounds.queues import heldout_count, queue_pairs, queues_after, quotas_of
 from accord.pipeline.rounds.recording import (
     read_measurements,
     read_record,
-    said_of,
     verdict_lines,
     write_json,
     write_measurements,
@@ -51,10 +54,12 @@ from accord.pipeline.rounds.staff import other_annotators
 from accord.pipeline.rounds.state import LoopState
 from accord.pipeline.rounds.watching import watch
 from accord.pipeline.stage_running import has_checkpoint
-from accord.rollouts import ModelReward
+from accord.rollouts import ModelReward, Reward
 from accord.training import train_reward_model, train_rloo
 from accord.training.reward import weights_hash
 
+GIVEN = "answers.jsonl"
+"""Of a round's sampling: what the newest policy answered."""
 ANCHORS = "anchors.jsonl"
 """Of the first round's choice: pairs that are judged again in each later one."""
 MEASURED = "measurements.json"
@@ -74,6 +79,7 @@ class Round:
         """All stages in order; the round's record."""
         loop = self.loop
         self.streams = loop.streams.child("round", self.number)
+        self.jury = Jury(loop, self.number)
         self.first = "tune" if loop.material.demonstrations else ""
         self.queues = queues_after(self.before, loop.config.queue)
         self.start = {"released": loop.incumbent, "newest": loop.newest, "tuned": loop.tuned}[
@@ -84,6 +90,7 @@ class Round:
         self._judge()
         self._agree()
         self._learn_reward()
+        self._learn_grades()
         self._gather_evidence()
         self._optimize()
         self._answer()
@@ -118,7 +125,7 @@ class Round:
     def _sample(self) -> None:
         """Fresh answers of the newest policy to this round's prompts."""
         loop, asking = self.loop, self.loop.config.asking
-        prompts = prompts_of_round(loop.material, self.number, asking.prompts)
+        prompts = prompts_of_round(loop.material.policy_prompts, self.number, asking.prompts)
 
         def work(folder: Path) -> Mapping[str, Any]:
             groups = sample_groups(
@@ -129,13 +136,13 @@ class Round:
                 streams=self.streams.child("sample"),
                 report_progress=lambda done, total: loop.narrator.progress("sample", done, total),
             )
-            write_groups(folder / "answers.jsonl", groups)
+            write_groups(folder / GIVEN, groups)
             distinct = sum(len(group.pairs) for group in groups)
             return {"answers": sum(len(group.answers) for group in groups), "pairs": distinct}
 
         what = f"the policy answers {len(prompts)} prompts {asking.answers_per_prompt} times"
         self._stage("sample", what, work, settings=asdict(asking), after=self._earlier("decide"))
-        self.groups = read_groups(self.path("sample") / "answers.jsonl")
+        self.groups = read_groups(self.path("sample") / GIVEN)
 
     def _choose(self) -> None:
         loop, asking = self.loop, self.loop.config.asking
@@ -190,73 +197,27 @@ class Round:
             loop.anchors_cut = cut
 
         def work(folder: Path) -> Mapping[str, Any]:
-            judged = self._ask(
+            judged = self.jury.ask(
                 questions,
                 "judge",
                 overlap=asking.judgments_per_pair,
                 folder=folder,
-                lot=0,
                 cut=cut | loop.anchors_cut,
                 anchors=anchors,
             )
-            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": said_of(judged)}
+            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": judged.lines}
 
         again = f" and {len(anchors)} anchors again" if anchors else ""
-        what = f"{self._who()} judge {len(questions)} pairs{again}, {asking.judgments_per_pair} each"
-        self._stage("judge", what, work, after=(self.name("choose"), *self._earlier("examine")))
-
-    def _ask(
-        self,
-        questions: Sequence[Question],
-        stage: str,
-        *,
-        overlap: int,
-        folder: Path,
-        lot: int,
-        cut: frozenset[tuple[str, str]],
-        anchors: Sequence[Question] = (),
-    ) -> Judged:
-        config = self.loop.config
-        is_model = isinstance(config.judges, ModelJudgesConfig)
-        checks = 0.0 if is_model else config.asking.known_share + config.asking.repeat_share
-        n_asked = len(questions) + len(anchors)
-        total = round((1 if is_model else overlap) * n_asked / max(1 - checks, 0.1))
-        return self.loop.bench.ask(
-            questions,
-            project=self.project(stage),
-            batch=self.name(stage),
-            lot=1 + 2 * self.number + lot,
-            overlap=1 if is_model else overlap,
-            folder=folder,
-            cut=cut,
-            paused=self._paused(),
-            anchors=anchors,
-            advance=lambda done: self.loop.narrator.progress(stage, done, total),
-        )
-
-    def project(self, stage: str) -> str:
-        """Examinations are a project of their own: what is judged there is never trained on."""
-        name = self.loop.config.name
-        return name if stage == "judge" else f"{name} (held out)"
-
-    def _paused(self) -> dict[str, str]:
-        """Who was paused by any stage so far."""
-        paused: dict[str, str] = {}
-        for number in range(1, self.number + 1):
-            for stage in ("judge", "examine"):
-                record = self.loop.runner.journal.record(f"r{number}-{stage}")
-                paused |= {} if record is None else record.facts.get("paused", {})
-        return paused
-
-    def _who(self) -> str:
-        kind = self.loop.config.judges.type
-        return {"simulated": "SIMULATED annotators", "people": "people", "model": "a language model"}[kind]
+        what = f"{self.jury.who} judge {len(questions)} pairs{again}, {asking.judgments_per_pair} each"
+        after = (self.name("choose"), *self._earlier("examine"))
+        self._stage("judge", what, work, settings=self.jury.asked, after=after)
 
     def _agree(self) -> None:
         loop = self.loop
 
         def work(folder: Path) -> Mapping[str, Any]:
-            judgments = loop.bench.judgments(self.project("judge"))
+            judgments = loop.bench.judgments(self.jury.project("judge"))
+            self.policy_kl = self._policy_kl()
             guard = loop.config.guard
             others = frozenset[str]()
             if guard.every and guard.evidence == "annotators":
@@ -273,6 +234,7 @@ class Round:
             return {
                 "snapshot": found.snapshot.hash,
                 "judgments": facts["judgments"] + facts["judgments_left_out"],
+                "policy_kl": self.policy_kl,
                 "words": [word.row for word in found.words],
                 "annotators": [asdict(one) for one in found.annotators],
                 "lines": lines,
@@ -291,25 +253,75 @@ class Round:
         without: frozenset[str] = frozenset(),
     ) -> Agreement:
         """The agreement of everybody, or of `those` annotators alone, or of all `without` some."""
-        config = self.loop.config
+        config, bench = self.loop.config, self.loop.bench
+        project = self.jury.project("judge")
         return agree(
             judgments,
             self.loop.asked,
             config.agreeing,
             round_number=self.number,
             project=config.name,
-            voided=self.loop.bench.voided(),
-            known=self.loop.bench.known_judgments([self.project("judge"), self.project("examine")]),
+            voided=bench.voided(),
+            known=bench.known_judgments([project, self.jury.project("examine")]),
+            grades=bench.grades(project),
+            corrections=bench.corrections(project),
+            panels=bench.panels(project),
+            drift=self.policy_kl,
             those=those,
             without=without,
             seed=config.seed,
         )
+
+    def _policy_kl(self) -> dict[int, float]:
+        """KL, nats an answer, from each earlier round's policy to the newest, on that round's answers.
+
+        Old pairs are weighed by it; empty where the config does not ask for that.
+        """
+        config, path = self.loop.config, self.loop.runner.journal.path
+        earlier = range(1, self.number if config.agreeing.half_drift is not None else 1)
+        temperature = config.asking.sampling.scoring_temperature
+        return {
+            number: drift_of(read_groups(path(f"r{number}-sample") / GIVEN), self.loop.newest, temperature)
+            for number in earlier
+        }
 
     def _learn_reward(self) -> None:
         loop = self.loop
         begin = loop.reward_model if loop.config.warm_start else None
         pairs = self.snapshot.preferences
         loop.reward_model = self._train_reward("reward", pairs, begin)
+
+    def _learn_grades(self) -> None:
+        """Of a written policy: a head for each dimension, learnt from grades."""
+        loop, grading = self.loop, self.loop.grading
+        self.heads: RewardModel | None = None
+        if grading is None:
+            return
+        ratings = grading.placed(self.snapshot.ratings)
+        loop.set_model(loop.tuned)
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            return grading.learn(
+                loop.model,
+                ratings,
+                loop.config.reward,
+                folder,
+                observers=loop.narrator.observers(),
+                streams=self.streams.child("grades"),
+            )
+
+        what = f"learn {len(grading.ids)} dimensions of the written policy from {len(ratings)} grades"
+        settings = asdict(grading.heads_config(loop.config.reward))
+        self._stage("grades", what, work, settings=settings, after=(self.name("agree"),))
+        self.heads = grading.read_heads(loop.model, self.path("grades") / "model", loop.config.reward)
+
+    def _reward(self) -> Reward:
+        """What the policy is optimized against."""
+        assert self.loop.reward_model is not None
+        compared = ModelReward(self.loop.reward_model)
+        if self.loop.grading is None or self.heads is None:
+            return compared
+        return WrittenReward(compared, self.heads, self.loop.grading.charter, compared.is_bf16)
 
     def _gather_evidence(self) -> None:
         """What the guard holds against the reward: the known taste, or a reward model of other annotators."""
@@ -362,9 +374,8 @@ class Round:
         return trained[0] if trained else loop.read_reward_model(self.path(stage) / "model")
 
     def _optimize(self) -> None:
-        loop = self.loop
-        assert loop.reward_model is not None
-        reward = ModelReward(loop.reward_model)
+        loop, grading = self.loop, self.loop.grading
+        config = loop.config.policy if grading is None else grading.policy_config(loop.config.policy)
 
         def work(folder: Path) -> Mapping[str, Any]:
             loop.set_model(self.start)
@@ -373,8 +384,8 @@ class Round:
             result = train_rloo(
                 loop.model,
                 list(loop.material.policy_prompts),
-                reward,
-                loop.config.policy,
+                self._reward(),
+                config,
                 run_dir=folder,
                 observers=observers,
                 resume=has_checkpoint(folder),
@@ -395,12 +406,15 @@ class Round:
             }
 
         what = f"RLOO on {len(loop.material.policy_prompts)} prompts against the reward model"
-        settings = {
+        settings: dict[str, Any] = {
             "policy": asdict(loop.config.policy),
             "guard": asdict(loop.config.guard),
             "start": self.start.version,
         }
-        if self._stage("policy", what, work, settings=settings, after=(self.name("reward"),)):
+        after = (self.name("reward"),)
+        if grading is not None:
+            settings["written"], after = grading.weights, (*after, self.name("grades"))
+        if self._stage("policy", what, work, settings=settings, after=after):
             loop.read_model(self.path("policy") / "model")
         if stopped := str(self._facts("policy")["guard"]):
             loop.notices.post(News.HALTED, f"round {self.number}", stopped, round=self.number)
@@ -410,9 +424,8 @@ class Round:
         config, material = self.loop.config, self.loop.material
         if not config.guard.every:
             return None
-        assert self.loop.reward_model is not None
         assert self.evidence is not None
-        reward = ModelReward(self.loop.reward_model)
+        reward = self._reward()
         return Guard(
             policy=self.loop.model,
             prompts=list(material.heldout[: config.guard.prompts]),
@@ -472,14 +485,15 @@ class Round:
         cut = cut_answers([*self.candidate, *self.other])
 
         def work(folder: Path) -> Mapping[str, Any]:
-            judged = self._ask(
-                questions, "examine", overlap=asking.judgments_per_examined, folder=folder, lot=1, cut=cut
+            judged = self.jury.ask(
+                questions, "examine", overlap=asking.judgments_per_examined, folder=folder, cut=cut
             )
             write_questions(folder / "questions.jsonl", questions)
-            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": said_of(judged)}
+            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": judged.lines}
 
-        what = f"{self._who()} compare candidate and incumbent on {len(questions)} prompts"
-        self._stage("examine", what, work, after=(self.name("answer"), self.name("judge")))
+        what = f"{self.jury.who} compare candidate and incumbent on {len(questions)} prompts"
+        after = (self.name("answer"), self.name("judge"))
+        self._stage("examine", what, work, settings=self.jury.asked, after=after)
 
     def _watch(self) -> None:
         """What moved since the round before and since the first."""
@@ -500,17 +514,24 @@ class Round:
     def _decide(self) -> RoundRecord:
         loop = self.loop
         plan = plan_of(loop.config.gates)
+        plan = plan if loop.grading is None else loop.grading.gates(plan)
         kept: list[RoundRecord] = []
 
         def work(folder: Path) -> Mapping[str, Any]:
-            assert loop.reward_model is not None
+            examined = read_questions(self.path("examine") / "questions.jsonl")
             comparison = measure_candidate(
-                loop, loop.reward_model, self.number, self.candidate, self.other, self._votes()
+                loop,
+                self._reward(),
+                self.number,
+                self.candidate,
+                self.other,
+                self.jury.votes(examined, self.snapshot.left_out),
+                project=self.jury.project("examine"),
             )
             comparison = replace(comparison, measurements=(*comparison.measurements, *self.moved))
             release = decide(plan, comparison.measurements, today=loop.clock.now().date())
             write_json(folder / "measurements.json", as_measurement_file(comparison))
-            record = self._record(release, plan.hash, number_rows(comparison.measurements))
+            record = self._closing().record(release, number_rows(comparison.measurements))
             kept.append(record)
             write_json(folder / "record.json", asdict(record))
             return {
@@ -531,34 +552,12 @@ class Round:
             loop.incumbent = loop.newest
         return record
 
-    def _votes(self) -> list[Judgment]:
-        """Of this examination, by those who were not left out of the snapshot."""
-        asked = {one.key for one in read_questions(self.path("examine") / "questions.jsonl")}
-        found = self.loop.bench.judgments(self.project("examine"))
-        gone = self.loop.bench.voided()
-        return [
-            one
-            for one in found
-            if one.annotator_id not in self.snapshot.left_out
-            and one.meta["judgment_id"] not in gone
-            and (one.comparison.prompt.id, *sorted((one.comparison.left, one.comparison.right))) in asked
-        ]
-
-    def _record(self, release: Release, plan_hash: str, numbers: Mapping[str, Any]) -> RoundRecord:
-        made = Closing(
+    def _closing(self) -> Closing:
+        return Closing(
             loop=self.loop,
             number=self.number,
             before=self.before,
             start=self.start.version,
             snapshot=self.snapshot,
-            paused=self._paused(),
+            paused=self.jury.paused(),
         )
-        return made.record(release, plan_hash, numbers)
-
-
-def prompts_of_round(material: Material, number: int, count: int) -> list[Prompt]:
-    """`count` training prompts at even distances, other ones each round until all were used."""
-    prompts = list(material.policy_prompts)
-    lots = max(1, len(prompts) // count)
-    mine = prompts[(number - 1) % lots :: lots]
-    return mine[:count]

@@ -1,4 +1,4 @@
-"""What scores answers in a round: the task's known taste, and the members of a reward model."""
+"""What gives answers a number without learning: the known taste, and each member of a reward model."""
 
 from collections.abc import Sequence
 

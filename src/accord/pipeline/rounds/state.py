@@ -21,6 +21,7 @@ from accord.pipeline.material import Material
 from accord.pipeline.narration import Narrator
 from accord.pipeline.rounds.bench import Bench
 from accord.pipeline.rounds.choosing import Question
+from accord.pipeline.rounds.grading import Grading
 from accord.pipeline.rounds.notifying import Notices
 from accord.pipeline.rounds.plan import LoopConfig
 from accord.pipeline.rounds.releasing import RoundRecord, read_ledger, write_ledger
@@ -47,6 +48,8 @@ class LoopState:
     material: Material
     bench: Bench
     notices: Notices
+    grading: Grading | None = None
+    """The written policy, where the config names one."""
     until: str = ""
     asked: dict[int, list[Question]] = field(default_factory=dict)
     """Questions of each round so far."""
