@@ -12,7 +12,8 @@ the accuracy the loop states (consensus of its pairs and known ones), of the gai
 training finds from everything judged so far, and of the share of right answers if the truth of every pair
 were known, which shows how much any count can tell. And how often a monitor names what did not move.
 
-    python benchmarks/loop_rounds.py --worlds 40 --rounds 3
+    python benchmarks/loop_rounds.py --worlds 20 --rounds 3
+    python benchmarks/loop_rounds.py --monitors 200    drift planted alone: what is named, and what falsely
 """
 
 import argparse
@@ -54,6 +55,10 @@ WAVE = 480
 """Judgments between two looks at the annotators."""
 RIDGE = 2.0
 MEMBERS = 4
+TOPICS = (
+    "my invoice is wrong", "is the bridge closed", "the parcel did not come", "how do I sign in",
+    "which size fits", "can I pay later", "the screen stays dark", "who reads my letters",
+)  # fmt: skip
 ASKING = AskingConfig(prompts=60, comparisons=160, strategy="information", known_share=0.25, anchors=16)
 
 
@@ -396,6 +401,75 @@ def ranks(world: World, asked: Mapping[int, Sequence[Question]]) -> dict[str, An
     return {**told, "decided_each": len(decided) / len(names)}
 
 
+PLANTED = ("nothing", "covariate", "policy_induced", "preference", "annotator")
+
+
+def watch_planted(worlds: int) -> dict[str, dict[str, Any]]:
+    """Of so many worlds with each kind of drift planted alone: how many name each kind, and anything false.
+
+    Round 2 against round 1: 60 prompts of eight topics, 48 held-out answers, 16 anchors and 5 votes a pair,
+    ten annotators with 40 judgments a round. The second round is harder for everybody, which is nobody's
+    decline.
+    """
+    told: dict[str, dict[str, Any]] = {}
+    for planted in PLANTED:
+        counts = dict.fromkeys(PLANTED[1:], 0)
+        false = 0
+        for seed in range(worlds):
+            draws = np.random.default_rng([seed, 7])
+            then, now = (_planted(draws, place, planted) for place in (1, 2))
+            rows = watch_round(now, [then], _planted_streams(draws, planted), MonitorConfig(), seed=seed).rows
+            named = {row["kind"] for row in rows if row["state"] == "moved"}
+            for kind in named:
+                counts[kind] += 1
+            false += bool(named - {planted})
+        told[planted] = {**counts, "anything_false": false}
+    return told
+
+
+def _planted(draws: np.random.Generator, place: int, planted: str) -> Seen:
+    is_moved = place == 2
+    topics = draws.integers(2 if is_moved and planted == "covariate" else 0, 8, size=60)
+    prompts = [
+        Prompt.from_text(f"{TOPICS[topic]} {draws.integers(1000):03d}", meta={"number": i + 100 * place})
+        for i, topic in enumerate(topics.tolist())
+    ]
+    more = " please" if is_moved and planted == "policy_induced" else ""
+    answers = {
+        f"p{i:02d}": f"{TOPICS[i % 8]} {TOPICS[draws.integers(8)]}" + (more if draws.random() < 0.6 else "")
+        for i in range(48)
+    }
+    shares = np.random.default_rng(11).beta(1, 1, size=16)
+    if is_moved and planted == "preference":
+        shares[:6] = 1 - shares[:6]
+    anchors = {}
+    for i, share in enumerate(shares.tolist()):
+        key = (f"anchor {i}", "a", "b")
+        anchors[key] = [_vote(key, who, bool(draws.random() < share)) for who in range(5)]
+    return Seen(name=f"round {place}", prompts=prompts, answers=answers, anchors=anchors)
+
+
+def _vote(key: tuple[str, str, str], who: int, is_first: bool) -> Judgment:
+    pair = Comparison(prompt=Prompt.from_text(key[0]), left=key[1], right=key[2])
+    choice = Choice.LEFT if is_first else Choice.RIGHT
+    return Judgment(comparison=pair, annotator_id=f"w{who}", choice=choice, source=Source.SIMULATED)
+
+
+def _planted_streams(draws: np.random.Generator, planted: str) -> list[Any]:
+    judgments, lots = [], []
+    for i in range(266):
+        lot = 1 + (i >= 133)
+        truth = bool(draws.random() < 0.5)
+        for who in draws.permutation(10)[:3].tolist():
+            right = 0.88 if lot == 1 else 0.8
+            if who == 4 and lot == 2 and planted == "annotator":
+                right = 0.5
+            key = (f"pair {i}", "a", "b")
+            judgments.append(_vote(key, who, truth == bool(draws.random() < right)))
+            lots.append(lot)
+    return correctness_streams(judgments, lots)
+
+
 def mean(values: Sequence[float]) -> list[float]:
     """Mean with a 95 % interval over worlds."""
     row = np.asarray(values, dtype=float)
@@ -409,8 +483,12 @@ def main() -> None:
     )
     parser.add_argument("--worlds", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--monitors", type=int, help="Only the monitors, on so many worlds of each kind.")
     parser.add_argument("--first", type=int, default=0, help="seed of the first world")
     given = parser.parse_args()
+    if given.monitors:
+        print(json.dumps({"worlds": given.monitors, "planted": watch_planted(given.monitors)}))
+        return
     worlds = [run_world(given.first + i, given.rounds) for i in range(given.worlds)]
     names = (
         "against_start", "against_before", "gold", "kl", "judged_win_rate", "released", "judgments",

@@ -19,15 +19,13 @@ from accord.pipeline.configuration import load_config
 from accord.pipeline.rounds.agreeing import agree
 from accord.pipeline.rounds.bench import Bench
 from accord.pipeline.rounds.choosing import read_questions
-from accord.pipeline.rounds.desk import Desk
 from accord.pipeline.rounds.plan import LoopConfig
 from accord.pipeline.rounds.reading import is_loop
 from accord.pipeline.rounds.releasing import RoundRecord, read_ledger
 from accord.pipeline.rounds.snapshot import RECORD, Snapshot
 from accord.pipeline.runs import Run
 from accord.pipeline.workspace import Workspace
-from accord.store.database.projects import Projects
-from accord.store.database.recall import JudgmentOrigin, find_judgments, origin_of, void, voided
+from accord.store.database.recall import JudgmentOrigin, find_judgments, origin_of, void
 
 RETRAINED = ("reward", "evidence", "grades", "policy", "answer", "examine", "drift", "decide")
 """Stages of a round that a changed snapshot makes necessary again."""
@@ -160,10 +158,8 @@ def rebuild(run: Run, number: int, *, ignores_recalls: bool = False) -> Snapshot
     }
     kept = Snapshot.read(run.folder / "stages" / f"r{number}-agree")
     before = frozenset(kept.voided)
-    with bench.opened() as database:
-        desk = Desk.find(database, config.name, Projects.of(database))
-        judgments = [] if desk is None else desk.judgments()
-        gone = before if ignores_recalls else frozenset(voided(database))
+    judgments = bench.judgments(config.name)
+    gone = before if ignores_recalls else bench.voided()
     known = {int(number): kl for number, kl in kept.settings.get("drift", {}).items()}
     without = frozenset(kept.settings.get("without", ()))
     return agree(
