@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from accord.evaluation.report.contents import Style
 from accord.evaluation.report.markup import Markup, element
 from accord.evaluation.report.numerals import number, with_interval
 from accord.evaluation.report.section import section
@@ -40,7 +41,7 @@ def written_policy(records: Sequence[RoundRecord]) -> Markup | None:
 def _cells(one: Mapping[str, Any], last: RoundRecord) -> list[Any]:
     is_limit = one["kind"] == "limit"
     level, change = estimate_of(last, one["number"]), estimate_of(last, f"{one['number']} (difference)")
-    style = "percent" if is_limit else "number"
+    style: Style = "percent" if is_limit else "number"
     counts = f"at most {one['max_rate']:.1%} broken" if is_limit else f"{one['part']:.0%}"
     if one["multiplier"] is not None:
         counts += f", multiplier {one['multiplier']:.2f}"
