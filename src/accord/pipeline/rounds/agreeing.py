@@ -91,7 +91,8 @@ def agree(
         pairs += [_aged(pair, rounds, ids, weights, panel) for pair in found.preferences]
         annotators += found.annotators
     counted = {str(one.meta["judgment_id"]) for one in kept}
-    settings: dict[str, Any] = {"project": project, "round": round_number, "agreeing": as_plain(config)}
+    plain = {name: value for name, value in as_plain(config).items() if name != "half_drift" or value}
+    settings: dict[str, Any] = {"project": project, "round": round_number, "agreeing": plain}
     pairs += _corrected(corrections, counted, kept, rounds, weights, panels)
     if drift:
         settings["drift"] = {str(number): kl for number, kl in sorted(drift.items())}
