@@ -46,10 +46,11 @@ def _cells(one: Mapping[str, Any], last: RoundRecord) -> list[Any]:
     if one["multiplier"] is not None:
         counts += f", multiplier {one['multiplier']:.2f}"
     fit = "not measured" if one["head_correlation"] is None else f"r = {one['head_correlation']:.2f}"
+    graded = "nobody graded them" if level is None else f"{with_interval(level, style)}, n = {level.n}"
     return [
         counts,
         fit,
         "–" if one["reward"] is None else number(one["reward"], digits=2),
-        "nobody graded them" if level is None else f"{with_interval(level, style)}, n = {level.n}",
+        f"broken in {graded}" if is_limit and level is not None else graded,
         "–" if change is None else with_interval(change, "number"),
     ]
