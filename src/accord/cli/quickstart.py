@@ -91,16 +91,10 @@ def quickstart(
         finish(outcome, as_json=as_json, is_opened=is_opened)
         return
     loop = apply_to(quickstart_config(seed=seed, is_fast=is_fast), overrides or [])
-    stages = 1 + len(STAGES) * loop.rounds
+    narrator = TerminalNarrator(total=1 + len(STAGES) * loop.rounds)
     with ExitStack() as stack:
-        ended = start_loop(
-            space,
-            loop,
-            kind="quickstart",
-            command=sys.argv,
-            narrator=TerminalNarrator(total=stages),
-            prepare=partial(_open, stack, space, port),
-        )
+        door = partial(_open, stack, space, port)
+        ended = start_loop(space, loop, kind="quickstart", command=sys.argv, narrator=narrator, prepare=door)
         finish_loop(ended, as_json=as_json, is_opened=is_opened)
         _stay(stays)
 

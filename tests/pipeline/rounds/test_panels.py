@@ -129,7 +129,7 @@ def test_places_of_an_item_are_kept_for_those_who_have_the_skill(tmp_path):
     database.create()
     projects = Projects.of(database)
     desk = Desk.open(database, "p", projects)
-    desk.set_out([question(0)], overlap=3, batch="b", panels={"red": 2})
+    desk.set_out([question(0)], overlap=3, batches=["b"], panels={"red": 2})
     with database.read() as connection:
         skills = sorted((row.required_skill or "") for row in connection.execute(slot.select()))
     assert skills == ["", "red", "red"]

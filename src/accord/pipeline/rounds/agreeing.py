@@ -66,12 +66,8 @@ def agree(
             for word in words
             if config.has_removal and word.verdict is Verdict.REMOVE
         }
-    heard = [
-        one
-        for one in ours
-        if one.annotator_id not in without and (those is None or one.annotator_id in those)
-    ]
-    kept = [one for one in heard if one.annotator_id not in left_out]
+    gone = {*left_out, *without}
+    kept = [one for one in ours if one.annotator_id not in gone and _is_of(one, those)]
     if not kept:
         raise DataError(
             f"round {round_number} of {project!r} has no judgments that count; see the annotators"
@@ -91,7 +87,8 @@ def agree(
         pairs += [_aged(pair, rounds, ids, weights, panel) for pair in found.preferences]
         annotators += found.annotators
     counted = {str(one.meta["judgment_id"]) for one in kept}
-    settings: dict[str, Any] = {"project": project, "round": round_number, "agreeing": as_plain(config)}
+    plain = {name: value for name, value in as_plain(config).items() if name != "half_drift" or value}
+    settings: dict[str, Any] = {"project": project, "round": round_number, "agreeing": plain}
     pairs += _corrected(corrections, counted, kept, rounds, weights, panels)
     if drift:
         settings["drift"] = {str(number): kl for number, kl in sorted(drift.items())}
@@ -111,6 +108,10 @@ def agree(
         },
     )
     return Agreement(snapshot=snapshot, words=tuple(words), annotators=tuple(annotators))
+
+
+def _is_of(one: Judgment, those: frozenset[str] | None) -> bool:
+    return those is None or one.annotator_id in those
 
 
 def _by_panel(

@@ -114,4 +114,4 @@ def prompts_of_round(prompts: Sequence[Prompt], number: int, count: int) -> list
     """`count` training prompts at even distances, other ones each round until all were used."""
     lots = max(1, len(prompts) // count)
     mine = prompts[(number - 1) % lots :: lots]
-    return mine[:count]
+    return list(mine[:count])

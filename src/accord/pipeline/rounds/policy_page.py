@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from accord.evaluation.report.contents import Style
 from accord.evaluation.report.markup import Markup, element
 from accord.evaluation.report.numerals import number, with_interval
 from accord.evaluation.report.section import section
@@ -40,15 +41,16 @@ def written_policy(records: Sequence[RoundRecord]) -> Markup | None:
 def _cells(one: Mapping[str, Any], last: RoundRecord) -> list[Any]:
     is_limit = one["kind"] == "limit"
     level, change = estimate_of(last, one["number"]), estimate_of(last, f"{one['number']} (difference)")
-    style = "percent" if is_limit else "number"
+    style: Style = "percent" if is_limit else "number"
     counts = f"at most {one['max_rate']:.1%} broken" if is_limit else f"{one['part']:.0%}"
     if one["multiplier"] is not None:
         counts += f", multiplier {one['multiplier']:.2f}"
     fit = "not measured" if one["head_correlation"] is None else f"r = {one['head_correlation']:.2f}"
+    graded = "nobody graded them" if level is None else f"{with_interval(level, style)}, n = {level.n}"
     return [
         counts,
         fit,
         "–" if one["reward"] is None else number(one["reward"], digits=2),
-        "nobody graded them" if level is None else f"{with_interval(level, style)}, n = {level.n}",
+        f"broken in {graded}" if is_limit and level is not None else graded,
         "–" if change is None else with_interval(change, "number"),
     ]

@@ -411,7 +411,7 @@ class Round:
             "guard": asdict(loop.config.guard),
             "start": self.start.version,
         }
-        after = (self.name("reward"),)
+        after: tuple[str, ...] = (self.name("reward"),)
         if grading is not None:
             settings["written"], after = grading.weights, (*after, self.name("grades"))
         if self._stage("policy", what, work, settings=settings, after=after):

@@ -127,7 +127,8 @@ def _carry_out(
 
 
 def _inputs(config: LoopConfig) -> list[Path]:
+    written = [Path(config.policy_file)] if config.policy_file else []
     if not isinstance(config.task, FilesTaskConfig):
-        return []
+        return written
     task = config.task
-    return [task.root / path for path in (*task.preferences, *task.demonstrations, *task.prompts)]
+    return written + [task.root / path for path in (*task.preferences, *task.demonstrations, *task.prompts)]
