@@ -20,9 +20,9 @@ from accord.domain import (
 from accord.domain.errors import StoreError, Waiting
 from accord.evaluation.comparison.responses import Responses
 from accord.feedback.serving import serving_here
-from accord.pipeline.lineage import rebuild
+from accord.pipeline.lineage import bench_of, rebuild
 from accord.pipeline.rounds.agreeing import agree
-from accord.pipeline.rounds.choosing import Question
+from accord.pipeline.rounds.choosing import Question, read_questions
 from accord.pipeline.rounds.desk import Desk
 from accord.pipeline.rounds.examining import Examined, examine_panels
 from accord.pipeline.rounds.loop import run_loop
@@ -138,12 +138,27 @@ def test_places_of_an_item_are_kept_for_those_who_have_the_skill(tmp_path):
     database.close()
 
 
+POLICY = """
+name = "tiny policy"
+
+[[principles]]
+id = "brief"
+text = "Holds nothing that could be left out."
+floor = 2
+min_n = 4
+"""
+
+
 @pytest.fixture(scope="module")
 def panel_run(tmp_path_factory, tiny_loop):
-    """A loop of two rounds with two panels, trained for the worst of them, old pairs weighed by drift."""
-    space = Workspace(tmp_path_factory.mktemp("panels"))
+    """A loop of two rounds under a written policy with two panels, trained for the worst of them, old pairs
+    weighed by drift."""
+    root = tmp_path_factory.mktemp("panels")
+    (root / "policy.toml").write_text(POLICY)
+    space = Workspace(root / "space")
     plain = tiny_loop()
     config = tiny_loop(
+        policy_file=str(root / "policy.toml"),
         asking=replace(plain.asking, panels={"blue": 1, "red": 1}),
         reward=replace(plain.reward, group_weights=GroupWeightsConfig(mode="worst"), eval_share=0.0),
         agreeing=AgreeingConfig(method="vote_share", half_drift=1.0),
@@ -173,6 +188,37 @@ def test_the_second_round_knows_the_drift_and_its_snapshot_follows_from_the_stor
     assert np.isfinite(kl)
     assert weights[1] == pytest.approx(2**-0.5 * 2 ** -max(kl, 0.0))
     assert rebuild(panel_run, 2).hash == snapshot.hash
+
+
+def test_anchors_are_asked_under_the_quotas_and_the_policy_and_nothing_of_them_is_learnt(panel_run):
+    anchors = read_questions(panel_run.folder / "stages/r1-choose/anchors.jsonl")
+    bench = bench_of(panel_run)
+    again = bench.anchor_judgments("tiny")
+    ids = {one.meta["judgment_id"] for one in again}
+    by_pair = {}
+    panels = bench.panel_of("tiny")
+    for one in again:
+        by_pair.setdefault(one.comparison.prompt.id, []).append(panels.get(one.meta["judgment_id"], ""))
+    assert set(by_pair) == {one.prompt.id for one in anchors}
+    # one place of each panel and one for anybody, as in round 1: a changed panel is no changed taste
+    assert all({"blue", "red"} <= set(found) for found in by_pair.values())
+    # graded like any pair, and neither grades nor pairs are in the snapshot
+    assert ids <= {one.meta["judgment_id"] for one in bench.grades("tiny")}
+    snapshot = Snapshot.read(panel_run.folder / "stages/r2-agree")
+    assert not ids & set(snapshot.judgment_ids)
+
+
+def test_a_record_has_what_the_monitors_say_and_what_the_policy_came_to(panel_run):
+    first, second = read_ledger(panel_run.folder)[0]
+    assert {row["against"] for row in second.facts["drift"]} == {"round 1"}
+    assert first.facts["policy_kl"] == {}
+    assert np.isfinite(second.facts["policy_kl"]["1"])
+    assert {"grades", "drift"} <= set(second.facts["stages"])
+    assert [row["id"] for row in second.facts["policy"]["principles"]] == ["brief"]
+    # the principle's gate may ask for more prompts like any number of those who judge
+    assert {row["slice"] for row in second.gates} >= {"all", "principle=brief"}
+    page = (panel_run.folder / "report.html").read_text()
+    assert all(title in page for title in ("The written policy", "What moved", "What gates ask for"))
 
 
 def test_quotas_ask_for_no_more_than_there_is_and_group_weights_for_panels():
