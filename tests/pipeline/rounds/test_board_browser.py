@@ -38,7 +38,7 @@ def test_a_lead_signs_in_and_reads_the_board_by_keyboard(loop_space, browser, tm
         assert page.locator(".stage.done").count() == 20  # ten stages of two rounds
         assert page.get_by_role("heading", name="What moved").is_visible()
         assert page.get_by_role("heading", name="What gates ask for").is_visible()
-        assert page.get_by_role("heading", name="Gates").is_visible()
+        assert page.get_by_role("heading", name="Gates", exact=True).is_visible()
         # styled by the linked sheet, not by what the policy forbids
         assert (
             page.locator(".stage.done span").first.evaluate("one => getComputedStyle(one).borderRadius")
