@@ -122,6 +122,12 @@ COMMANDS = (
         attribute="recall",
     ),
     LazyCommand(
+        name="card",
+        summary="Write the card of a model or of a snapshot: what it is, who judged, what was measured.",
+        module="accord.cli.card",
+        attribute="card",
+    ),
+    LazyCommand(
         name="runs",
         summary="List the runs of the workspace, the latest first.",
         module="accord.cli.runs",

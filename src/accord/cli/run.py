@@ -1,7 +1,7 @@
 """`accord run`: one pass (`pipeline/spine.py`) or a loop of rounds (`pipeline/rounds`) from a config file."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from accord.cli.runs import JsonOption, WorkspaceOption, open_workspace
 if TYPE_CHECKING:
     from accord.pipeline.rounds.running import LoopOutcome
     from accord.pipeline.running import RunOutcome
+    from accord.pipeline.runs import Run
 
 SetOption = Annotated[
     list[str] | None,
@@ -108,7 +109,7 @@ def run_loop(
     from accord.pipeline.rounds.planning import plan_rows
     from accord.pipeline.rounds.running import start_loop
 
-    settings = load_config(LoopConfig, config, overrides)
+    settings = load_config(LoopConfig, config, overrides).beside(config)
     if is_dry:
         rows = plan_rows(settings)
         if as_json:
@@ -129,12 +130,21 @@ def run_loop(
     finish_loop(outcome, as_json=as_json, is_opened=is_opened)
 
 
-def resume_loop(key: str, until: str, workspace: Path | None, *, as_json: bool, is_opened: bool) -> None:
+def resume_loop(
+    key: str,
+    until: str,
+    workspace: Path | None,
+    *,
+    as_json: bool,
+    is_opened: bool,
+    prepare: "Callable[[Run], None]" = lambda run: None,
+) -> None:
     """Go on with a loop that stopped or waited."""
     from accord.cli.narrator import TerminalNarrator
     from accord.pipeline.rounds.running import resume_loop as resume
 
-    outcome = resume(open_workspace(workspace), key, narrator=TerminalNarrator(total=None), until=until)
+    space, narrator = open_workspace(workspace), TerminalNarrator(total=None)
+    outcome = resume(space, key, narrator=narrator, until=until, prepare=prepare)
     finish_loop(outcome, as_json=as_json, is_opened=is_opened)
 
 

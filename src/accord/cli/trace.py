@@ -53,6 +53,7 @@ def trace(
             ("run", f"{record.id}, {record.status}"),
             ("code", str(record.provenance.code)),
             ("command", " ".join(record.command)),
+            ("written policy", _policy(found.model)),
             ("judgments behind it", str(len(found.judgment_ids))),
         ],
     )
@@ -230,8 +231,15 @@ def _row(made: "Made") -> dict[str, Any]:
         "reward_version": record.reward_version,
         "is_released": record.is_released,
         "verdict": record.verdict,
+        "policy_file": record.facts.get("policy", {}).get("hash"),
         "judgments": len(made.judgment_ids),
     }
+
+
+def _policy(made: "Made") -> str:
+    """Name and version of the written policy it was made under."""
+    policy = made.record.facts.get("policy")
+    return f"{policy['name']}, version {policy['hash']} ({policy['file']})" if policy else "none named"
 
 
 def _verdict(made: "Made") -> str:

@@ -48,6 +48,8 @@ class Postman:
     secrets: Mapping[str, str]
     """Keys by their names, as of the environment."""
     send: Send
+    only: str = ""
+    """Carries what goes to this address and is signed with a key that is there; empty carries everything."""
 
     def deliver(self) -> dict[str, int]:
         """Try what is due; how many were sent, will be tried again, and are given up."""
@@ -59,10 +61,11 @@ class Postman:
 
     def _take(self) -> list[Row[Any]]:
         now = self._now()
+        mine = (outbox.c.url == self.only, outbox.c.secret_name.in_(list(self.secrets))) if self.only else ()
         with self.database.write() as connection:
             rows = connection.execute(
                 select(outbox)
-                .where(outbox.c.state == "pending", outbox.c.next_ms <= now)
+                .where(outbox.c.state == "pending", outbox.c.next_ms <= now, *mine)
                 .order_by(outbox.c.next_ms, outbox.c.id)
                 .limit(AT_A_TIME)
                 .with_for_update(skip_locked=True)

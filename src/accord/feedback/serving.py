@@ -95,10 +95,16 @@ def serving_here(
 
 
 @contextlib.contextmanager
-def app_here(app: FastAPI) -> Iterator[str]:
-    """Any application in a thread of this process, on a free loopback port; its address."""
+def app_here(app: FastAPI, *, port: int = 0) -> Iterator[str]:
+    """Any application in a thread of this process, on a loopback port; its address.
+
+    Port 0 takes a free one, and so does one that is taken.
+    """
     listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
+    try:
+        listening.bind(("127.0.0.1", port))
+    except OSError:
+        listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)

@@ -196,6 +196,21 @@ class RewardModel(nn.Module):
         std = members.std(-1) if self.scoring.is_ensemble else torch.zeros(len(rows))
         return EnsembleScores(mean=members.mean(-1), std=std, members=members)
 
+    @torch.inference_mode()
+    def dimension_texts(
+        self,
+        prompts: Sequence[Prompt],
+        completions: Sequence[str],
+        *,
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+    ) -> Tensor:
+        """Raw scores [answer, dimension] of answers as `score_texts` takes them, in their order."""
+        rows = self._over_texts(prompts, completions, self._packed_dimensions, batch_tokens)
+        return torch.tensor(rows).reshape(len(rows), len(self.dimensions))
+
+    def _packed_dimensions(self, packed: PackedCompletions) -> Tensor:
+        return self.dimension_scores(hidden_states(self.body, packed.ragged)[packed.last_index])
+
     def _over_texts(
         self,
         prompts: Sequence[Prompt],

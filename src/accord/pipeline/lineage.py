@@ -19,17 +19,15 @@ from accord.pipeline.configuration import load_config
 from accord.pipeline.rounds.agreeing import agree
 from accord.pipeline.rounds.bench import Bench
 from accord.pipeline.rounds.choosing import read_questions
-from accord.pipeline.rounds.desk import Desk
 from accord.pipeline.rounds.plan import LoopConfig
 from accord.pipeline.rounds.reading import is_loop
 from accord.pipeline.rounds.releasing import RoundRecord, read_ledger
 from accord.pipeline.rounds.snapshot import RECORD, Snapshot
 from accord.pipeline.runs import Run
 from accord.pipeline.workspace import Workspace
-from accord.store.database.projects import Projects
-from accord.store.database.recall import JudgmentOrigin, find_judgments, origin_of, void, voided
+from accord.store.database.recall import JudgmentOrigin, find_judgments, origin_of, void
 
-RETRAINED = ("reward", "evidence", "policy", "answer", "examine", "decide")
+RETRAINED = ("reward", "evidence", "grades", "policy", "answer", "examine", "drift", "decide")
 """Stages of a round that a changed snapshot makes necessary again."""
 
 
@@ -112,7 +110,7 @@ def trace_judgment(workspace: Workspace, judgment_id: str) -> list[Made]:
 
 def describe_judgment(run: Run, judgment_id: str) -> JudgmentOrigin:
     """Where a judgment came from, from the store of the run that used it."""
-    with _bench(run).opened() as database:
+    with bench_of(run).opened() as database:
         return origin_of(database, judgment_id)
 
 
@@ -128,7 +126,7 @@ def recall(
     is_dry: bool = False,
 ) -> Recall:
     """Void judgments in the store of `run` and list what rests on them; `is_dry` only lists."""
-    with _bench(run).opened() as database:
+    with bench_of(run).opened() as database:
         chosen = list(judgment_ids)
         if annotator is not None or guideline is not None:
             chosen += find_judgments(database, annotator=annotator, guideline=guideline)
@@ -153,16 +151,16 @@ def rebuild(run: Run, number: int, *, ignores_recalls: bool = False) -> Snapshot
     snapshot follows from its judgments.
     """
     config = load_config(LoopConfig, run.config_path)
-    bench = _bench(run)
+    bench = bench_of(run)
     asked = {
         one: read_questions(run.folder / "stages" / f"r{one}-choose" / "questions.jsonl")
         for one in range(1, number + 1)
     }
     kept = Snapshot.read(run.folder / "stages" / f"r{number}-agree")
     before = frozenset(kept.voided)
-    with bench.opened() as database:
-        judgments = Desk.open(database, config.name, Projects.of(database)).judgments()
-        gone = before if ignores_recalls else frozenset(voided(database))
+    judgments = bench.judgments(config.name)
+    gone = before if ignores_recalls else bench.voided()
+    known = {int(number): kl for number, kl in kept.settings.get("drift", {}).items()}
     without = frozenset(kept.settings.get("without", ()))
     return agree(
         judgments,
@@ -172,6 +170,10 @@ def rebuild(run: Run, number: int, *, ignores_recalls: bool = False) -> Snapshot
         project=config.name,
         voided=gone,
         without=without,
+        grades=bench.grades(config.name),
+        corrections=bench.corrections(config.name),
+        panels=bench.panels(config.name),
+        drift=known,
         left_out=kept.left_out,
         seed=config.seed,
     ).snapshot
@@ -226,7 +228,8 @@ def _touches(made: Made, models: Sequence[Made], judgment_ids: set[str]) -> bool
     return any(not judgment_ids.isdisjoint(one.judgment_ids) for one in _ancestors(made, models))
 
 
-def _bench(run: Run) -> Bench:
+def bench_of(run: Run) -> Bench:
+    """Where the judges of a loop judged."""
     if not is_loop(run):
         raise WorkspaceError(f"run '{run.id}' is no loop of rounds; only those know their judgments")
     config = load_config(LoopConfig, run.config_path)

@@ -127,14 +127,20 @@ class Judge:
         worth = float(_generator(self.streams, "worth", text).random())
         return AnswerView(total=worth, words=len(text.split()))
 
-    def opinion(self, text: str, shown: Mapping[str, Any], generator: np.random.Generator) -> float:
-        """What this annotator makes of a text's worth just now: logistic noise of scale 1 / skill."""
+    def opinion(
+        self, text: str, shown: Mapping[str, Any], generator: np.random.Generator, *, quality: str = ""
+    ) -> float:
+        """What this annotator makes of a text's worth just now: logistic noise of scale 1 / skill.
+
+        Of one `quality` alone where the taste knows it by that name, else of the whole.
+        """
         if generator.random() < self.annotator.carelessness or self.annotator.skill <= 0:
             return float(generator.random())
-        return (
-            self.annotator.utility(self.view(text, shown))
-            + float(generator.logistic()) / self.annotator.skill
-        )
+        view = self.view(text, shown)
+        if quality in view.parts:
+            worth = view.parts[quality]
+            view = AnswerView(total=worth, parts={quality: worth}, words=view.words)
+        return self.annotator.utility(view) + float(generator.logistic()) / self.annotator.skill
 
     def compare(self, question: Any, shown: Any, generator: np.random.Generator) -> dict[str, int]:
         """A grade on the scale; the clearer the felt difference, the stronger."""
@@ -158,10 +164,11 @@ class Judge:
         return {"groups": [[place] for place in sorted(range(len(felt)), key=lambda place: -felt[place])]}
 
     def rate(self, question: Any, shown: Any, generator: np.random.Generator) -> int | list[int]:
-        """Grades in equal steps of worth."""
+        """Grades in equal steps of worth; of the quality that the question names, where there is one."""
         low, high = question["low"], question["high"]
         texts = shown["candidates"] or [str(shown["messages"])]
-        felt = [min(max(self.opinion(text, shown, generator), 0.0), 0.999_999) for text in texts]
+        said = [self.opinion(text, shown, generator, quality=question["id"]) for text in texts]
+        felt = [min(max(one, 0.0), 0.999_999) for one in said]
         grades = [low + int(value * (high - low + 1)) for value in felt]
         return grades if question["per_candidate"] else grades[0]
 
@@ -262,14 +269,16 @@ def _talk(client: Client, work: Mapping[str, Any], judge: Judge) -> bool:
     return True
 
 
-def token_of(accounts: Accounts, handle: str, *, source: Source = Source.SIMULATED) -> str:
+def token_of(
+    accounts: Accounts, handle: str, *, source: Source = Source.SIMULATED, skills: Sequence[str] = ()
+) -> str:
     """A day's token of an annotator who is no person, made where there is none; never of anybody else."""
     with accounts.database.read() as connection:
         row = connection.execute(select(user.c.id, user.c.source).where(user.c.handle == handle)).first()
     if row is not None and row.source != source.value:
         owner = "a person" if row.source == Source.HUMAN.value else f"a {row.source} annotator"
         raise StoreError(f"the handle {handle!r} belongs to {owner}; no {source.value} one acts for others")
-    user_id = row.id if row else accounts.add(handle, None, Role.ANNOTATOR, source=source)
+    user_id = row.id if row else accounts.add(handle, None, Role.ANNOTATOR, source=source, skills=skills)
     return accounts.make_token(user_id, ["annotate"], days=1)
 
 

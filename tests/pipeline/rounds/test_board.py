@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from fastapi import FastAPI
@@ -84,6 +85,38 @@ def test_half_a_line_of_metrics_is_not_read(tmp_path):
     (stage / "metrics.jsonl").write_text("\n".join(rows) + '\n{"step": 3, "rew')
     (curve,) = live_curves(tmp_path, "r1-policy")
     assert curve.y == (0.5, 1.0)
+
+
+def test_the_page_says_what_moved_what_to_do_and_what_gates_ask_for(finished_loop):
+    _, records = finished_loop
+    row = {
+        "against": "round 1", "kind": "preference", "state": "moved", "p_value": 0.001, "adjusted_p": 0.004,
+        "evidence": "16 anchors <turned>", "action": "label the anchors again",
+    }  # fmt: skip
+    queue = {
+        "gate": "roads", "metric": "win_rate", "slice": "domain=roads", "why": "fail: 0.3", "wanted": 24,
+        "is_undecided": False, "opened": 1, "asked": 31, "closed": 2, "how": "pass: 0.7",
+    }  # fmt: skip
+    facts = {**records[1].facts, "drift": [row], "queues": [queue]}
+    page = loop_to_html([records[0], replace(records[1], facts=facts)], {"state": "ended", "planned": 2})
+    assert "▲ moved" in page
+    assert "since round 1, p 0.004" in page
+    told = "Round 2: preferences moved since round 1 (16 anchors &lt;turned&gt;); label the anchors again."
+    assert told in page
+    assert "✓ closed in round 2" in page
+    assert "24 pairs a round" in page
+
+
+def test_a_ledger_of_before_there_were_monitors_is_still_shown(finished_loop):
+    _, records = finished_loop
+    new = ("drift", "queues", "queue_pairs", "anchors", "examined")
+    old = [
+        replace(one, facts={name: value for name, value in one.facts.items() if name not in new})
+        for one in records
+    ]
+    page = loop_to_html(old, {"state": "ended", "planned": 2})
+    assert "What moved" not in page
+    assert "What gates ask for" not in page
 
 
 def test_equal_ledgers_give_equal_pages(finished_loop):

@@ -35,8 +35,10 @@ def test_a_lead_signs_in_and_reads_the_board_by_keyboard(loop_space, browser, tm
         page.keyboard.press("Enter")
         page.wait_for_url(f"{address}/rounds/first")
         assert page.get_by_role("heading", name="Where it stands").is_visible()
-        assert page.locator(".stage.done").count() == 18  # nine stages of two rounds
-        assert page.get_by_role("heading", name="Gates").is_visible()
+        assert page.locator(".stage.done").count() == 20  # ten stages of two rounds
+        assert page.get_by_role("heading", name="What moved").is_visible()
+        assert page.get_by_role("heading", name="What gates ask for").is_visible()
+        assert page.get_by_role("heading", name="Gates", exact=True).is_visible()
         # styled by the linked sheet, not by what the policy forbids
         assert (
             page.locator(".stage.done span").first.evaluate("one => getComputedStyle(one).borderRadius")

@@ -8,12 +8,14 @@ from accord.pipeline.rounds.answers import AnswerGroup, read_groups, write_group
 from accord.pipeline.rounds.choosing import (
     BY_NAME,
     Pool,
+    choose_anchors,
     choose_questions,
     pool_of,
     read_questions,
     write_questions,
 )
 from accord.pipeline.rounds.plan import AskingConfig
+from accord.pipeline.rounds.queues import Quota
 
 LN3 = math.log(3)
 
@@ -85,17 +87,34 @@ def test_chosen_pairs_keep_their_chance_score_and_stream(tmp_path):
     assert read_questions(tmp_path / "questions.jsonl") == chosen
 
 
-def test_a_failed_gates_slice_can_be_asked_about_more():
-    groups = [group(f"question {i}", "one", "two", domain="bills" if i < 20 else "roads") for i in range(40)]
-    config = AskingConfig(comparisons=12, random_share=0.0)
-    chosen = choose_questions(
-        pool_of(groups),
-        config,
-        generator=np.random.default_rng(0),
-        focus=lambda prompt: 10.0 if prompt.meta["domain"] == "roads" else 1.0,
-    )
-    # chances 10 to 1: 12 * 10/11 of 12 lie in the slice on average
-    assert sum(one.prompt.meta["domain"] == "roads" for one in chosen) >= 9
+def test_a_failed_gates_slice_is_asked_about_more_and_says_for_whom():
+    groups = [group(f"question {i}", "one", "two", domain="roads" if i < 4 else "bills") for i in range(40)]
+    config = AskingConfig(comparisons=8, random_share=0.0)
+    quotas = [Quota(gate="better-roads", domain="roads", size=3)]
+    counts = []
+    for seed in range(100):
+        draws = np.random.default_rng(seed)
+        chosen = choose_questions(pool_of(groups), config, generator=draws, quotas=quotas)
+        roads = [one for one in chosen if one.prompt.meta["domain"] == "roads"]
+        others = [one for one in chosen if one.prompt.meta["domain"] != "roads"]
+        # 3 of 8 draws fall on 4 of 40 pairs: each has a chance of 3/4, each other one 5/36
+        assert [one.inclusion for one in roads] == pytest.approx([3 / 4] * len(roads))
+        assert [one.inclusion for one in others] == pytest.approx([5 / 36] * len(others))
+        assert all(one.facts["queue"] == "better-roads" for one in roads)
+        assert all("queue" not in one.facts for one in others)
+        counts.append(len(roads))
+    assert np.mean(counts) == pytest.approx(3, abs=0.3)
+
+
+def test_anchors_come_from_the_random_stream_first():
+    groups = [group(f"question {i}", "one", "two") for i in range(40)]
+    config = AskingConfig(comparisons=12, random_share=0.5)
+    chosen = choose_questions(pool_of(groups), config, generator=np.random.default_rng(0))
+    anchors = choose_anchors(chosen, 4, generator=np.random.default_rng(1))
+    assert len(anchors) == 4
+    assert all(one.is_random and one in chosen for one in anchors)
+    assert len(choose_anchors(chosen, 99, generator=np.random.default_rng(1))) == len(chosen)
+    assert choose_anchors(chosen, 0, generator=np.random.default_rng(1)) == []
 
 
 def test_a_strategy_without_its_reward_model_draws_at_random_and_says_so():

@@ -46,11 +46,12 @@ def test_judgments_of_both_projects_are_sealed_in_the_store(finished_loop):
     database = open_database(folder / "store.db")
     try:
         verify_chain(database)
-        asked = Desk.open(database, "tiny", Projects.of(database)).judgments()
+        desk = Desk.open(database, "tiny", Projects.of(database))
+        asked, again = desk.judgments(), desk.anchor_judgments()
         held_out = Desk.open(database, "tiny (held out)", Projects.of(database)).judgments()
     finally:
         database.close()
-    assert len(asked) + len(held_out) == records[-1].judgments
+    assert len(asked) + len(again) + len(held_out) == records[-1].judgments
     assert {one.source.value for one in (*asked, *held_out)} == {"simulated"}
 
 
@@ -60,6 +61,45 @@ def test_nothing_judged_for_the_gates_is_trained_on(finished_loop):
     trained = {pair.prompt.id for pair in Snapshot.read(folder / "stages/r2-agree").preferences}
     assert held_out
     assert not held_out & trained
+
+
+def test_anchors_are_judged_again_and_never_trained_on(finished_loop):
+    folder, records = finished_loop
+    anchors = read_questions(folder / "stages/r1-choose/anchors.jsonl")
+    asked = read_questions(folder / "stages/r1-choose/questions.jsonl")
+    # 16 are wanted, and the round had no more than 8 pairs
+    assert sorted(one.key for one in anchors) == sorted(one.key for one in asked)
+    database = open_database(folder / "store.db")
+    try:
+        again = Desk.open(database, "tiny", Projects.of(database)).anchor_judgments()
+    finally:
+        database.close()
+    assert {one.meta["batch"] for one in again} == {"r2-anchors"}
+    assert len(again) == 3 * len(anchors)
+    assert records[1].facts["anchors"] == len(anchors)
+    behind = Snapshot.read(folder / "stages/r2-agree").judgment_ids
+    assert not {one.meta["judgment_id"] for one in again} & set(behind)
+
+
+def test_each_round_says_what_moved_and_the_gates_get_the_numbers(finished_loop):
+    _, records = finished_loop
+    first, second = (one.facts["drift"] for one in records)
+    assert {row["against"] for row in first} == {"the start"}
+    assert {row["against"] for row in second} == {"round 1"}
+    states = {row["kind"]: row for row in second}
+    assert states["preference"]["state"] == "too few"
+    assert "10 are the fewest that tell anything" in states["preference"]["evidence"]
+    # eight held-out prompts were compared in round 1, twelve in round 2: eight shared
+    assert "8 held-out prompts answered both times" in states["policy_induced"]["evidence"]
+    assert records[1].facts["examined"] == 12
+
+
+def test_an_undecided_gate_has_more_held_out_prompts_compared(finished_loop):
+    _, records = finished_loop
+    (queue,) = [one for one in records[0].facts["queues"] if one["gate"] == "better"]
+    # the gate asks for 16 prompts and had 8; half of 8 more are taken at most
+    assert (queue["is_undecided"], queue["wanted"], queue["closed"]) == (True, 8, None)
+    assert [one.facts["examined"] for one in records] == [8, 12]
 
 
 def test_the_second_round_learns_from_both_and_older_pairs_weigh_less(finished_loop):
@@ -109,7 +149,8 @@ run_loop(tiny_loop(), Path(sys.argv[1]), narrator=Deadly())
 def test_killed_in_every_stage_and_resumed_it_ends_with_the_same_model(finished_loop, tiny_loop, tmp_path):
     _, expected = finished_loop
     places = ["tune+", "r1-sample+", "r1-choose", "r1-judge+", "r1-agree", "r1-reward+", "r1-policy+"]
-    places += ["r1-answer+", "r1-examine+", "r1-decide", "r2-judge+", "r2-policy+", "r2-decide"]
+    places += ["r1-answer+", "r1-examine+", "r1-drift", "r1-decide", "r2-judge+", "r2-policy+"]
+    places += ["r2-drift", "r2-decide"]
     config = str(Path(__file__).with_name("conftest.py"))
     for place in places:
         command = [sys.executable, "-c", KILLED, str(tmp_path / "run"), place, config]

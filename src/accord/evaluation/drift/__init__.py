@@ -3,6 +3,7 @@
 from accord.evaluation.drift.classifier import ClassifierTest, FeatureShift, classify_samples
 from accord.evaluation.drift.diagnosis import (
     AnchorVotes,
+    AnnotatorDrift,
     DriftKind,
     Finding,
     PreferenceDrift,
@@ -36,6 +37,7 @@ __all__ = [
     "Adwin",
     "Alarm",
     "AnchorVotes",
+    "AnnotatorDrift",
     "ClassifierTest",
     "DriftKind",
     "FeatureShift",

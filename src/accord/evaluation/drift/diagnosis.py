@@ -1,6 +1,6 @@
-"""Names what drifted, prompts, preferences or the policy's answers, and the action each asks for.
+"""Names what drifted, prompts, preferences, the policy's answers or annotators, and the action each asks for.
 
-Three tests on three kinds of evidence, corrected together. Leaves out streams (`streams.py`) and whether the
+Four tests on four kinds of evidence, corrected together. Leaves out streams (`streams.py`) and whether the
 reward model got worse: only labels say that.
 """
 
@@ -32,6 +32,8 @@ class DriftKind(StrEnum):
     """People like other things: the same pair, other labels."""
     POLICY_INDUCED = "policy_induced"
     """The policy answers the same prompts with what the reward model was not trained on."""
+    ANNOTATOR = "annotator"
+    """Some of those who judge became worse while the others did not."""
 
     @property
     def action(self) -> str:
@@ -43,6 +45,7 @@ _ACTIONS = {
     DriftKind.COVARIATE: "collect prompts from current traffic and have pairs on them labeled",
     DriftKind.PREFERENCE: "weight labels by age or retrain on new ones, and label the anchors again",
     DriftKind.POLICY_INDUCED: "collect labels on the current policy's own answers and retrain on them",
+    DriftKind.ANNOTATOR: "pause them, show the guidelines again, and look at what they gave since",
 }
 
 
@@ -70,6 +73,18 @@ class PreferenceDrift:
     """Share of pairs whose majority changed sides, of those with a majority in both."""
     n_pairs: int
     n_votes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotatorDrift:
+    """Whether anybody became worse, from one valid p-value each."""
+
+    p_value: float
+    """That nobody did: the least adjusted by Simes 1986, as `benjamini_hochberg` gives it."""
+    who: tuple[str, ...]
+    """Who is meant where it is found, each in words."""
+    n_annotators: int
+    """How many had enough judgments to tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +186,7 @@ def diagnose_drift(
     prompts: TwoSampleTest | None = None,
     preferences: PreferenceDrift | None = None,
     answers: TwoSampleTest | None = None,
+    annotators: AnnotatorDrift | None = None,
     alpha: float = ALPHA,
 ) -> tuple[Finding, ...]:
     """One finding per kind, in a fixed order; the chance of any false one is at most `alpha` (Holm).
@@ -187,6 +203,12 @@ def diagnose_drift(
         tests[DriftKind.PREFERENCE] = (preferences.p_value, words)
     if answers is not None:
         tests[DriftKind.POLICY_INDUCED] = (answers.p_value, _words("answers to the same prompts", answers))
+    if annotators is not None:
+        named = "; ".join(annotators.who)
+        count = annotators.n_annotators
+        words = f"{count} annotator{'' if count == 1 else 's'} against the others in time"
+        words += f": {named}" if named else ""
+        tests[DriftKind.ANNOTATOR] = (annotators.p_value, words)
     adjusted = holm([row[0] for row in tests.values()]).tolist()
     by_kind = dict(zip(tests, adjusted, strict=True))
     findings = []
@@ -210,6 +232,7 @@ _NEEDS = {
     DriftKind.COVARIATE: "needs features of old and new prompts",
     DriftKind.PREFERENCE: "needs anchor pairs labeled then and now",
     DriftKind.POLICY_INDUCED: "needs answers of both policies to the same prompts",
+    DriftKind.ANNOTATOR: "needs judgments of each annotator in the order of time",
 }
 
 

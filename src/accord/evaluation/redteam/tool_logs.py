@@ -6,6 +6,7 @@ The tool's verdict becomes the judge's. What has no text of an answer is left ou
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from accord.domain.errors import DataError
@@ -15,6 +16,19 @@ from accord.evaluation.imports.log_file import LogFile, read_log
 from accord.evaluation.imports.promptfoo import is_promptfoo
 from accord.evaluation.imports.record import as_score
 from accord.evaluation.redteam.findings import Finding
+
+PYRIT_ROLES: Mapping[str, str] = MappingProxyType(
+    {
+        "system": "system",
+        "developer": "system",
+        "user": "user",
+        "assistant": "assistant",
+        "simulated_assistant": "assistant",
+    }
+)
+"""Roles of PyRIT's pieces as roles of messages; what tools said is left out."""
+BESIDE_ANSWERS = ("reasoning", "function_call", "tool_call", "function_call_output")
+"""Types of pieces that stand beside an answer and are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +119,10 @@ def _is_pyrit(log: LogFile) -> bool:
 
 
 def _pyrit(log: LogFile) -> ToolFindings:
-    """Each answer of the assistant with all before it; a score of a piece is about that piece."""
+    """Each answer of the target with all before it; a score of a piece is about that piece.
+
+    An answer that the attack put into the target's mouth is part of what came before, and no finding.
+    """
     conversations: dict[str, list[Mapping[str, Any]]] = {}
     for piece in log.value:
         if not isinstance(piece, Mapping):
@@ -116,12 +133,13 @@ def _pyrit(log: LogFile) -> ToolFindings:
         pieces = sorted(pieces, key=lambda one: one.get("sequence") or 0)
         before: list[Message] = []
         for piece in pieces:
-            text, role = piece.get("converted_value"), piece.get("role")
+            text, role = piece.get("converted_value"), PYRIT_ROLES.get(str(piece.get("role")))
             is_text = piece.get("converted_value_data_type", "text") == "text" and isinstance(text, str)
-            if not is_text or role not in ROLES or piece.get("response_error") not in (None, "none"):
-                left_out += role == "assistant"
+            is_answer = piece.get("role") == "assistant"
+            if not is_text or role is None or piece.get("response_error") not in (None, "none"):
+                left_out += is_answer and piece.get("converted_value_data_type") not in BESIDE_ANSWERS
                 continue
-            if role == "assistant" and before:
+            if is_answer and any(one.role == "user" for one in before):
                 found.append(_pyrit_finding(piece, tuple(before), pieces))
             before.append(Message(str(role), str(text)))
     return ToolFindings(tool="pyrit", findings=tuple(found), n_left_out=left_out)
@@ -130,13 +148,14 @@ def _pyrit(log: LogFile) -> ToolFindings:
 def _pyrit_finding(
     piece: Mapping[str, Any], before: tuple[Message, ...], pieces: Sequence[Mapping[str, Any]]
 ) -> Finding:
-    asked = next(one for one in pieces if one.get("role") == "user")
+    earlier = [one for one in pieces if (one.get("sequence") or 0) < (piece.get("sequence") or 0)]
+    turns = [one for one in earlier if one.get("role") == "user"]
+    asked = turns[0] if turns else {}
     scores = [one for one in piece.get("scores") or [] if isinstance(one, Mapping)]
     values = [value for one in scores if (value := _pyrit_value(one)) is not None]
-    converters = [
-        str(one.get("__type__", "converter"))
-        for one in asked.get("converter_identifiers") or []
-        if isinstance(one, Mapping)
+    ways = [_pyrit_name(piece.get("attack_identifier"), "")]
+    ways += [
+        _pyrit_name(one, "converter") for turn in turns for one in turn.get("converter_identifiers") or []
     ]
     target = piece.get("prompt_target_identifier") or asked.get("prompt_target_identifier") or {}
     goals = [one.get("objective") or one.get("task") for one in scores]
@@ -144,16 +163,23 @@ def _pyrit_finding(
     return Finding(
         behavior=str(next((goal for goal in goals if goal), None) or asked.get("original_value") or ""),
         category=", ".join(_categories(scores)),
-        technique="+".join(converters) or "pyrit",
+        technique="+".join(dict.fromkeys(filter(None, ways))) or "pyrit",
         messages=before,
         answer=str(piece["converted_value"]),
-        model=str(target.get("model_name") or target.get("__type__") or "pyrit target"),
+        model=str(target.get("model_name") or _pyrit_name(target, "pyrit target")),
         origin="pyrit",
         judged=max(values) if values else None,
-        judge="pyrit: " + ", ".join(sorted({str(one.get("__type__", "scorer")) for one in names}))
-        if values
-        else "",
+        judge="pyrit: " + ", ".join(sorted({_pyrit_name(one, "scorer") for one in names})) if values else "",
     )
+
+
+def _pyrit_name(identifier: Any, otherwise: str) -> str:
+    """The class that an identifier names: as `class_name`, or as `__type__` before version 0.11."""
+    if isinstance(identifier, str):
+        return identifier or otherwise
+    if not isinstance(identifier, Mapping):
+        return otherwise
+    return str(identifier.get("class_name") or identifier.get("__type__") or otherwise)
 
 
 def _categories(scores: Sequence[Mapping[str, Any]]) -> list[str]:

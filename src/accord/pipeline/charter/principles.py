@@ -136,6 +136,9 @@ class Charter:
     """What the model is for, in a paragraph or two; the guideline starts with it."""
     overlap: int = 2
     """How many people judge each item."""
+    preference: float = 1.0
+    """In a loop: what the reward learnt from comparisons counts beside the one score in which principles
+    share 1; 0 rewards the principles alone."""
     principles: tuple[Principle, ...] = ()
     """Graded and weighed; their order is that of the questions."""
     limits: tuple[Limit, ...] = ()
@@ -154,6 +157,8 @@ class Charter:
             problems.append("principles: there are none; expected one at least")
         if not self.name.strip():
             problems.append("name: is empty; expected the project's name")
+        if not 0 <= self.preference < math.inf:
+            problems.append(f"preference: {self.preference}; expected a number, 0 or more")
         if not 1 <= self.overlap <= 100:
             problems.append(f"overlap: {self.overlap}; expected 1 to 100")
         if problems:

@@ -1,6 +1,6 @@
 """What a release must show: gates that name their principle, and their measurements from people's grades."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,12 +83,17 @@ def _about(one: Principle | Limit) -> str:
 
 
 def measure_grades(
-    charter: Charter, ratings: Iterable[Rating], incumbent: Iterable[Rating] = ()
+    charter: Charter,
+    ratings: Iterable[Rating],
+    incumbent: Iterable[Rating] = (),
+    *,
+    alike: Sequence[str] = (),
 ) -> list[Measurement]:
     """Each principle's number from ratings of a model's answers, and its difference from the incumbent's.
 
     Grades of one answer by several people are averaged first; intervals are clustered by prompt. A
-    difference is over the prompts both models answered. What nobody graded is left out, not zero.
+    difference is over the prompts both models answered; `alike` are ids of prompts with the same answer of
+    both, no difference without anybody's grade. What nobody graded is left out, not zero.
     """
     own, other = _by_prompt(charter, ratings), _by_prompt(charter, incumbent)
     found: list[Measurement] = []
@@ -110,8 +115,8 @@ def measure_grades(
         shared = [key for key in values if key in other.get(one.id, {})]
         if shared:
             before = _means(other[one.id])
-            gains = [values[key] - before[key] for key in shared]
-            change = mean_estimate(gains, shared)
+            gains = [values[key] - before[key] for key in shared] + [0.0] * len(alike)
+            change = mean_estimate(gains, [*shared, *alike])
             found.append(
                 Measurement(metric=GRADE, slice=where, versus="incumbent", estimate=change, facts=facts)
             )

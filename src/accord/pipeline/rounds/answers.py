@@ -7,10 +7,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from accord.domain import Completion, Message, Prompt, Streams
 from accord.domain.files import write_text_atomic
 from accord.evaluation.comparison.responses import read_completion, response_row
 from accord.models import LanguageModel
+from accord.pipeline.answering import completion_logprobs
 from accord.rollouts import NativeSampler, SamplingConfig
 
 AT_A_TIME = 64
@@ -53,6 +56,16 @@ def sample_groups(
     return groups
 
 
+def cut_answers(groups: Sequence[AnswerGroup]) -> frozenset[tuple[str, str]]:
+    """Prompt id and text of answers that ran out of tokens."""
+    return frozenset(
+        (group.prompt.id, answer.text)
+        for group in groups
+        for answer in group.answers
+        if not answer.finish_reason.is_complete
+    )
+
+
 def write_groups(path: Path, groups: Sequence[AnswerGroup]) -> None:
     """One line an answer, the answers of a prompt together."""
     lines = [
@@ -86,3 +99,19 @@ def read_prompt(row: Mapping[str, Any]) -> Prompt:
     """What `prompt_row` wrote."""
     turns = tuple(Message(role, text) for role, text in row["messages"])
     return Prompt(messages=turns, is_raw=row["is_raw"], meta=row["meta"])
+
+
+def drift_of(groups: Sequence[AnswerGroup], newest: LanguageModel, temperature: float) -> float:
+    """KL(policy that gave the answers || newest), nats an answer: mean log-ratio on these answers (k1)."""
+    prompts = [group.prompt for group in groups for _ in group.answers]
+    answers = [answer for group in groups for answer in group.answers]
+    own = [sum(answer.logprobs) for answer in answers]
+    told = completion_logprobs(newest, prompts, answers, temperature=temperature)
+    return float(np.mean(np.subtract(own, told)))
+
+
+def prompts_of_round(prompts: Sequence[Prompt], number: int, count: int) -> list[Prompt]:
+    """`count` training prompts at even distances, other ones each round until all were used."""
+    lots = max(1, len(prompts) // count)
+    mine = prompts[(number - 1) % lots :: lots]
+    return list(mine[:count])

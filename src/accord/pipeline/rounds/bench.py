@@ -11,9 +11,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from accord.client import Client
-from accord.domain import Completion, Judgment, Message, Prompt, Source, Streams
+from accord.domain import (
+    Completion,
+    Judgment,
+    Message,
+    Preference,
+    Prompt,
+    Rating,
+    Source,
+    Streams,
+    content_hash,
+)
 from accord.domain.errors import Waiting
 from accord.domain.ids import IdSource, SeededIds, TimeOrderedIds
 from accord.evaluation.comparison import PairJudge
@@ -22,7 +33,8 @@ from accord.feedback.serving import serving_here
 from accord.pipeline.comparing_models import JUDGE_KEY
 from accord.pipeline.material import KnownTaste
 from accord.pipeline.rounds.choosing import Question
-from accord.pipeline.rounds.desk import Desk, KnownPair
+from accord.pipeline.rounds.desk import ANCHORS, EDIT, TASK, Desk, KnownPair, read_comparisons
+from accord.pipeline.rounds.grading import Grading
 from accord.pipeline.rounds.panel import PanelSession, TasteOfSupport, loop_panel
 from accord.pipeline.rounds.plan import (
     LoopConfig,
@@ -50,8 +62,15 @@ class Judged:
     judgments: tuple[Judgment, ...]
     """All that count in the project, earlier rounds' among them."""
     n_new: int
+    """Given in this stage, those of anchors among them."""
     paused: Mapping[str, str] = field(default_factory=dict)
     """Annotators who got no more work -> why."""
+
+    @property
+    def lines(self) -> list[str]:
+        """What the stage says of itself."""
+        paused = [f"paused: {name} ({why})" for name, why in self.paused.items()]
+        return [f"{self.n_new} judgments", *paused]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +84,8 @@ class Bench:
     taste: KnownTaste | None = None
     known: Sequence[KnownPair] = ()
     """Pairs whose better answer is known, hidden among the work."""
+    grading: Grading | None = None
+    """What a written policy asks beside the comparison."""
 
     @property
     def store(self) -> str:
@@ -83,26 +104,34 @@ class Bench:
         folder: Path,
         cut: frozenset[tuple[str, str]] = frozenset(),
         paused: Mapping[str, str] | None = None,
+        anchors: Sequence[Question] = (),
         advance: Callable[[int], None] = lambda n: None,
     ) -> Judged:
         """Set the questions out and return when all are judged; raises `Waiting` where people still must.
 
         `lot` numbers the stages that judge, `folder` is the stage's, `cut` names answers that ran out of
-        tokens.
+        tokens. `anchors` are pairs of an earlier round that are asked again among the others.
         """
         judges = self.config.judges
         ids: IdSource = TimeOrderedIds()
         if not isinstance(judges, PeopleJudgesConfig):
-            ids = SeededIds(self.streams.child("ids").value, lot)
             _set_back(Path(self.store), folder / BEFORE)
+            ids = SeededIds(self._stream_of_ids(project).value, lot)
         with self.opened() as database:
             projects = replace(Projects.of(database), ids=ids)
-            desk = Desk.open(database, project, projects, guideline=getattr(judges, "guideline", ""))
-            before = len(desk.judgments())
+            desk = self._desk(database, project, projects)
+            before = len(read_comparisons(database, desk.project_id))
             if not isinstance(judges, ModelJudgesConfig):
                 asking = self.config.asking
                 desk.check_people(self.known, share=asking.known_share, repeats=asking.repeat_share)
-            desk.set_out(questions, overlap=overlap, batch=batch)
+            mixed = _mix(questions, anchors, batch)
+            panels = {} if isinstance(judges, ModelJudgesConfig) else self.config.asking.panels
+            desk.set_out(
+                [one for one, _ in mixed],
+                overlap=overlap,
+                batches=[name for _, name in mixed],
+                panels=panels,
+            )
             stopped: dict[str, str] = dict(paused or {})
             if isinstance(judges, SimulatedJudgesConfig):
                 stopped |= self._simulate(desk, judges, ids, batch, cut, stopped, advance)
@@ -115,14 +144,66 @@ class Bench:
                     f"`accord serve --store {self.store}` lets people in. Resume the run when they are done."
                 )
             found = desk.judgments()
+            n_new = len(read_comparisons(database, desk.project_id)) - before
         (folder / BEFORE).unlink(missing_ok=True)
-        return Judged(judgments=tuple(found), n_new=len(found) - before, paused=stopped)
+        return Judged(judgments=tuple(found), n_new=n_new, paused=stopped)
+
+    def _stream_of_ids(self, project: str) -> Streams:
+        """Of the stage's ids: another one where a changed policy asks again what was asked before."""
+        if self.grading is None:
+            return self.streams.child("ids")
+        return self.streams.child("ids", content_hash(self.grading.asked), len(self.judgments(project)))
+
+    def _desk(self, database: Database, project: str, projects: Projects) -> Desk:
+        task: dict[str, Any] = dict(TASK if self.grading is None else self.grading.task)
+        if self.config.asking.has_corrections:
+            task["questions"] = [*task.get("questions", ()), EDIT]
+        guideline = getattr(self.config.judges, "guideline", "")
+        if self.grading is not None:
+            guideline = self.grading.guideline
+        return Desk.open(database, project, projects, guideline=guideline, task=task)
+
+    def panels(self, project: str) -> dict[str, str] | None:
+        """Judgment to panel, where the config weighs panels in training; else None."""
+        if self.config.reward.group_weights.mode == "none":
+            return None
+        return self.panel_of(project)
+
+    def panel_of(self, project: str) -> dict[str, str]:
+        """Judgment to panel, of all that came from a place of a panel."""
+        if not self.config.asking.panels:
+            return {}
+        with self.opened() as database:
+            desk = Desk.find(database, project, Projects.of(database))
+            return {} if desk is None else desk.panels()
+
+    def corrections(self, project: str) -> list[Preference]:
+        """What people wrote anew, where the config asks for it."""
+        if not self.config.asking.has_corrections:
+            return []
+        with self.opened() as database:
+            desk = Desk.find(database, project, Projects.of(database))
+            return [] if desk is None else desk.corrections()
+
+    def grades(self, project: str) -> list[Rating]:
+        """Grades of answers in a project that exists; none where it does not, or no policy asks for them."""
+        if not self.config.policy_file:
+            return []
+        with self.opened() as database:
+            desk = Desk.find(database, project, Projects.of(database))
+            return [] if desk is None else desk.grades()
 
     def judgments(self, project: str) -> list[Judgment]:
         """Those of a project that exists; none where it does not."""
         with self.opened() as database:
             desk = Desk.find(database, project, Projects.of(database))
             return [] if desk is None else desk.judgments()
+
+    def anchor_judgments(self, project: str) -> list[Judgment]:
+        """Those of anchor pairs that were asked again in a project; `meta` holds the batch."""
+        with self.opened() as database:
+            desk = Desk.find(database, project, Projects.of(database))
+            return [] if desk is None else desk.anchor_judgments()
 
     def known_judgments(self, projects: Sequence[str]) -> list[Judgment]:
         """Those of known pairs, of several projects."""
@@ -163,6 +244,7 @@ class Bench:
                 panel=[one for one in loop_panel() if one.character.id not in paused],
                 taste=TasteOfSupport(self.taste, cut),
                 streams=self.streams.child("panel", batch),
+                skills=tuple(sorted(self.config.asking.panels)),
                 look=lambda: assess_staff(desk.judgments(), desk.known_judgments(), seed=self.config.seed),
                 pause=desk.pause,
                 wave=judges.wave,
@@ -204,6 +286,16 @@ def judge_by_model(
     return n_done
 
 
+def _mix(
+    questions: Sequence[Question], anchors: Sequence[Question], batch: str
+) -> list[tuple[Question, str]]:
+    """Anchors at even distances among the questions, each with its batch, so that they are not all last."""
+    again = batch.partition("-")[0] + ANCHORS
+    placed = [((i + 0.5) / len(anchors), one, again) for i, one in enumerate(anchors)]
+    placed += [((i + 0.5) / len(questions), one, batch) for i, one in enumerate(questions)]
+    return [(one, name) for _, one, name in sorted(placed, key=lambda row: row[0])]
+
+
 def _grade(share: float, scale: int) -> int:
     """A preference for left in [0, 1] on a scale whose first grade is left clearly better."""
     return 1 + round((1 - share) * (scale - 1))
@@ -211,10 +303,11 @@ def _grade(share: float, scale: int) -> int:
 
 def _set_back(store: Path, copy: Path) -> None:
     """Put the store back to how it was when the stage first began, or note how it is now."""
-    if copy.exists():
+    if copy.exists() and copy.stat().st_size:
+        _copy(copy, store)  # in place: a server may have the store open
+    elif copy.exists():
         for leftover in (store, Path(f"{store}-wal"), Path(f"{store}-shm")):
             leftover.unlink(missing_ok=True)
-        _copy(copy, store)
     elif store.exists():
         unfinished = copy.with_suffix(".part")
         unfinished.unlink(missing_ok=True)

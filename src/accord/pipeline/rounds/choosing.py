@@ -10,11 +10,12 @@ stream. Every chosen pair keeps its chance, its score and the stream that brough
     margin        p (1 - p) of the mean margin's probability: undecided pairs
     coverage      1 over (1 + pairs asked so far of the prompt's domain)
 
-`p = sigmoid(margin)` of each member. Leaves out which slice a failed gate asks for (`focus` multiplies
-scores).
+`p = sigmoid(margin)` of each member. A gate that is not passed may ask for pairs of a domain (`queues`):
+scores there are raised until as many are drawn on average, and the chances follow from the raised scores.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from accord.domain import Completion, ConfigError, Prompt, content_hash
 from accord.domain.files import write_text_atomic
 from accord.pipeline.rounds.answers import AnswerGroup, prompt_row, read_prompt
 from accord.pipeline.rounds.plan import AskingConfig
+from accord.pipeline.rounds.queues import Quota
 from accord.quality.deciding.inclusion import draw_questions
 
 FLOOR = 1e-6
@@ -160,11 +162,10 @@ def choose_questions(
     config: AskingConfig,
     *,
     generator: np.random.Generator,
-    focus: Callable[[Prompt], float] = lambda prompt: 1.0,
+    quotas: Sequence[Quota] = (),
     facts: Mapping[str, Any] | None = None,
 ) -> list[Question]:
-    """Draw about `config.comparisons` pairs of the pool; `focus` weighs prompts, such as a failed gate's
-    slice.
+    """Draw about `config.comparisons` pairs of the pool, of them what `quotas` ask for as far as there are.
 
     A strategy that needs a reward model there is none of yet draws at random, and each question says so.
     """
@@ -180,9 +181,13 @@ def choose_questions(
         strategy, name = BY_NAME["random"], f"random ({name} has no reward model yet)"
     if not pool.pairs:
         return []
-    weights = strategy.score(pool) * np.array([focus(prompt) for prompt in pool.prompts])
+    weights = strategy.score(pool)
     top = float(weights.max())
     scores = np.maximum(weights, top * FLOOR) if top > 0 else np.ones(len(weights))
+    domains = [domain_of(prompt) for prompt in pool.prompts]
+    active = config.comparisons - math.ceil(config.random_share * config.comparisons)
+    scores = raise_scores(scores, domains, quotas, active)
+    gates = {one.domain: one.gate for one in quotas}
     drawn = draw_questions(scores, config.comparisons, random_share=config.random_share, generator=generator)
     chosen = []
     for place, is_random in zip(drawn.chosen.tolist(), drawn.is_random.tolist(), strict=True):
@@ -195,10 +200,60 @@ def choose_questions(
                 inclusion=float(drawn.inclusion[place]),
                 score=float(weights[place]),
                 is_random=is_random,
-                facts={"strategy": name, "pool": len(pool.pairs), **(facts or {})},
+                facts={
+                    "strategy": name,
+                    "pool": len(pool.pairs),
+                    **({"queue": gates[domains[place]]} if domains[place] in gates else {}),
+                    **(facts or {}),
+                },
             )
         )
     return chosen
+
+
+def raise_scores(
+    scores: NDArray[np.float64], domains: Sequence[str], quotas: Sequence[Quota], size: int
+) -> NDArray[np.float64]:
+    """[pair] Scores under which `size` draws hold what the quotas ask for, on average; all above 0.
+
+    A domain whose pairs are drawn often enough already is left alone, and no score is lowered but in
+    proportion with all others. Quotas that ask for more than all draws share them.
+    """
+    if size <= 0:
+        return scores
+    shares = scores / scores.sum()
+    named = np.array(domains)
+    raised: dict[str, float] = {}
+    for one in quotas:
+        is_in = named == one.domain
+        wanted = min(one.size, int(is_in.sum())) / size
+        if wanted > shares[is_in].sum() > 0:
+            raised[one.domain] = wanted
+    if not raised:
+        return scores
+    is_rest = ~np.isin(named, list(raised))
+    rest, total = float(shares[is_rest].sum()), sum(raised.values())
+    least = FLOOR if rest > 0 else 0.0
+    if total > 1 - least:
+        raised = {name: share * (1 - least) / total for name, share in raised.items()}
+        total = 1 - least
+    made = np.where(is_rest, shares * ((1 - total) / rest if rest > 0 else 0.0), shares)
+    for name, share in raised.items():
+        is_in = named == name
+        made[is_in] *= share / shares[is_in].sum()
+    return np.asarray(made, dtype=np.float64)
+
+
+def choose_anchors(
+    questions: Sequence[Question], count: int, *, generator: np.random.Generator
+) -> list[Question]:
+    """Pairs of the first round that are judged again in every later one: `count` at random, in their order.
+
+    Those of the random stream come first, since nobody steered them; others fill up where it is too short.
+    """
+    places = generator.permutation(len(questions)).tolist()
+    chosen = sorted(places, key=lambda place: not questions[place].is_random)[:count]
+    return [questions[place] for place in sorted(chosen)]
 
 
 def domain_of(prompt: Prompt) -> str:

@@ -6,12 +6,24 @@ between two transactions loses and doubles nothing. Leaves out who judges.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import func, select
 
-from accord.domain import Choice, Comparison, Demonstration, Judgment, Message, Prompt, Source
+from accord.domain import (
+    Choice,
+    Comparison,
+    Demonstration,
+    Judgment,
+    Message,
+    Preference,
+    Prompt,
+    Provenance,
+    Rating,
+    Source,
+    content_hash,
+)
 from accord.feedback.export import export_lines
 from accord.feedback.schema import parse_schema
 from accord.feedback.work import Work, newest_definition
@@ -22,7 +34,7 @@ from accord.store.database.people import People
 from accord.store.database.projects import NewItem, Projects, hash_of
 from accord.store.database.queue import WorkQueue
 from accord.store.database.states import ItemState, PersonState, Purpose, SlotState
-from accord.store.database.tables import content, item, project, slot, user
+from accord.store.database.tables import assignment, content, item, judgment, project, slot, user
 from accord.store.database.workflow_tables import standing
 
 TASK = {
@@ -31,6 +43,18 @@ TASK = {
     "instructions": "Read the question and both answers, then choose. A tie is an answer; so is: both bad.",
 }
 """What is asked about every pair."""
+ANCHORS = "-anchors"
+"""Ends the batch of pairs that are judged again in each round and never trained on."""
+EDIT = {
+    "id": "edit",
+    "kind": "text",
+    "label": "If you can, write the better answer better.",
+    "start_from": "best",
+    "required": False,
+}
+"""Asked beside the comparison where corrections are wanted."""
+CORRECTION = "correction"
+"""How a pair came about that somebody wrote."""
 EXPECTED = {"preference": {"strength": 3, "both_bad": False}}
 """Of a known pair: its first candidate is better."""
 
@@ -69,21 +93,32 @@ class Desk:
     database: Database
     project_id: str
     projects: Projects
+    task: Mapping[str, Any] = field(default_factory=lambda: TASK)
+    """What is asked about every pair; its first question compares."""
 
     @classmethod
-    def open(cls, database: Database, name: str, projects: Projects, *, guideline: str = "") -> "Desk":
-        """The project of this name, made where there is none; another guideline becomes its next version."""
+    def open(
+        cls,
+        database: Database,
+        name: str,
+        projects: Projects,
+        *,
+        guideline: str = "",
+        task: Mapping[str, Any] = TASK,
+    ) -> "Desk":
+        """The project of this name, made where there is none; another guideline or task is a version."""
         there = cls.find(database, name, projects)
-        project_id = "" if there is None else there.project_id
-        if there is None:
-            parse_schema(TASK, name)
-            project_id = projects.add_project(name)
-            projects.add_definition(project_id, "schema", TASK)
+        project_id = projects.add_project(name) if there is None else there.project_id
         with database.read() as connection:
+            asked = newest_definition(connection, project_id, "schema")
             newest = newest_definition(connection, project_id, "guideline")
+        # A lead's own task stays where no other is asked for than the comparison.
+        if asked is None or dict(task) not in (TASK, dict(asked.body)):
+            parse_schema(task, name)
+            projects.add_definition(project_id, "schema", task)
         if guideline and (newest is None or newest.body.get("markdown") != guideline):
             projects.add_definition(project_id, "guideline", {"markdown": guideline})
-        return cls(database, project_id, projects)
+        return cls(database, project_id, projects, task)
 
     @classmethod
     def find(cls, database: Database, name: str, projects: Projects) -> "Desk | None":
@@ -92,15 +127,30 @@ class Desk:
             found = connection.execute(select(project.c.id).where(project.c.name == name)).scalar()
         return None if found is None else cls(database, found, projects)
 
-    def set_out(self, questions: Sequence[Question], *, overlap: int, batch: str) -> int:
+    def set_out(
+        self,
+        questions: Sequence[Question],
+        *,
+        overlap: int,
+        batches: Sequence[str],
+        panels: Mapping[str, int] | None = None,
+    ) -> int:
         """Add the questions that are not there yet, each to be judged by `overlap`; how many were added.
 
-        `batch` names the round and stage; a pair asked again in another batch is another item.
+        Of these, as many as `panels` says are for annotators who have that skill.
+
+        `batches` [question] name the round and stage that asks; a pair asked again in another batch, or with
+        other questions than the one comparison, is another item.
         """
-        contents = [_content(one, batch) for one in questions]
+        asks = {} if self.task == TASK else {"task": content_hash(self.task)}
+        contents = [
+            _content(one, {"batch": batch, **asks}) for one, batch in zip(questions, batches, strict=True)
+        ]
         known = self._known([hash_of(content) for content in contents])
         new = [
-            NewItem(content=content, overlap=overlap) for content in contents if hash_of(content) not in known
+            NewItem(content=content, overlap=overlap, quotas=panels or {})
+            for content in contents
+            if hash_of(content) not in known
         ]
         self.projects.add_items(self.project_id, new)
         return len(new)
@@ -163,7 +213,7 @@ class Desk:
                 .where(item.c.id == row["item"])
             ).scalar_one()
         texts = [one["text"] for one in body["candidates"]]
-        value = next(iter(row["values"].values()), None)
+        value = row["values"].get("preference")
         if not isinstance(value, Mapping) or "strength" not in value:
             return None
         is_as_stored = row["permutation"][0] == 0
@@ -197,12 +247,42 @@ class Desk:
             )
 
     def judgments(self) -> list[Judgment]:
-        """Every judgment, in the order in which they came in: last revisions, no known items, recalled ones
-        too.
+        """Every judgment, in the order in which they came in: last revisions, no known items and no anchors
+        that were asked again, recalled ones too.
 
-        `meta` holds the store's id of each as `judgment_id`.
+        `meta` holds the store's id of each as `judgment_id` and the round and stage that asked as `batch`.
         """
-        return read_comparisons(self.database, self.project_id)
+        found = read_comparisons(self.database, self.project_id)
+        return [one for one in found if not str(one.meta["batch"]).endswith(ANCHORS)]
+
+    def anchor_judgments(self) -> list[Judgment]:
+        """Judgments of anchor pairs that were asked again, as `judgments` gives the others."""
+        found = read_comparisons(self.database, self.project_id)
+        return [one for one in found if str(one.meta["batch"]).endswith(ANCHORS)]
+
+    def panels(self) -> dict[str, str]:
+        """Judgment to the skill that its place asked for, where it asked for one."""
+        with self.database.read() as connection:
+            rows = connection.execute(
+                select(judgment.c.id, slot.c.required_skill)
+                .join(assignment, assignment.c.id == judgment.c.assignment_id)
+                .join(slot, slot.c.id == assignment.c.slot_id)
+                .where(slot.c.project_id == self.project_id, slot.c.required_skill.is_not(None))
+            )
+            return {row.id: row.required_skill for row in rows}
+
+    def corrections(self) -> list[Preference]:
+        """What people wrote anew: their text over the one it came from, with the judgment of each."""
+        work = Work(self.database, WorkQueue.of(self.database))
+        lines = export_lines(work, self.project_id, "preference", has_voided=True)
+        # A comparison's own row tells a strength; a correction's does not.
+        return [_correction(row) for row in map(json.loads, lines) if "strength" not in row]
+
+    def grades(self) -> list[Rating]:
+        """Every grade of an answer, as `judgments` gives comparisons; one for each dimension and answer."""
+        work = Work(self.database, WorkQueue.of(self.database))
+        lines = export_lines(work, self.project_id, "ratings", has_voided=True)
+        return [_grade(json.loads(line)) for line in lines]
 
     def _known(self, hashes: Sequence[str]) -> set[str]:
         found: set[str] = set()
@@ -223,10 +303,18 @@ def read_comparisons(database: Database, project_id: str) -> list[Judgment]:
     work = Work(database, WorkQueue.of(database))
     rows = (json.loads(line) for line in export_lines(work, project_id, "comparisons", has_voided=True))
     prompts: dict[str, Prompt] = {}
-    return [_judgment(row, prompts) for row in rows]
+    with database.read() as connection:
+        query = (
+            select(judgment.c.id, content.c.body["meta"]["batch"].as_string().label("batch"))
+            .join(item, item.c.id == judgment.c.item_id)
+            .join(content, content.c.hash == item.c.content_hash)
+            .where(item.c.project_id == project_id)
+        )
+        batches = {row.id: row.batch or "" for row in connection.execute(query)}
+    return [_judgment(row, prompts, batches) for row in rows]
 
 
-def _judgment(row: Mapping[str, Any], prompts: dict[str, Prompt]) -> Judgment:
+def _judgment(row: Mapping[str, Any], prompts: dict[str, Prompt], batches: Mapping[str, str]) -> Judgment:
     prompt = Prompt(messages=tuple(Message(one["role"], one["content"]) for one in row["prompt"]))
     prompt = prompts.setdefault(prompt.id, prompt)
     return Judgment(
@@ -234,14 +322,35 @@ def _judgment(row: Mapping[str, Any], prompts: dict[str, Prompt]) -> Judgment:
         annotator_id=row["annotator_id"],
         choice=Choice(row["choice"]),
         source=Source(row["source"]),
+        meta={"judgment_id": row["judgment_id"], "batch": batches[row["judgment_id"]]},
+    )
+
+
+def _correction(row: Mapping[str, Any]) -> Preference:
+    return Preference(
+        prompt=Prompt(messages=tuple(Message(one["role"], one["content"]) for one in row["prompt"])),
+        chosen=row["chosen"][0]["content"],
+        rejected=row["rejected"][0]["content"],
+        provenance=Provenance(judgment_ids=(row["judgment_id"],), method=CORRECTION),
+        meta={"annotator_id": row["annotator_id"]},
+    )
+
+
+def _grade(row: Mapping[str, Any]) -> Rating:
+    return Rating(
+        prompt=Prompt(messages=tuple(Message(one["role"], one["content"]) for one in row["prompt"])),
+        completion=row["completion"][0]["content"],
+        value=float(row["rating"]),
+        dimension=row["dimension"],
+        annotator_id=row["annotator_id"],
         meta={"judgment_id": row["judgment_id"]},
     )
 
 
-def _content(one: Question, batch: str) -> dict[str, Any]:
+def _content(one: Question, facts: Mapping[str, str]) -> dict[str, Any]:
     """What is stored of a question; `meta` never reaches an annotator."""
     return {
         "messages": [{"role": turn.role, "content": turn.content} for turn in one.prompt.messages],
         "candidates": [{"text": one.first}, {"text": one.second}],
-        "meta": {"batch": batch, "inclusion": one.inclusion, "question": one.id},
+        "meta": {**facts, "inclusion": one.inclusion, "question": one.id},
     }

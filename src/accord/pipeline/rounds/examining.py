@@ -135,6 +135,28 @@ def examine(found: Examined, *, seed: int) -> Comparison:
     return replace(comparison, measurements=tuple(measured))
 
 
+def examine_panels(found: Examined, panels: Mapping[str, str], *, seed: int) -> list[Measurement]:
+    """Win rate and the reward model's accuracy by the votes of each panel; `panels` has judgment to panel."""
+    ids = [prompt.id for prompt in found.candidate.prompts]
+    told = believed(found.candidate_rewards, found.incumbent_rewards)
+    measured: list[Measurement] = []
+    for name in sorted(set(panels.values())):
+        votes = [one for one in found.votes if panels.get(str(one.meta.get("judgment_id"))) == name]
+        voted = np.array(
+            VotedPairs(votes).prefer(
+                found.candidate.prompts, found.candidate.completions, found.incumbent.completions
+            )
+        )
+        judged = ~np.isnan(voted)
+        if not judged.any():
+            continue
+        kept = [one for one, is_kept in zip(ids, judged, strict=True) if is_kept]
+        share = share_estimate(voted[judged], kept, seed=seed)
+        own = [Measurement(metric="win_rate", estimate=share), *_against_votes(told, voted, ids, seed=seed)]
+        measured += [replace(one, slice=f"panel={name}") for one in own]
+    return measured
+
+
 def believed(candidate: Sequence[float], incumbent: Sequence[float]) -> NDArray[np.float64]:
     """[prompt] 1 where the candidate's reward is higher, 1/2 where equal, 0 where lower."""
     gap = np.asarray(candidate, dtype=np.float64) - np.asarray(incumbent, dtype=np.float64)

@@ -12,16 +12,19 @@ from typing import Any
 
 import torch
 
-from accord.domain import Streams
+from accord.domain import AccordError, Interrupted, Streams
 from accord.domain.clock import Clock, SystemClock
+from accord.domain.errors import Waiting
 from accord.models import frozen_copy, load_model, save_model
 from accord.pipeline.material import gather_material
 from accord.pipeline.narration import Narrator, SilentNarrator
 from accord.pipeline.plan import SpineConfig
 from accord.pipeline.rounds.bench import Bench
 from accord.pipeline.rounds.desk import known_pairs
+from accord.pipeline.rounds.grading import Grading
+from accord.pipeline.rounds.notifying import News, Notices
 from accord.pipeline.rounds.plan import LoopConfig
-from accord.pipeline.rounds.releasing import RoundRecord, why_stop
+from accord.pipeline.rounds.releasing import RoundRecord, read_ledger, why_stop
 from accord.pipeline.rounds.round import Round
 from accord.pipeline.rounds.state import LoopState
 from accord.pipeline.stage_running import has_checkpoint
@@ -42,6 +45,22 @@ def run_loop(
     last released policy; without a release there is none. Raises `Waiting` where people must judge first.
     """
     state = _begin(config, folder, narrator or SilentNarrator(), until, clock or SystemClock())
+    try:
+        return _carry_out(state)
+    except Waiting as error:
+        stage = str(read_ledger(folder)[1].get("stage", ""))
+        state.notices.post(News.WAITING, stage, str(error), stage=stage)
+        raise
+    except Interrupted:
+        raise  # the user stopped it and knows
+    except AccordError as error:
+        stage = str(read_ledger(folder)[1].get("stage", ""))
+        state.notices.post(News.FAILED, f"{stage} {error}", str(error), stage=stage)
+        raise
+
+
+def _carry_out(state: LoopState) -> list[RoundRecord]:
+    config = state.config
     _tune(state)
     state.tuned = state.newest = state.incumbent = frozen_copy(state.model)
     records: list[RoundRecord] = []
@@ -50,12 +69,22 @@ def run_loop(
         records.append(Round(state, number, records).run())
         reason = why_stop(config.stop, records)
         state.enter_ledger(records, state="running")
+        if records[-1].is_released:
+            said = f"round {number} was released"
+            state.notices.post(News.RELEASED, f"round {number}", said, **_facts(records[-1]))
         if reason:
             break
     if state.incumbent is not state.tuned:
-        save_model(state.incumbent, folder / "model")
-    state.enter_ledger(records, state="ended", stage="", reason=reason or "all rounds are done")
+        save_model(state.incumbent, state.folder / "model")
+    reason = reason or "all rounds are done"
+    state.enter_ledger(records, state="ended", stage="", reason=reason)
+    state.notices.post(News.ENDED, reason, f"ended: {reason}", **_facts(records[-1]))
     return records
+
+
+def _facts(record: RoundRecord) -> dict[str, Any]:
+    """What a message says of a round."""
+    return {"round": record.number, "version": record.version, "win_rate": record.numbers.get("win_rate")}
 
 
 def _begin(config: LoopConfig, folder: Path, narrator: Narrator, until: str, clock: Clock) -> LoopState:
@@ -65,12 +94,14 @@ def _begin(config: LoopConfig, folder: Path, narrator: Narrator, until: str, clo
     as_pass = SpineConfig(seed=config.seed, model=config.model, task=config.task)
     material = gather_material(as_pass, model.tokenizer)
     streams = Streams(config.seed)
+    grading = Grading.read(config.policy_file, folder)
     bench = Bench(
         config=config,
         folder=folder,
         streams=streams.child("bench"),
         taste=material.taste,
         known=known_pairs(material.demonstrations, config.asking.known_pairs),
+        grading=grading,
     )
     return LoopState(
         config=config,
@@ -84,6 +115,8 @@ def _begin(config: LoopConfig, folder: Path, narrator: Narrator, until: str, clo
         incumbent=model,
         material=material,
         bench=bench,
+        notices=Notices(bench=bench, folder=folder, clock=clock),
+        grading=grading,
         until=until,
     )
 

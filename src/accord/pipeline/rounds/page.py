@@ -12,14 +12,15 @@ from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
-from accord.evaluation.intervals import Estimate
 from accord.evaluation.report import browser, footer, headline, sections
 from accord.evaluation.report.contents import Card, Curve, Lineage, Mark, Report, Sample, Style
 from accord.evaluation.report.markup import Child, Markup, element, join
 from accord.evaluation.report.numerals import duration, number, with_interval
 from accord.evaluation.report.section import section
 from accord.evaluation.report.tracks import Axis, interval_track
-from accord.pipeline.rounds.releasing import STAGES, RoundRecord
+from accord.pipeline.rounds.moved_page import moved, moved_findings, queues
+from accord.pipeline.rounds.policy_page import written_policy
+from accord.pipeline.rounds.releasing import STAGES, RoundRecord, bounded, estimate_of
 
 TRENDS: tuple[tuple[str, str, Style, float | None], ...] = (
     ("win_rate", "Preferred to the incumbent, by those who judge", "percent", 0.5),
@@ -30,12 +31,21 @@ TRENDS: tuple[tuple[str, str, Style, float | None], ...] = (
     ("proxy_gap", "What only the reward model believes", "number", 0.0),
     ("kl_from_tuned", "KL from the fine-tuned model", "nats", None),
     ("response_length", "Tokens of an answer", "number", None),
+    ("annotator_agreement", "Two judges of a pair agree", "percent", 0.5),
+    (
+        "drift_preference_change [anchors]",
+        "Change of verdicts on the anchor pairs, over noise",
+        "number",
+        0.0,
+    ),
 )
 """Number, words, style and the value that means nothing was gained."""
 SUBTITLE = (
     "Each round the policy answers, people judge, a reward model learns, the policy improves, "
     "and gates decide on a release."
 )
+PART_OF = {"evidence": "reward", "grades": "reward"}
+"""Stages of some loops only, shown as part of another."""
 GLYPHS = {"pass": "✓", "fail": "✕", "undecided": "?", "not measured": "–"}
 
 
@@ -68,6 +78,9 @@ def loop_to_html(
         headline.findings(report),
         trends(records),
         gates(records),
+        written_policy(records),
+        queues(records),
+        moved(records),
         asked(records),
         people(records),
         browser.samples(report),
@@ -138,6 +151,9 @@ def standing(records: Sequence[RoundRecord], state: Mapping[str, Any]) -> Markup
     """Where the loop is: every stage of every round, done, under way or still to come."""
     planned = int(state.get("planned", len(records)))
     current = str(state.get("stage", ""))
+    within = (
+        f"{current.partition('-')[0]}-{PART_OF.get(current.partition('-')[2], current.partition('-')[2])}"
+    )
     over = state.get("state") == "ended"
     rows = []
     for place in range(1, planned + 1):
@@ -145,7 +161,7 @@ def standing(records: Sequence[RoundRecord], state: Mapping[str, Any]) -> Markup
         cells = []
         passed = False
         for stage in STAGES:
-            here = not over and current in (f"r{place}-{stage}", f"r{place}-evidence") and not done
+            here = not over and within == f"r{place}-{stage}" and not done
             before = not done and current.startswith(f"r{place}-") and not passed and not here
             passed = passed or here
             kind = "done" if done or before else "now" if here else "later"
@@ -211,12 +227,17 @@ def asked(records: Sequence[RoundRecord]) -> Markup | None:
     """What each round cost and what it rests on."""
     if not records:
         return None
-    names = ("Round", "Pairs asked", "Pairs learned from", "Judgments so far", "Left out", "Snapshot", "Time")
+    names = (
+        "Round", "Pairs asked", "Anchors again", "Held-out prompts", "Pairs learned from", "Judgments so far",
+        "Left out", "Snapshot", "Time",
+    )  # fmt: skip
     rows = []
     before = 0.0
     for one in records:
         cells = (
             number(one.facts["questions"], digits=0),
+            number(one.facts.get("anchors", 0), digits=0),
+            number(one.facts.get("examined", 0), digits=0),
             number(one.facts["pairs"], digits=0),
             number(one.judgments, digits=0),
             ", ".join(one.facts["left_out"]) or "nobody",
@@ -241,7 +262,7 @@ def people(records: Sequence[RoundRecord]) -> Markup | None:
     if not records or not records[-1].facts["words"]:
         return None
     words, paused = records[-1].facts["words"], records[-1].facts["paused"]
-    estimates = [_estimate(row["accuracy"], row["low"], row["high"], row["judgments"]) for row in words]
+    estimates = [bounded(row["accuracy"], row["low"], row["high"], row["judgments"]) for row in words]
     axis = Axis.around(
         [one for one in estimates if math.isfinite(one.value)], include=[0.5, 1.0], style="percent"
     )
@@ -279,10 +300,10 @@ def _cards(records: Sequence[RoundRecord]) -> list[Card]:
         ("reward_accuracy", "Reward model against the judges", "percent", 0.5),
         ("kl_from_tuned", "KL from the fine-tuned model", "nats", None),
     ):
-        estimate = _of(last, name)
+        estimate = estimate_of(last, name)
         if estimate is None:
             continue
-        before = _of(last, "gold_score [side=incumbent]") if name == "gold_score" else None
+        before = estimate_of(last, "gold_score [side=incumbent]") if name == "gold_score" else None
         marks = () if zero is None else (Mark(value=zero, label="no gain"),)
         made.append(
             Card(
@@ -300,7 +321,7 @@ def _cards(records: Sequence[RoundRecord]) -> list[Card]:
 def _findings(records: Sequence[RoundRecord], state: Mapping[str, Any]) -> list[str]:
     found = []
     for one in records:
-        estimate = _of(one, "win_rate")
+        estimate = estimate_of(one, "win_rate")
         ended = "was released" if one.is_released else f"was not released ({one.verdict})"
         shown = (
             ""
@@ -310,6 +331,7 @@ def _findings(records: Sequence[RoundRecord], state: Mapping[str, Any]) -> list[
         found.append(f"Round {one.number} {ended}{shown}.")
         if one.facts["guard"]:
             found.append(f"Round {one.number}: the guard stopped the policy, {one.facts['guard']}.")
+        found += moved_findings(one)
     if records:
         left_out, paused = records[-1].facts["left_out"], records[-1].facts["paused"]
         if paused:
@@ -324,7 +346,9 @@ def _findings(records: Sequence[RoundRecord], state: Mapping[str, Any]) -> list[
 def _trend(
     records: Sequence[RoundRecord], name: str, words: str, style: Style, zero: float | None
 ) -> Markup | None:
-    estimates = [(one.number, estimate) for one in records if (estimate := _of(one, name)) is not None]
+    estimates = [
+        (one.number, estimate) for one in records if (estimate := estimate_of(one, name)) is not None
+    ]
     if not estimates:
         return None
     include = [] if zero is None else [zero]
@@ -354,18 +378,6 @@ def _gate_cell(row: Mapping[str, Any] | None) -> Markup:
         element("b", f"{GLYPHS[row['verdict']]} {row['verdict']}{warns}", class_=f"v-{kind}"),
         element("small", row["reason"]),
     )
-
-
-def _of(record: RoundRecord, name: str) -> Estimate | None:
-    row = record.numbers.get(name)
-    if row is None or row["value"] is None:
-        return None
-    return _estimate(row["value"], row["low"], row["high"], row["n"], row["method"])
-
-
-def _estimate(value: Any, low: Any, high: Any, n: int, method: str = "") -> Estimate:
-    bounds = [math.nan if one is None else float(one) for one in (value, low, high)]
-    return Estimate(value=bounds[0], low=bounds[1], high=bounds[2], n=n, method=method)
 
 
 def page_style() -> str:

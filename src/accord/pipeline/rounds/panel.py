@@ -88,6 +88,8 @@ class PanelSession:
     """Asked after each wave; who may not work gets nothing more."""
     pause: Callable[[str, str], None] = field(default=lambda handle, reason: None)
     """Tells the server that somebody gets no more work, and why."""
+    skills: Sequence[str] = ()
+    """Panels that they are dealt out to in turn."""
     wave: int = 120
     n_done: dict[str, int] = field(default_factory=dict)
     """Judgments each gave before this session and in it; tiredness follows from them."""
@@ -97,8 +99,7 @@ class PanelSession:
     def run(self, advance: Callable[[int], None] = lambda n: None) -> int:
         """Judge until nobody gets any more work; how many judgments that were."""
         clients = {
-            one.character.id: Client(self.address, token_of(self.accounts, one.character.id))
-            for one in self.panel
+            one.character.id: Client(self.address, self._token(one.character.id)) for one in self.panel
         }
         total, is_left = 0, True
         while is_left:
@@ -118,6 +119,11 @@ class PanelSession:
                     self._pause()
         self._pause()
         return total
+
+    def _token(self, handle: str) -> str:
+        number = int(handle.rpartition("-")[2]) - 1
+        dealt = [self.skills[number % len(self.skills)]] if self.skills else []
+        return token_of(self.accounts, handle, skills=dealt)
 
     def _pause(self) -> None:
         for word in self.look():

@@ -4,11 +4,17 @@ Composes the configs of the parts. A file is one of a loop where it says `type =
 """
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from accord.domain import ConfigError
+from accord.pipeline.cards.config import CardConfig
 from accord.pipeline.plan import ModelConfig, SupportTaskConfig, TaskConfig
+from accord.pipeline.rounds.monitors import MonitorConfig
+from accord.pipeline.rounds.queues import QueueConfig
 from accord.rollouts import SamplingConfig
 from accord.training import OnlineConfig, RewardTrainingConfig, SftConfig
 
@@ -44,6 +50,15 @@ class AskingConfig:
     """How many of them there are; nobody meets one twice."""
     repeat_share: float = 0.05
     """Share that is an own earlier pair with its sides swapped."""
+    anchors: int = 16
+    """Pairs of the first round that are judged again in every later one and never trained on again: what
+    changes on them is a change of taste. 10 are the fewest that tell anything; 0 for none."""
+    panels: Mapping[str, int] = field(default_factory=dict)
+    """Quotas: of each pair, so many of its judgments come from annotators who have this skill; the others
+    from anybody. Simulated annotators are dealt out to the panels in turn."""
+    has_corrections: bool = False
+    """Whoever judges may also write the better answer anew: the text is learnt as better than what it came
+    from. Of people."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How answers are sampled, for asking and for examining."""
 
@@ -52,13 +67,25 @@ class AskingConfig:
             "asking",
             self,
             {"prompts": 1, "answers_per_prompt": 2, "comparisons": 1, "judgments_per_pair": 1,
-             "examined_prompts": 2, "judgments_per_examined": 1, "known_pairs": 0},
+             "examined_prompts": 2, "judgments_per_examined": 1, "known_pairs": 0, "anchors": 0},
             extra=[
                 f"{name} is {share}; expected 0 to {top}"
                 for name, top in (("random_share", 1), ("known_share", 0.9), ("repeat_share", 0.9))
                 if not 0 <= (share := getattr(self, name)) <= top
-            ],
+            ]
+            + self._of_panels(),
         )  # fmt: skip
+
+    def _of_panels(self) -> list[str]:
+        wrong = [f"panels.{name} is {count}; expected 1 or more" for name, count in self.panels.items()
+                 if count < 1]  # fmt: skip
+        total = sum(self.panels.values())
+        for name in ("judgments_per_pair", "judgments_per_examined"):
+            if total > getattr(self, name):
+                wrong.append(
+                    f"panels ask for {total} judgments of a pair and {name} is {getattr(self, name)}"
+                )
+        return wrong
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,16 +139,28 @@ class AgreeingConfig:
     """What a pair counts: alike, or by what its votes tell."""
     half_life: float | None = 2.0
     """Rounds after which a pair counts half; none lets old pairs count in full."""
+    half_drift: float | None = None
+    """Drift after which a pair counts half: KL, nats an answer, from the policy that gave its answers to the
+    newest; none leaves drift out."""
     has_removal: bool = True
     """Leave out judgments of annotators whose labels are worth nothing; they stay in the store."""
 
     def __post_init__(self) -> None:
-        if self.half_life is not None and not (self.half_life > 0 and math.isfinite(self.half_life)):
-            raise ConfigError("agreeing", [f"half_life is {self.half_life}; expected above 0, or none"])
+        problems = [
+            f"{name} is {value}; expected above 0, or none"
+            for name in ("half_life", "half_drift")
+            if (value := getattr(self, name)) is not None and not 0 < value < math.inf
+        ]
+        if problems:
+            raise ConfigError("agreeing", problems)
 
     def weight_of_age(self, age: int) -> float:
         """2^(-age / half_life), age in rounds."""
         return 1.0 if self.half_life is None else 2.0 ** (-age / self.half_life)
+
+    def weight_of_drift(self, kl: float) -> float:
+        """2^(-KL / half_drift); an estimate below 0 is no drift."""
+        return 1.0 if self.half_drift is None else 2.0 ** (-max(kl, 0.0) / self.half_drift)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +215,28 @@ class StopConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotifyConfig:
+    """A server that is told when the loop waits for people, releases, is halted, ends or fails."""
+
+    url: str = ""
+    """Its address; empty tells nobody."""
+    secret: str = "ACCORD_WEBHOOK_SECRET"
+    """Environment variable with the key that messages are signed with."""
+    secret_file: str = ""
+    """File with the key, in place of the environment."""
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        problems = []
+        if self.url and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
+            problems.append(f"url is {self.url!r}; expected http:// or https:// and a host, without a name")
+        if not self.secret:
+            problems.append("secret is empty; expected the name of an environment variable")
+        if problems:
+            raise ConfigError("notify", problems)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoopConfig:
     """Rounds of policy, judgments, reward, policy."""
 
@@ -213,8 +274,19 @@ class LoopConfig:
     """Which policy a round begins with: the last released, the last trained, or the fine-tuned model."""
     guard: GuardConfig = field(default_factory=GuardConfig)
     """Stops a policy that only the reward believes in."""
+    policy_file: str = ""
+    """The written policy (`accord policy`): its principles become questions, reward heads, constraints and
+    gates of every round; none asks for comparisons alone."""
     gates: str = "loop"
     """Plan of gates: a file, `loop` for the one that comes with rounds, or `default`."""
+    queue: QueueConfig = field(default_factory=QueueConfig)
+    """What a gate that is not passed may take of the next round."""
+    monitors: MonitorConfig = field(default_factory=MonitorConfig)
+    """When a round is said to have drifted."""
+    notify: NotifyConfig = field(default_factory=NotifyConfig)
+    """Which server is told when the loop waits, releases or ends."""
+    card: CardConfig = field(default_factory=CardConfig)
+    """What the cards of model and data say that no run can know."""
     stop: StopConfig = field(default_factory=StopConfig)
     """When the loop ends before its last round."""
 
@@ -228,12 +300,43 @@ class LoopConfig:
             )
         if self.guard.evidence == "taste" and not isinstance(self.task, SupportTaskConfig):
             problems.append("guard.evidence is taste, which only the support task has; take annotators")
+        problems += self._of_policy_file()
+        if self.reward.group_weights.mode != "none" and not self.asking.panels:
+            problems.append("reward.group_weights weighs panels and asking.panels names none; name two")
+        if self.asking.has_corrections and not isinstance(self.judges, PeopleJudgesConfig):
+            problems.append("asking.has_corrections: only people write corrections worth learning")
         if self.model.lora is not None:
             problems.append(
                 "model.lora: rounds train weights; leave the adapter out and set trainable_layers"
             )
         if problems:
             raise ConfigError("loop", problems)
+
+    def beside(self, path: Path) -> "LoopConfig":
+        """With the policy's file found from the folder of the config's, and named in full."""
+        if not self.policy_file:
+            return self
+        found = next(
+            (one for one in (path.parent / self.policy_file, Path(self.policy_file)) if one.is_file()), None
+        )
+        if found is None:
+            raise ConfigError(
+                str(path),
+                [f"policy_file: there is no {self.policy_file} in {path.parent}; name the written policy"],
+            )
+        return replace(self, policy_file=str(found.resolve()))
+
+    def _of_policy_file(self) -> list[str]:
+        if not self.policy_file:
+            return []
+        problems = []
+        if isinstance(self.judges, ModelJudgesConfig):
+            problems.append(
+                "policy_file asks for grades and a model judge only compares; name people, or leave it out"
+            )
+        if isinstance(self.judges, PeopleJudgesConfig) and self.judges.guideline:
+            problems.append("policy_file and judges.guideline both give a guideline; leave one of them out")
+        return problems
 
 
 def _check(name: str, config: object, least: dict[str, int], *, extra: list[str] | None = None) -> None:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from accord.domain.files import write_text_atomic
 from accord.evaluation.gates.plan import GatePlan, parse_plan, read_plan
 from accord.evaluation.gates.verdict import Release, Verdict, judge_release
+from accord.evaluation.intervals import Estimate
 from accord.evaluation.measurement import Measurement
 
 if TYPE_CHECKING:
     from accord.pipeline.rounds.plan import StopConfig
 
-STAGES = ("sample", "choose", "judge", "agree", "reward", "policy", "answer", "examine", "decide")
-"""Of every round, in order; a guarded one also has `evidence` after `reward`."""
+STAGES = ("sample", "choose", "judge", "agree", "reward", "policy", "answer", "examine", "drift", "decide")
+"""Of every round, in order; after `reward` one under a written policy also has `grades`, and a guarded one
+`evidence`."""
 LEDGER = "rounds.json"
 OWN_PLAN = "loop"
 
@@ -81,6 +83,7 @@ def gate_rows(release: Release) -> tuple[dict[str, Any], ...]:
         {
             "id": one.gate.id,
             "metric": one.gate.metric,
+            "slice": one.gate.slice,
             "verdict": one.verdict.value,
             "severity": one.gate.severity,
             "reason": one.reason,
@@ -106,6 +109,20 @@ def number_rows(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]
             "method": estimate.method,
         }
     return rows
+
+
+def estimate_of(record: RoundRecord, name: str) -> Estimate | None:
+    """A number of a round with its interval, or None."""
+    row = record.numbers.get(name)
+    if row is None or row["value"] is None:
+        return None
+    return bounded(row["value"], row["low"], row["high"], row["n"], row["method"])
+
+
+def bounded(value: Any, low: Any, high: Any, n: int, method: str = "") -> Estimate:
+    """An estimate from JSON; what is null there is no number."""
+    bounds = [math.nan if one is None else float(one) for one in (value, low, high)]
+    return Estimate(value=bounds[0], low=bounds[1], high=bounds[2], n=n, method=method)
 
 
 def write_ledger(folder: Path, records: Sequence[RoundRecord], *, state: Mapping[str, Any]) -> None:

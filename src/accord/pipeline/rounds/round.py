@@ -3,47 +3,66 @@
 What the stages do is in their own rooms; here stands what passes from one to the next.
 """
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from accord.domain import Completion, Preference, Prompt
-from accord.domain.files import write_text_atomic
+from accord.domain import Preference
 from accord.domain.judgments import Judgment
-from accord.evaluation.comparison import Comparison, ScoreJudge
+from accord.evaluation.measurement import Measurement
 from accord.models import RewardModel, frozen_copy
-from accord.pipeline.answering import completion_logprobs
-from accord.pipeline.comparing_models import as_measurement_file, score_both
-from accord.pipeline.material import KnownTaste, Material
+from accord.pipeline.comparing_models import as_measurement_file
 from accord.pipeline.rounds.agreeing import Agreement, agree
-from accord.pipeline.rounds.answers import AnswerGroup, read_groups, sample_groups, write_groups
-from accord.pipeline.rounds.bench import Judged
+from accord.pipeline.rounds.answers import (
+    cut_answers,
+    drift_of,
+    prompts_of_round,
+    read_groups,
+    sample_groups,
+    write_groups,
+)
 from accord.pipeline.rounds.choosing import (
-    MemberScores,
-    Question,
+    choose_anchors,
     choose_questions,
     domain_of,
     pool_of,
     read_questions,
     write_questions,
 )
-from accord.pipeline.rounds.examining import Examined, examine, pair_questions, responses_of
+from accord.pipeline.rounds.closing import Closing
+from accord.pipeline.rounds.examining import pair_questions
+from accord.pipeline.rounds.grading import WrittenReward
 from accord.pipeline.rounds.guard import Guard, Scorer
-from accord.pipeline.rounds.plan import ModelJudgesConfig
-from accord.pipeline.rounds.releasing import STAGES, RoundRecord, decide, gate_rows, number_rows, plan_of
+from accord.pipeline.rounds.jury import Jury
+from accord.pipeline.rounds.measuring import measure_candidate
+from accord.pipeline.rounds.notifying import News
+from accord.pipeline.rounds.queues import heldout_count, queue_pairs, queues_after, quotas_of
+from accord.pipeline.rounds.recording import (
+    read_measurements,
+    read_record,
+    verdict_lines,
+    write_json,
+    write_measurements,
+)
+from accord.pipeline.rounds.releasing import RoundRecord, decide, number_rows, plan_of
+from accord.pipeline.rounds.scorers import member_scores, taste_scores
 from accord.pipeline.rounds.snapshot import Snapshot
+from accord.pipeline.rounds.staff import other_annotators
 from accord.pipeline.rounds.state import LoopState
+from accord.pipeline.rounds.watching import watch
 from accord.pipeline.stage_running import has_checkpoint
-from accord.rollouts import ModelReward
+from accord.rollouts import ModelReward, Reward
 from accord.training import train_reward_model, train_rloo
 from accord.training.reward import weights_hash
 
+GIVEN = "answers.jsonl"
+"""Of a round's sampling: what the newest policy answered."""
+ANCHORS = "anchors.jsonl"
+"""Of the first round's choice: pairs that are judged again in each later one."""
+MEASURED = "measurements.json"
 OTHERS = "others"
 """Folder of the snapshot that the guard's evidence rests on."""
 
@@ -60,7 +79,9 @@ class Round:
         """All stages in order; the round's record."""
         loop = self.loop
         self.streams = loop.streams.child("round", self.number)
+        self.jury = Jury(loop, self.number)
         self.first = "tune" if loop.material.demonstrations else ""
+        self.queues = queues_after(self.before, loop.config.queue)
         self.start = {"released": loop.incumbent, "newest": loop.newest, "tuned": loop.tuned}[
             loop.config.start_from
         ]
@@ -69,10 +90,12 @@ class Round:
         self._judge()
         self._agree()
         self._learn_reward()
+        self._learn_grades()
         self._gather_evidence()
         self._optimize()
         self._answer()
         self._examine()
+        self._watch()
         return self._decide()
 
     def name(self, stage: str) -> str:
@@ -102,7 +125,7 @@ class Round:
     def _sample(self) -> None:
         """Fresh answers of the newest policy to this round's prompts."""
         loop, asking = self.loop, self.loop.config.asking
-        prompts = prompts_of_round(loop.material, self.number, asking.prompts)
+        prompts = prompts_of_round(loop.material.policy_prompts, self.number, asking.prompts)
 
         def work(folder: Path) -> Mapping[str, Any]:
             groups = sample_groups(
@@ -113,16 +136,17 @@ class Round:
                 streams=self.streams.child("sample"),
                 report_progress=lambda done, total: loop.narrator.progress("sample", done, total),
             )
-            write_groups(folder / "answers.jsonl", groups)
+            write_groups(folder / GIVEN, groups)
             distinct = sum(len(group.pairs) for group in groups)
             return {"answers": sum(len(group.answers) for group in groups), "pairs": distinct}
 
         what = f"the policy answers {len(prompts)} prompts {asking.answers_per_prompt} times"
         self._stage("sample", what, work, settings=asdict(asking), after=self._earlier("decide"))
-        self.groups = read_groups(self.path("sample") / "answers.jsonl")
+        self.groups = read_groups(self.path("sample") / GIVEN)
 
     def _choose(self) -> None:
         loop, asking = self.loop, self.loop.config.asking
+        quotas = quotas_of(self.queues, loop.config.queue, asking.comparisons)
 
         def work(folder: Path) -> Mapping[str, Any]:
             asked: dict[str, int] = {}
@@ -138,81 +162,62 @@ class Round:
                 pool,
                 asking,
                 generator=np.random.default_rng(self.streams.child("choose").value),
+                quotas=quotas,
                 facts={"round": self.number, "policy": loop.newest.version},
             )
             write_questions(folder / "questions.jsonl", chosen)
+            if self.number == 1:
+                draws = np.random.default_rng(self.streams.child("anchors").value)
+                write_questions(folder / ANCHORS, choose_anchors(chosen, asking.anchors, generator=draws))
             at_random = sum(one.is_random for one in chosen)
+            taken = queue_pairs(self.queues, [domain_of(one.prompt) for one in chosen])
             said = f"{len(chosen)} of {len(pool.pairs)} pairs, {at_random} of them by the random stream"
-            return {"questions": len(chosen), "pool": len(pool.pairs), "lines": [said]}
+            lines = [said, *(f"{count} for gate {gate}, not passed yet" for gate, count in taken.items())]
+            return {
+                "questions": len(chosen),
+                "pool": len(pool.pairs),
+                "queue_pairs": taken,
+                "lines": lines,
+            }
 
         what = f"which pairs to ask about ({asking.strategy})"
-        self._stage("choose", what, work, settings=asdict(asking), after=(self.name("sample"),))
+        settings = {**asdict(asking), "quotas": [asdict(one) for one in quotas]}
+        self._stage("choose", what, work, settings=settings, after=(self.name("sample"),))
         loop.asked[self.number] = read_questions(self.path("choose") / "questions.jsonl")
+        if self.number == 1:
+            loop.anchors = read_questions(self.path("choose") / ANCHORS)
 
     def _judge(self) -> None:
         """The chosen pairs through the queue; in the end everything judged so far is in the store."""
-        asking = self.loop.config.asking
-        questions = self.loop.asked[self.number]
+        loop, asking = self.loop, self.loop.config.asking
+        questions = loop.asked[self.number]
+        anchors = loop.anchors if self.number > 1 else []
         cut = cut_answers(self.groups)
+        if self.number == 1:
+            loop.anchors_cut = cut
 
         def work(folder: Path) -> Mapping[str, Any]:
-            judged = self._ask(
-                questions, "judge", overlap=asking.judgments_per_pair, folder=folder, lot=0, cut=cut
+            judged = self.jury.ask(
+                questions,
+                "judge",
+                overlap=asking.judgments_per_pair,
+                folder=folder,
+                cut=cut | loop.anchors_cut,
+                anchors=anchors,
             )
-            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": _said(judged)}
+            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": judged.lines}
 
-        what = f"{self._who()} judge {len(questions)} pairs, {asking.judgments_per_pair} each"
-        self._stage("judge", what, work, after=(self.name("choose"), *self._earlier("examine")))
-
-    def _ask(
-        self,
-        questions: Sequence[Question],
-        stage: str,
-        *,
-        overlap: int,
-        folder: Path,
-        lot: int,
-        cut: frozenset[tuple[str, str]],
-    ) -> Judged:
-        config = self.loop.config
-        is_model = isinstance(config.judges, ModelJudgesConfig)
-        checks = 0.0 if is_model else config.asking.known_share + config.asking.repeat_share
-        total = round((1 if is_model else overlap) * len(questions) / max(1 - checks, 0.1))
-        return self.loop.bench.ask(
-            questions,
-            project=self.project(stage),
-            batch=self.name(stage),
-            lot=1 + 2 * self.number + lot,
-            overlap=1 if is_model else overlap,
-            folder=folder,
-            cut=cut,
-            paused=self._paused(),
-            advance=lambda done: self.loop.narrator.progress(stage, done, total),
-        )
-
-    def project(self, stage: str) -> str:
-        """Examinations are a project of their own: what is judged there is never trained on."""
-        name = self.loop.config.name
-        return name if stage == "judge" else f"{name} (held out)"
-
-    def _paused(self) -> dict[str, str]:
-        """Who was paused by any stage so far."""
-        paused: dict[str, str] = {}
-        for number in range(1, self.number + 1):
-            for stage in ("judge", "examine"):
-                record = self.loop.runner.journal.record(f"r{number}-{stage}")
-                paused |= {} if record is None else record.facts.get("paused", {})
-        return paused
-
-    def _who(self) -> str:
-        kind = self.loop.config.judges.type
-        return {"simulated": "SIMULATED annotators", "people": "people", "model": "a language model"}[kind]
+        again = f" and {len(anchors)} anchors again" if anchors else ""
+        what = f"{self.jury.who} judge {len(questions)} pairs{again}, {asking.judgments_per_pair} each"
+        after = (self.name("choose"), *self._earlier("examine"))
+        self._stage("judge", what, work, settings=self.jury.asked, after=after)
 
     def _agree(self) -> None:
         loop = self.loop
 
         def work(folder: Path) -> Mapping[str, Any]:
-            judgments = loop.bench.judgments(self.project("judge"))
+            judgments = loop.bench.judgments(self.jury.project("judge"))
+            self.policy_kl = self._policy_kl()
             guard = loop.config.guard
             others = frozenset[str]()
             if guard.every and guard.evidence == "annotators":
@@ -229,6 +234,7 @@ class Round:
             return {
                 "snapshot": found.snapshot.hash,
                 "judgments": facts["judgments"] + facts["judgments_left_out"],
+                "policy_kl": self.policy_kl,
                 "words": [word.row for word in found.words],
                 "annotators": [asdict(one) for one in found.annotators],
                 "lines": lines,
@@ -247,25 +253,75 @@ class Round:
         without: frozenset[str] = frozenset(),
     ) -> Agreement:
         """The agreement of everybody, or of `those` annotators alone, or of all `without` some."""
-        config = self.loop.config
+        config, bench = self.loop.config, self.loop.bench
+        project = self.jury.project("judge")
         return agree(
             judgments,
             self.loop.asked,
             config.agreeing,
             round_number=self.number,
             project=config.name,
-            voided=self.loop.bench.voided(),
-            known=self.loop.bench.known_judgments([self.project("judge"), self.project("examine")]),
+            voided=bench.voided(),
+            known=bench.known_judgments([project, self.jury.project("examine")]),
+            grades=bench.grades(project),
+            corrections=bench.corrections(project),
+            panels=bench.panels(project),
+            drift=self.policy_kl,
             those=those,
             without=without,
             seed=config.seed,
         )
+
+    def _policy_kl(self) -> dict[int, float]:
+        """KL, nats an answer, from each earlier round's policy to the newest, on that round's answers.
+
+        Old pairs are weighed by it; empty where the config does not ask for that.
+        """
+        config, path = self.loop.config, self.loop.runner.journal.path
+        earlier = range(1, self.number if config.agreeing.half_drift is not None else 1)
+        temperature = config.asking.sampling.scoring_temperature
+        return {
+            number: drift_of(read_groups(path(f"r{number}-sample") / GIVEN), self.loop.newest, temperature)
+            for number in earlier
+        }
 
     def _learn_reward(self) -> None:
         loop = self.loop
         begin = loop.reward_model if loop.config.warm_start else None
         pairs = self.snapshot.preferences
         loop.reward_model = self._train_reward("reward", pairs, begin)
+
+    def _learn_grades(self) -> None:
+        """Of a written policy: a head for each dimension, learnt from grades."""
+        loop, grading = self.loop, self.loop.grading
+        self.heads: RewardModel | None = None
+        if grading is None:
+            return
+        ratings = grading.placed(self.snapshot.ratings)
+        loop.set_model(loop.tuned)
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            return grading.learn(
+                loop.model,
+                ratings,
+                loop.config.reward,
+                folder,
+                observers=loop.narrator.observers(),
+                streams=self.streams.child("grades"),
+            )
+
+        what = f"learn {len(grading.ids)} dimensions of the written policy from {len(ratings)} grades"
+        settings = asdict(grading.heads_config(loop.config.reward))
+        self._stage("grades", what, work, settings=settings, after=(self.name("agree"),))
+        self.heads = grading.read_heads(loop.model, self.path("grades") / "model", loop.config.reward)
+
+    def _reward(self) -> Reward:
+        """What the policy is optimized against."""
+        assert self.loop.reward_model is not None
+        compared = ModelReward(self.loop.reward_model)
+        if self.loop.grading is None or self.heads is None:
+            return compared
+        return WrittenReward(compared, self.heads, self.loop.grading.charter, compared.is_bf16)
 
     def _gather_evidence(self) -> None:
         """What the guard holds against the reward: the known taste, or a reward model of other annotators."""
@@ -318,9 +374,8 @@ class Round:
         return trained[0] if trained else loop.read_reward_model(self.path(stage) / "model")
 
     def _optimize(self) -> None:
-        loop = self.loop
-        assert loop.reward_model is not None
-        reward = ModelReward(loop.reward_model)
+        loop, grading = self.loop, self.loop.grading
+        config = loop.config.policy if grading is None else grading.policy_config(loop.config.policy)
 
         def work(folder: Path) -> Mapping[str, Any]:
             loop.set_model(self.start)
@@ -329,8 +384,8 @@ class Round:
             result = train_rloo(
                 loop.model,
                 list(loop.material.policy_prompts),
-                reward,
-                loop.config.policy,
+                self._reward(),
+                config,
                 run_dir=folder,
                 observers=observers,
                 resume=has_checkpoint(folder),
@@ -351,22 +406,26 @@ class Round:
             }
 
         what = f"RLOO on {len(loop.material.policy_prompts)} prompts against the reward model"
-        settings = {
+        settings: dict[str, Any] = {
             "policy": asdict(loop.config.policy),
             "guard": asdict(loop.config.guard),
             "start": self.start.version,
         }
-        if self._stage("policy", what, work, settings=settings, after=(self.name("reward"),)):
+        after: tuple[str, ...] = (self.name("reward"),)
+        if grading is not None:
+            settings["written"], after = grading.weights, (*after, self.name("grades"))
+        if self._stage("policy", what, work, settings=settings, after=after):
             loop.read_model(self.path("policy") / "model")
+        if stopped := str(self._facts("policy")["guard"]):
+            loop.notices.post(News.HALTED, f"round {self.number}", stopped, round=self.number)
         loop.newest = frozen_copy(loop.model)
 
     def _guard(self, folder: Path) -> Guard | None:
         config, material = self.loop.config, self.loop.material
         if not config.guard.every:
             return None
-        assert self.loop.reward_model is not None
         assert self.evidence is not None
-        reward = ModelReward(self.loop.reward_model)
+        reward = self._reward()
         return Guard(
             policy=self.loop.model,
             prompts=list(material.heldout[: config.guard.prompts]),
@@ -381,7 +440,7 @@ class Round:
     def _answer(self) -> None:
         """Candidate and incumbent answer the held-out prompts, with the same draws."""
         loop, asking = self.loop, self.loop.config.asking
-        prompts = loop.material.heldout[: asking.examined_prompts]
+        prompts = loop.material.heldout[: self._examined_count()]
 
         def work(folder: Path) -> Mapping[str, Any]:
             for place, (name, model) in enumerate(
@@ -394,10 +453,30 @@ class Round:
             return {"prompts": len(prompts)}
 
         what = f"candidate and incumbent answer {len(prompts)} held-out prompts"
-        settings = {"asking": asdict(asking), "incumbent": loop.incumbent.version}
+        settings = {
+            "asking": asdict(asking),
+            "incumbent": loop.incumbent.version,
+            "prompts": len(prompts),
+        }
         self._stage("answer", what, work, settings=settings, after=(self.name("policy"),))
         self.candidate = read_groups(self.path("answer") / "candidate.jsonl")
         self.other = read_groups(self.path("answer") / "incumbent.jsonl")
+
+    def _examined_count(self) -> int:
+        """Held-out prompts to compare on: more where a gate was left undecided, as far as the budget goes."""
+        config = self.loop.config
+        domains = [domain_of(one) for one in self.loop.material.heldout]
+        budget, room = config.stop.max_judgments, None
+        if budget is not None:
+            spent = self.before[-1].judgments if self.before else 0
+            spent += int(self._facts("judge")["judgments"])
+            room = (budget - spent) // config.asking.judgments_per_examined - config.asking.examined_prompts
+        return heldout_count(domains, config.asking.examined_prompts, self.queues, config.queue, room=room)
+
+    def _facts(self, stage: str) -> Mapping[str, Any]:
+        """What a finished stage of this round measured."""
+        record = self.loop.runner.journal.record(self.name(stage))
+        return {} if record is None else record.facts
 
     def _examine(self) -> None:
         """The same judges compare them; nothing of it is trained on."""
@@ -406,191 +485,79 @@ class Round:
         cut = cut_answers([*self.candidate, *self.other])
 
         def work(folder: Path) -> Mapping[str, Any]:
-            judged = self._ask(
-                questions, "examine", overlap=asking.judgments_per_examined, folder=folder, lot=1, cut=cut
+            judged = self.jury.ask(
+                questions, "examine", overlap=asking.judgments_per_examined, folder=folder, cut=cut
             )
             write_questions(folder / "questions.jsonl", questions)
-            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": _said(judged)}
+            return {"judgments": judged.n_new, "paused": dict(judged.paused), "lines": judged.lines}
 
-        what = f"{self._who()} compare candidate and incumbent on {len(questions)} prompts"
-        self._stage("examine", what, work, after=(self.name("answer"), self.name("judge")))
+        what = f"{self.jury.who} compare candidate and incumbent on {len(questions)} prompts"
+        after = (self.name("answer"), self.name("judge"))
+        self._stage("examine", what, work, settings=self.jury.asked, after=after)
+
+    def _watch(self) -> None:
+        """What moved since the round before and since the first."""
+        loop = self.loop
+        kept: list[Sequence[Measurement]] = []
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            found = watch(loop, self.number, self.snapshot.left_out)
+            kept.append(found.measurements)
+            write_measurements(folder / MEASURED, found.measurements)
+            return {"rows": [dict(row) for row in found.rows], "lines": found.lines}
+
+        settings = asdict(loop.config.monitors)
+        after = (self.name("agree"), self.name("answer"), self.name("judge"), *self._earlier("drift"))
+        self._stage("drift", "what moved, and what to do about it", work, settings=settings, after=after)
+        self.moved = kept[0] if kept else read_measurements(self.path("drift") / MEASURED)
 
     def _decide(self) -> RoundRecord:
         loop = self.loop
         plan = plan_of(loop.config.gates)
+        plan = plan if loop.grading is None else loop.grading.gates(plan)
         kept: list[RoundRecord] = []
 
         def work(folder: Path) -> Mapping[str, Any]:
-            comparison = self._measure()
+            examined = read_questions(self.path("examine") / "questions.jsonl")
+            comparison = measure_candidate(
+                loop,
+                self._reward(),
+                self.number,
+                self.candidate,
+                self.other,
+                self.jury.votes(examined, self.snapshot.left_out),
+                project=self.jury.project("examine"),
+            )
+            comparison = replace(comparison, measurements=(*comparison.measurements, *self.moved))
             release = decide(plan, comparison.measurements, today=loop.clock.now().date())
-            _write_json(folder / "measurements.json", as_measurement_file(comparison))
-            is_released = release.exit_code == 0
-            numbers = number_rows(comparison.measurements)
-            record = self._record(release.verdict.value, is_released, plan.hash, gate_rows(release), numbers)
+            write_json(folder / "measurements.json", as_measurement_file(comparison))
+            record = self._closing().record(release, number_rows(comparison.measurements))
             kept.append(record)
-            _write_json(folder / "record.json", asdict(record))
+            write_json(folder / "record.json", asdict(record))
             return {
-                "released": is_released,
+                "released": record.is_released,
                 "verdict": release.verdict.value,
-                "lines": _verdict_lines(record),
+                "lines": verdict_lines(record),
             }
 
-        settings = {"gates": plan.hash, "removal": loop.config.agreeing.has_removal}
-        self._stage("decide", "gates: release or not", work, settings=settings, after=(self.name("examine"),))
-        record = kept[0] if kept else _read_record(self.path("decide") / "record.json")
+        settings = {
+            "gates": plan.hash,
+            "removal": loop.config.agreeing.has_removal,
+            "queue": asdict(loop.config.queue),
+        }
+        after = (self.name("examine"), self.name("drift"))
+        self._stage("decide", "gates: release or not", work, settings=settings, after=after)
+        record = kept[0] if kept else read_record(self.path("decide") / "record.json")
         if record.is_released:
             loop.incumbent = loop.newest
         return record
 
-    def _measure(self) -> Comparison:
-        loop = self.loop
-        assert loop.reward_model is not None
-        reward = ModelReward(loop.reward_model)
-        facts = {"round": self.number}
-        mine, its = ({**facts, "model": one.version} for one in (loop.newest, loop.incumbent))
-        candidate = responses_of(f"round {self.number}", self.candidate, mine)
-        incumbent = responses_of("incumbent", self.other, its)
-        sampling = loop.config.asking.sampling
-        taste = loop.material.taste
-        return examine(
-            Examined(
-                candidate=candidate,
-                incumbent=incumbent,
-                votes=self._votes(),
-                candidate_rewards=reward.score(candidate.prompts, candidate.completions).values,
-                incumbent_rewards=reward.score(incumbent.prompts, incumbent.completions).values,
-                logprobs=score_both(loop.newest, loop.incumbent, candidate, sampling),
-                tuned_logprobs=completion_logprobs(
-                    loop.tuned,
-                    candidate.prompts,
-                    candidate.completions,
-                    temperature=sampling.scoring_temperature,
-                ),
-                gold=None if taste is None else ScoreJudge(taste_scores(taste), "the task's known taste"),
-            ),
-            seed=loop.config.seed,
-        )
-
-    def _votes(self) -> list[Judgment]:
-        """Of this examination, by those who were not left out of the snapshot."""
-        asked = {one.key for one in read_questions(self.path("examine") / "questions.jsonl")}
-        found = self.loop.bench.judgments(self.project("examine"))
-        gone = self.loop.bench.voided()
-        return [
-            one
-            for one in found
-            if one.annotator_id not in self.snapshot.left_out
-            and one.meta["judgment_id"] not in gone
-            and (one.comparison.prompt.id, *sorted((one.comparison.left, one.comparison.right))) in asked
-        ]
-
-    def _record(
-        self,
-        verdict: str,
-        is_released: bool,
-        plan_hash: str,
-        gates: tuple[Mapping[str, Any], ...],
-        numbers: Mapping[str, Mapping[str, Any]],
-    ) -> RoundRecord:
-        loop, journal = self.loop, self.loop.runner.journal
-        records = {stage: journal.record(self.name(stage)) for stage in STAGES[:-1]}
-        facts = {stage: dict(one.facts) for stage, one in records.items() if one is not None}
-        seconds = sum(one.seconds for one in records.values() if one is not None)
-        judgments = sum(int(facts[stage]["judgments"]) for stage in ("judge", "examine"))
-        earlier = self.before[-1] if self.before else None
-        return RoundRecord(
+    def _closing(self) -> Closing:
+        return Closing(
+            loop=self.loop,
             number=self.number,
-            model=str((self.path("policy") / "model").relative_to(loop.folder)),
-            version=loop.newest.version,
-            began_from=self.start.version,
-            incumbent=loop.incumbent.version,
-            snapshot=self.snapshot.hash,
-            reward_model=str((self.path("reward") / "model").relative_to(loop.folder)),
-            reward_version=str(facts["reward"]["version"]),
-            verdict=verdict,
-            is_released=is_released,
-            plan_hash=plan_hash,
-            gates=gates,
-            numbers=numbers,
-            judgments=judgments + (earlier.judgments if earlier else 0),
-            seconds=seconds + (earlier.seconds if earlier else 0.0),
-            facts={
-                "words": facts["agree"]["words"],
-                "annotators": facts["agree"]["annotators"],
-                "paused": self._paused(),
-                "left_out": dict(self.snapshot.left_out),
-                "questions": facts["choose"]["questions"],
-                "pairs": len(self.snapshot.preferences),
-                "guard": facts["policy"]["guard"],
-                "stages": {stage: one.seconds for stage, one in records.items() if one is not None},
-            },
+            before=self.before,
+            start=self.start.version,
+            snapshot=self.snapshot,
+            paused=self.jury.paused(),
         )
-
-
-def prompts_of_round(material: Material, number: int, count: int) -> list[Prompt]:
-    """`count` training prompts at even distances, other ones each round until all were used."""
-    prompts = list(material.policy_prompts)
-    lots = max(1, len(prompts) // count)
-    mine = prompts[(number - 1) % lots :: lots]
-    return mine[:count]
-
-
-def cut_answers(groups: Sequence[AnswerGroup]) -> frozenset[tuple[str, str]]:
-    """Prompt id and text of answers that ran out of tokens."""
-    return frozenset(
-        (group.prompt.id, answer.text)
-        for group in groups
-        for answer in group.answers
-        if not answer.finish_reason.is_complete
-    )
-
-
-def taste_scores(taste: KnownTaste) -> Scorer:
-    """The known taste as a scorer."""
-    return lambda prompts, completions: taste.score(prompts, completions).values
-
-
-def other_annotators(judgments: Sequence[Judgment], share: float) -> frozenset[str]:
-    """About a share of the annotators, evenly spread over their sorted names: those the evidence rests on."""
-    names = sorted({one.annotator_id for one in judgments})
-    return frozenset(name for i, name in enumerate(names) if int((i + 1) * share) > int(i * share))
-
-
-def member_scores(model: RewardModel) -> MemberScores:
-    """[member, answer] rewards of a reward model; a plain one is its only member."""
-
-    def scores(prompts: Sequence[Prompt], answers: Sequence[Completion]) -> NDArray[np.float64]:
-        found = model.ensemble_texts(prompts, [answer.text for answer in answers])
-        return np.asarray(found.members.double().numpy().T, dtype=np.float64)
-
-    return scores
-
-
-def _said(judged: Judged) -> list[str]:
-    lines = [f"{judged.n_new} judgments"]
-    return lines + [f"paused: {name} ({why})" for name, why in judged.paused.items()]
-
-
-def _verdict_lines(record: RoundRecord) -> list[str]:
-    lines = [f"{row['id']}: {row['verdict']} ({row['reason']})" for row in record.gates]
-    ended = "released" if record.is_released else f"not released: {record.verdict}"
-    return [*lines, f"round {record.number} {ended}"]
-
-
-def _write_json(path: Path, body: Any) -> None:
-    write_text_atomic(path, json.dumps(body, indent=1, ensure_ascii=False, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    """Records as JSON; a number that is none is null."""
-    if not is_dataclass(value) or isinstance(value, type):
-        return str(value)
-    return {
-        name: None if isinstance(one, float) and not math.isfinite(one) else one
-        for name, one in asdict(value).items()
-    }
-
-
-def _read_record(path: Path) -> RoundRecord:
-    row = json.loads(path.read_text(encoding="utf-8"))
-    return RoundRecord(**{**row, "gates": tuple(row["gates"])})

@@ -1,13 +1,14 @@
 """Starting a loop in a workspace, or going on with one that stopped or waits; writes its report."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from accord.domain import WorkspaceError
 from accord.domain.files import write_text_atomic
 from accord.evaluation.report.contents import Lineage
+from accord.pipeline.cards.making import write_cards
 from accord.pipeline.configuration import dump_config, load_config
 from accord.pipeline.memory import peak_memory_mb
 from accord.pipeline.narration import Narrator
@@ -43,15 +44,25 @@ def start_loop(
     command: Sequence[str] | None = None,
     narrator: Narrator | None = None,
     until: str = "",
+    prepare: Callable[[Run], None] = lambda run: None,
 ) -> LoopOutcome:
-    """Make a run of the loop and carry it as far as it goes; `until` names a stage after which to stop."""
+    """Make a run of the loop and carry it as far as it goes; `until` names a stage after which to stop.
+
+    `prepare` is called with the run before its first stage, such as to open a door to it.
+    """
     provenance = collect_provenance(seed=config.seed, inputs=_inputs(config))
     run = workspace.create_run(kind, config=config, provenance=provenance, name=name, command=command)
-    return _carry_out(run, config, provenance, narrator, until)
+    prepare(run)
+    return _carry_out(workspace, run, config, provenance, narrator, until)
 
 
 def resume_loop(
-    workspace: Workspace, key: str, *, narrator: Narrator | None = None, until: str = ""
+    workspace: Workspace,
+    key: str,
+    *,
+    narrator: Narrator | None = None,
+    until: str = "",
+    prepare: Callable[[Run], None] = lambda run: None,
 ) -> LoopOutcome:
     """Go on with a loop that was stopped, failed, or waited for people, under the config it began with."""
     run = workspace.run(key)
@@ -59,7 +70,8 @@ def resume_loop(
         raise WorkspaceError(f"run '{run.id}' is {run.record.status}; only a stopped run can be resumed.")
     config = load_config(LoopConfig, run.config_path)
     run.reopen()
-    return _carry_out(run, config, run.record.provenance, narrator, until)
+    prepare(run)
+    return _carry_out(workspace, run, config, run.record.provenance, narrator, until)
 
 
 def write_loop_report(run: Run, config: LoopConfig, provenance: RunProvenance) -> None:
@@ -88,7 +100,12 @@ def write_loop_report(run: Run, config: LoopConfig, provenance: RunProvenance) -
 
 
 def _carry_out(
-    run: Run, config: LoopConfig, provenance: RunProvenance, narrator: Narrator | None, until: str
+    workspace: Workspace,
+    run: Run,
+    config: LoopConfig,
+    provenance: RunProvenance,
+    narrator: Narrator | None,
+    until: str,
 ) -> LoopOutcome:
     with run:
         try:
@@ -97,6 +114,7 @@ def _carry_out(
             write_loop_report(run, config, provenance)
             run.add_artifact("report", run.report_path)
         if run.model_folder.exists():
+            write_cards(workspace, run.id)
             run.add_artifact("model", run.model_folder)
         last = rounds[-1].numbers.get("win_rate")
         value = None if last is None else last["value"]
@@ -109,7 +127,8 @@ def _carry_out(
 
 
 def _inputs(config: LoopConfig) -> list[Path]:
+    written = [Path(config.policy_file)] if config.policy_file else []
     if not isinstance(config.task, FilesTaskConfig):
-        return []
+        return written
     task = config.task
-    return [task.root / path for path in (*task.preferences, *task.demonstrations, *task.prompts)]
+    return written + [task.root / path for path in (*task.preferences, *task.demonstrations, *task.prompts)]

@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from accord.domain import Preference, WorkspaceError
+from accord.domain import Preference, Rating, WorkspaceError
 from accord.domain.files import write_text_atomic
-from accord.store import read_preferences, write_records
+from accord.store import read_preferences, read_ratings, write_records
 
 RECORD = "snapshot.json"
 ROWS = "preferences.jsonl"
+GRADES = "ratings.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,8 @@ class Snapshot:
     preferences: tuple[Preference, ...]
     settings: Mapping[str, Any]
     """Method, weighting, half-life, round, project."""
+    ratings: tuple[Rating, ...] = ()
+    """Grades of answers, where a written policy asked for them; `meta` names the judgment of each."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Annotator -> why his judgments do not count."""
     voided: tuple[str, ...] = ()
@@ -37,7 +40,8 @@ class Snapshot:
     @property
     def judgment_ids(self) -> list[str]:
         """Every judgment behind it, once, sorted."""
-        return sorted({one for pair in self.preferences for one in pair.provenance.judgment_ids})
+        compared = {one for pair in self.preferences for one in pair.provenance.judgment_ids}
+        return sorted(compared | {str(one.meta["judgment_id"]) for one in self.ratings})
 
     @property
     def hash(self) -> str:
@@ -49,18 +53,25 @@ class Snapshot:
             ]
             for pair in self.preferences
         ]  # fmt: skip
-        what = {
+        what: dict[str, Any] = {
             "rows": rows,
             "settings": dict(self.settings),
             "left_out": sorted(self.left_out),
             "voided": sorted(self.voided),
         }
+        if self.ratings:
+            what["ratings"] = [
+                [one.prompt.id, one.completion, one.dimension, one.value, one.meta["judgment_id"]]
+                for one in self.ratings
+            ]
         text = json.dumps(what, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def write(self, folder: Path) -> None:
         """`preferences.jsonl` and `snapshot.json` in the folder."""
         write_records(folder / ROWS, self.preferences)
+        if self.ratings:
+            write_records(folder / GRADES, self.ratings)
         record = {
             "hash": self.hash,
             "settings": dict(self.settings),
@@ -80,6 +91,7 @@ class Snapshot:
             raise WorkspaceError(f"{folder / RECORD} is not a snapshot's record: {error}") from error
         found = cls(
             preferences=tuple(read_preferences(folder / ROWS)),
+            ratings=tuple(read_ratings(folder / GRADES)) if (folder / GRADES).exists() else (),
             settings=record["settings"],
             left_out=record["left_out"],
             voided=tuple(record["voided"]),

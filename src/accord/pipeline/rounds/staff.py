@@ -1,7 +1,8 @@
 """A word on everybody who judged so far, and who may go on: comparisons through the quality engine.
 
 Each decided comparison is a label of its pair, which of the two answers in canonical order; ties say
-nothing of skill. Leaves out how a pause is carried out.
+nothing of skill. Also how right each was as time went on, against the others. Leaves out how a pause is
+carried out.
 """
 
 import math
@@ -10,9 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accord.domain import Choice, Judgment, LabelColumns
 from accord.quality import assess_annotators, fit_dawid_skene, tabulate_judgments, tabulate_labels
+from accord.quality.labels import LabelTable
+from accord.quality.people import probabilities_without_own
 from accord.quality.people.assessment import AssessmentConfig, LabelEvidence, Verdict
 
 SIDES = {Choice.LEFT: 0, Choice.RIGHT: 1}
@@ -60,19 +64,11 @@ def assess_staff(
     people = {one.annotator_id for one in decided}
     if len(decided) < MIN_JUDGMENTS or len(people) < 3:
         return []
-    columns = _columns(decided)
-    table = tabulate_labels(columns, repeats="first", classes=(0, 1))
-    pairs = tabulate_judgments(decided, repeats="first")
-    p_first = fit_dawid_skene(pairs).p_first
-    by_item = {
-        _item(pair.prompt.id, pair.first, pair.second): p
-        for pair, p in zip(pairs.pairs, p_first, strict=True)
-    }
-    share = np.array([by_item[str(item)] for item in table.items])
+    table, posterior = _consensus(decided)
     sides = np.array([SIDES[one.choice] for one in decided], dtype=np.int64)[table.rows]
     assessment = assess_annotators(
         table,
-        np.stack([share, 1 - share], axis=1),
+        posterior,
         gold=_truth(known, {str(item) for item in table.items}),
         evidence=LabelEvidence(sides=sides),
         config=AssessmentConfig(),
@@ -90,6 +86,70 @@ def assess_staff(
         )
         for row in assessment.rows
     ]
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """One annotator's decided comparisons in the order of time."""
+
+    annotator_id: str
+    correctness: NDArray[np.float64]
+    """[judgment] Chance that he was right, as the others see it, less the mean of all others' in that lot."""
+    lots: tuple[int, ...]
+    """[judgment] Such as rounds."""
+
+
+def correctness_streams(judgments: Sequence[Judgment], lots: Sequence[int]) -> list[Stream]:
+    """How right everybody was as time went on, against the others in the same lot; by name.
+
+    `judgments` are in the order of time, `lots` say in which round each was asked for. What is harder for all
+    in a later round is nobody's decline: only what sets one apart from the others is left.
+    """
+    places = [i for i, one in enumerate(judgments) if one.choice.is_decided]
+    decided = [judgments[i] for i in places]
+    if len(decided) < MIN_JUDGMENTS or len({one.annotator_id for one in decided}) < 3:
+        return []
+    table, posterior = _consensus(decided)
+    right = probabilities_without_own(table, posterior)[np.arange(table.n_labels), table.class_index]
+    order = np.argsort(table.rows, kind="stable")
+    right, who = right[order], table.annotator_index[order]
+    lot = np.array([lots[places[row]] for row in table.rows[order].tolist()])
+    _, cell = np.unique(lot, return_inverse=True)
+    shape = (cell.max() + 1, table.n_annotators)
+    total = np.bincount(cell, right)[cell]
+    count = np.bincount(cell)[cell]
+    flat = cell * shape[1] + who
+    own = np.bincount(flat, right, shape[0] * shape[1])[flat]
+    own_count = np.bincount(flat, minlength=shape[0] * shape[1])[flat]
+    others = np.maximum(count - own_count, 1)
+    relative = right - (total - own) / others
+    return [
+        Stream(
+            annotator_id=str(name),
+            correctness=relative[who == number],
+            lots=tuple(lot[who == number].tolist()),
+        )
+        for number, name in enumerate(table.annotators.tolist())
+    ]
+
+
+def other_annotators(judgments: Sequence[Judgment], share: float) -> frozenset[str]:
+    """About a share of the annotators, evenly spread over their sorted names: those the evidence rests on."""
+    names = sorted({one.annotator_id for one in judgments})
+    return frozenset(name for i, name in enumerate(names) if int((i + 1) * share) > int(i * share))
+
+
+def _consensus(decided: Sequence[Judgment]) -> tuple[LabelTable, NDArray[np.float64]]:
+    """Decided comparisons as a table of labels, and what the consensus says of each item [item, class]."""
+    table = tabulate_labels(_columns(decided), repeats="first", classes=(0, 1))
+    pairs = tabulate_judgments(decided, repeats="first")
+    p_first = fit_dawid_skene(pairs).p_first
+    by_item = {
+        _item(pair.prompt.id, pair.first, pair.second): p
+        for pair, p in zip(pairs.pairs, p_first, strict=True)
+    }
+    share = np.array([by_item[str(item)] for item in table.items])
+    return table, np.stack([share, 1 - share], axis=1)
 
 
 def _truth(known: Sequence[Judgment], items: set[str]) -> dict[str, int]:

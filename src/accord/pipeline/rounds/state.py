@@ -21,6 +21,8 @@ from accord.pipeline.material import Material
 from accord.pipeline.narration import Narrator
 from accord.pipeline.rounds.bench import Bench
 from accord.pipeline.rounds.choosing import Question
+from accord.pipeline.rounds.grading import Grading
+from accord.pipeline.rounds.notifying import Notices
 from accord.pipeline.rounds.plan import LoopConfig
 from accord.pipeline.rounds.releasing import RoundRecord, read_ledger, write_ledger
 from accord.pipeline.stage_running import StageRunner
@@ -45,9 +47,16 @@ class LoopState:
     """The last released policy."""
     material: Material
     bench: Bench
+    notices: Notices
+    grading: Grading | None = None
+    """The written policy, where the config names one."""
     until: str = ""
     asked: dict[int, list[Question]] = field(default_factory=dict)
     """Questions of each round so far."""
+    anchors: list[Question] = field(default_factory=list)
+    """Pairs of the first round that are judged again in each later one."""
+    anchors_cut: frozenset[tuple[str, str]] = frozenset()
+    """Prompt id and text of the first round's answers that ran out of tokens."""
     reward_model: RewardModel | None = None
     """Of the last round that learned one."""
 
@@ -69,6 +78,7 @@ class LoopState:
     ) -> bool:
         """Run one stage; True where it was done before. Raises `Interrupted` after the stage of `until`."""
         self.enter_ledger(None, state="running", stage=name)
+        self.notices.deliver()
         was_done = self.runner.run(name, what, work, tell=told, settings=settings, after=after)
         if self.until and self.until in (name, name.partition("-")[2]):
             raise Interrupted(f"stopped after stage {name}, as asked; resume the run to go on")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
@@ -39,6 +39,9 @@ class NewItem:
     """Higher comes first."""
     required_skill: str | None = None
     """Only annotators who have it are asked."""
+    quotas: Mapping[str, int] = field(default_factory=dict)
+    """Skill to how many of the `overlap` judgments only those who have it are asked for; the others are for
+    `required_skill`."""
     purpose: Purpose = Purpose.PRIMARY
     """What its slots are for."""
 
@@ -164,11 +167,11 @@ class Projects:
                     "item_id": item_id,
                     "number": number,
                     "purpose": one.purpose.value,
-                    "required_skill": one.required_skill,
+                    "required_skill": skill,
                     "state": SlotState.OPEN.value,
                     **shared,
                 }
-                for number in range(one.overlap)
+                for number, skill in enumerate(_skills(one))
             ]
             events.append(_event(now, "add", "item", item_id, {"hash": body_hash, "overlap": one.overlap}))
         bodies = {key: dict(one.content) for key, one in zip(hashes, batch, strict=True)}
@@ -216,7 +219,18 @@ def _event(now: int, action: str, entity: str, entity_id: str, facts: Mapping[st
     return Event(at_ms=now, actor="setup", action=action, entity=entity, entity_id=entity_id, facts=facts)
 
 
+def _skills(one: NewItem) -> list[str | None]:
+    """What each of an item's slots asks for, quotas first."""
+    asked = [skill for skill, count in sorted(one.quotas.items()) for _ in range(count)]
+    return [*asked, *([one.required_skill] * (one.overlap - len(asked)))]
+
+
 def _checked(one: NewItem) -> NewItem:
+    if sum(one.quotas.values()) > one.overlap or any(count < 1 for count in one.quotas.values()):
+        raise StoreError(
+            f"quotas are {dict(one.quotas)} of {one.overlap} judgments; expected 1 or more each, and no more "
+            "than these together"
+        )
     if one.overlap < 1 or one.n_candidates < 0:
         raise StoreError(
             f"an item needs an overlap of 1 or more and 0 or more candidates, got {one.overlap} and "

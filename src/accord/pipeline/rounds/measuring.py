@@ -1,0 +1,76 @@
+"""A round's candidate measured against the incumbent: votes, reward, KL, known taste and grades together.
+
+Leaves out the numbers themselves (`examining`, `charter.release`) and gates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from accord.domain.judgments import Judgment
+from accord.evaluation.comparison import Comparison, ScoreJudge
+from accord.evaluation.measurement import Measurement
+from accord.pipeline.answering import completion_logprobs
+from accord.pipeline.comparing_models import score_both
+from accord.pipeline.rounds.answers import AnswerGroup
+from accord.pipeline.rounds.examining import Examined, examine, examine_panels, responses_of
+from accord.pipeline.rounds.scorers import taste_scores
+from accord.pipeline.rounds.state import LoopState
+from accord.rollouts import Reward
+
+
+def measure_candidate(
+    loop: LoopState,
+    reward: Reward,
+    number: int,
+    answers: Sequence[AnswerGroup],
+    others: Sequence[AnswerGroup],
+    votes: Sequence[Judgment],
+    *,
+    project: str,
+) -> Comparison:
+    """All numbers of round `number` from the answers of candidate and incumbent and the votes on them.
+
+    `reward` is what the policy was optimized against; `project` holds the votes, with panels and grades.
+    """
+    facts = {"round": number}
+    mine, its = ({**facts, "model": one.version} for one in (loop.newest, loop.incumbent))
+    candidate = responses_of(f"round {number}", answers, mine)
+    incumbent = responses_of("incumbent", others, its)
+    sampling = loop.config.asking.sampling
+    taste = loop.material.taste
+    found = Examined(
+        candidate=candidate,
+        incumbent=incumbent,
+        votes=votes,
+        candidate_rewards=reward.score(candidate.prompts, candidate.completions).values,
+        incumbent_rewards=reward.score(incumbent.prompts, incumbent.completions).values,
+        logprobs=score_both(loop.newest, loop.incumbent, candidate, sampling),
+        tuned_logprobs=completion_logprobs(
+            loop.tuned,
+            candidate.prompts,
+            candidate.completions,
+            temperature=sampling.scoring_temperature,
+        ),
+        gold=None if taste is None else ScoreJudge(taste_scores(taste), "the task's known taste"),
+    )
+    comparison = examine(found, seed=loop.config.seed)
+    further = [
+        *examine_panels(found, loop.bench.panel_of(project), seed=loop.config.seed),
+        *_measure_grades(loop, answers, others, votes, project),
+    ]
+    return replace(comparison, measurements=(*comparison.measurements, *further))
+
+
+def _measure_grades(
+    loop: LoopState,
+    answers: Sequence[AnswerGroup],
+    others: Sequence[AnswerGroup],
+    votes: Sequence[Judgment],
+    project: str,
+) -> list[Measurement]:
+    """Numbers of the written policy's principles, from the grades given along with the votes."""
+    if loop.grading is None:
+        return []
+    counted = {one.meta["judgment_id"] for one in votes}
+    kept = [one for one in loop.bench.grades(project) if one.meta["judgment_id"] in counted]
+    return loop.grading.measure(kept, answers, others)
