@@ -13,7 +13,7 @@ import typer
 import accord
 from accord.cli.main import COMMANDS, run_command
 from accord.domain.clock import CountingClock
-from accord.domain.errors import AccordError, ConfigError, Interrupted, ModelError
+from accord.domain.errors import AccordError, ConfigError, Interrupted, ModelError, Waiting
 from accord.pipeline.provenance import collect_provenance
 from accord.pipeline.runs import Headline
 from accord.pipeline.workspace import Workspace
@@ -85,6 +85,7 @@ def test_version(capsys: pytest.CaptureFixture[str]):
     [
         (ModelError("no model at /x"), 1, "error: no model at /x\n"),
         (ConfigError("a.toml", ["one", "two"]), 2, "error: a.toml: 2 problems\n  - one\n  - two\n"),
+        (Waiting("24 judgments are wanted"), 3, "waiting: 24 judgments are wanted\n"),
         (Interrupted("saved step 3"), 130, "error: saved step 3\n"),
         (KeyboardInterrupt(), 130, "error: stopped by the user\n"),
     ],

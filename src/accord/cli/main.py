@@ -9,10 +9,11 @@ import typer
 import accord
 from accord.cli.loading import LazyCommand, lazy_group
 from accord.cli.render import error_note, print_text
-from accord.domain.errors import AccordError, ConfigError, Interrupted, MissingExtra
+from accord.domain.errors import AccordError, ConfigError, Interrupted, MissingExtra, Waiting
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
+EXIT_WAITING = 3
 EXIT_INTERRUPTED = 130
 """What a shell reports for a process stopped by Ctrl-C."""
 
@@ -173,7 +174,8 @@ def root(
 def run_command(arguments: Sequence[str], *, application: typer.Typer = app) -> int:
     """Run one command line; returns the exit code. Errors users can cause are one message on stderr.
 
-    1 for an error, 2 for a wrong command line or config, 130 when stopped by the user.
+    1 for an error, 2 for a wrong command line or config, 3 where people must judge first, 130 when stopped by
+    the user.
     A bug keeps its traceback.
     """
     try:
@@ -183,6 +185,9 @@ def run_command(arguments: Sequence[str], *, application: typer.Typer = app) -> 
     except ConfigError as error:
         error_note(str(error))
         return EXIT_USAGE
+    except Waiting as error:
+        error_note(str(error), word="waiting")
+        return EXIT_WAITING
     except Interrupted as error:
         error_note(str(error))
         return EXIT_INTERRUPTED

@@ -36,7 +36,7 @@ def command_page() -> str:
         "",
         "Generated from the commands themselves by `make docs`; a test keeps it fresh.",
         "Results go to stdout, notes and errors to stderr. Exit codes: 0 done, 1 error, 2 wrong command line",
-        "or config, 130 stopped by Ctrl-C.",
+        "or config, 3 people must judge first, 130 stopped by Ctrl-C.",
     ]
     for path, command in walk_commands():
         context = command.make_context(path, [], resilient_parsing=True, terminal_width=HELP_WIDTH)

@@ -71,9 +71,9 @@ def progress_note(text: str) -> None:
     error_console.print(Text(text), soft_wrap=True)
 
 
-def error_note(message: str) -> None:
-    """Say on stderr what went wrong: `error:` and the message."""
-    error_console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+def error_note(message: str, *, word: str = "error") -> None:
+    """Say on stderr what went wrong, or why nothing goes on: a word such as `error:` and the message."""
+    error_console.print(Text.assemble((f"{word}: ", "bold red"), message), soft_wrap=True)
 
 
 def format_cell(value: Any) -> str:

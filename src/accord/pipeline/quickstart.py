@@ -29,7 +29,7 @@ def quickstart_config(*, seed: int = 0, is_fast: bool = False) -> LoopConfig:
         strategy="information",
         sampling=once.evaluation.sampling,
     )
-    steps = replace(once.policy.optimization, steps=10, checkpoint_every=5)
+    steps = replace(once.policy.optimization, steps=10, learning_rate=1e-4, checkpoint_every=5)
     config = LoopConfig(
         name="quickstart",
         title="A support co-pilot, round after round",

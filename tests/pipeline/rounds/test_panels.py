@@ -20,6 +20,7 @@ from accord.domain import (
 from accord.domain.errors import StoreError, Waiting
 from accord.evaluation.comparison.responses import Responses
 from accord.feedback.serving import serving_here
+from accord.pipeline.journal import Journal
 from accord.pipeline.lineage import bench_of, rebuild
 from accord.pipeline.rounds.agreeing import agree
 from accord.pipeline.rounds.choosing import Question, read_questions
@@ -246,6 +247,10 @@ def test_what_people_write_anew_is_learnt(tmp_path, tiny_loop):
     _judge_everything(store)
     with pytest.raises(Waiting):
         run_loop(config, tmp_path / "run")
+    # judged between two runs, and counted all the same
+    judged = Journal(tmp_path / "run/stages").record("r1-judge")
+    assert judged is not None
+    assert judged.facts["judgments"] == 8
     pairs = Snapshot.read(tmp_path / "run/stages/r1-agree").preferences
     written = [pair for pair in pairs if pair.provenance.method == "correction"]
     assert len(written) == 8

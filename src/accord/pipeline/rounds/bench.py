@@ -144,7 +144,11 @@ class Bench:
                     f"`accord serve --store {self.store}` lets people in. Resume the run when they are done."
                 )
             found = desk.judgments()
-            n_new = len(read_comparisons(database, desk.project_id)) - before
+            everything = read_comparisons(database, desk.project_id)
+            n_new = len(everything) - before
+            if isinstance(judges, PeopleJudgesConfig):  # they judged between two runs
+                asked = {batch, *(name for _, name in mixed)}
+                n_new = sum(one.meta["batch"] in asked for one in everything)
         (folder / BEFORE).unlink(missing_ok=True)
         return Judged(judgments=tuple(found), n_new=n_new, paused=stopped)
 
