@@ -116,6 +116,57 @@ def test_a_compiler_that_fails_or_a_folder_that_cannot_be_written_leaves_torch(m
 
 
 @needs_compiler
+def test_a_user_without_a_home_gets_torch(monkeypatch):
+    for name in ("HOME", "XDG_CACHE_HOME", "ACCORD_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nobody(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert load_kernel(16, 32, torch.float32) is None
+
+
+@needs_compiler
+def test_the_cache_and_the_kernel_itself_are_chosen_by_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("ACCORD_CACHE", str(tmp_path))
+    assert load_kernel(16, 32, torch.float32) is not None
+    assert len(list((tmp_path / "kernels").iterdir())) == 1
+    monkeypatch.setenv("ACCORD_KERNEL", "off")
+    assert load_kernel(16, 32, torch.float32) is None
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+@torch.no_grad()
+def test_slots_take_no_more_tokens_than_they_have_room_for(is_compiled):
+    decoder = LlamaDecoder(llama(16, 2, 2), dtype=torch.float32, is_compiled=is_compiled)
+    # The longest prompt leaves, so that no table of positions is too short for the others.
+    slots = decoder.begin([[1] * 40, [1]], group=1, max_tokens=16)
+    assert slots.compact([False, True]) == [1]
+    for _ in range(16):
+        slots.advance(torch.tensor([5]))
+    with pytest.raises(IndexError, match="16 tokens"):
+        slots.advance(torch.tensor([5]))
+
+
+@needs_compiler
+@torch.no_grad()
+def test_the_kernel_reads_what_compaction_left():
+    model = llama(32, 4, 2)
+    found = []
+    for is_compiled in (True, False):
+        slots = LlamaDecoder(model, dtype=torch.float32, is_compiled=is_compiled).begin(
+            [[1, 2, 3], [4] * 20, [5]], group=3, max_tokens=40
+        )
+        slots.advance(torch.arange(9))
+        kept = slots.compact([True, False, True, False, False, False, False, True, False])
+        assert kept is not None
+        steps = [slots.advance(torch.arange(len(kept)) + step) for step in range(35)]
+        found.append(torch.stack(steps))
+    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-4)
+
+
+@needs_compiler
 def test_a_kernel_is_built_once(tmp_path):
     assert load_kernel(16, 32, torch.float32, cache=tmp_path) is not None
     (built,) = tmp_path.iterdir()

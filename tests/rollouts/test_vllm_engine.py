@@ -39,7 +39,7 @@ class Running:
     def __init__(self, model):
         self.model, self.requests, self.aborted, self.n_steps = model, {}, [], 0
         self.gate = threading.Semaphore(10**6)
-        self.error = None
+        self.error, self.own_end = None, -1
 
     def add_request(self, request_id, prompt, params):
         assert isinstance(request_id, str)
@@ -68,11 +68,14 @@ class Running:
             best = logprobs.topk(params.logprobs or 1).indices.tolist()
             ids.append(token)
             steps.append({one: SimpleNamespace(logprob=float(logprobs[one])) for one in {*best, token}})
-            is_over = token in params.stop_token_ids or len(ids) == params.max_tokens
+            is_over = token in (*params.stop_token_ids, self.own_end) or len(ids) == params.max_tokens
             if is_over:
                 del self.requests[name]
+            is_end = token in (*params.stop_token_ids, self.own_end)
             drawn = SimpleNamespace(
-                token_ids=list(ids), logprobs=list(steps) if params.logprobs is not None else None
+                token_ids=list(ids),
+                logprobs=list(steps) if params.logprobs is not None else None,
+                finish_reason=("stop" if is_end else "length") if is_over else None,
             )
             outputs.append(SimpleNamespace(request_id=name, outputs=[drawn], finished=is_over))
         return outputs
@@ -162,6 +165,14 @@ def test_a_stop_string_ends_the_answer_here_and_there(engine):
     assert engine.n_running == 0
 
 
+def test_an_end_that_only_vllm_knows_is_an_end(engine):
+    config = SamplingConfig(max_tokens=12, temperature=0.0)
+    _, _, reports = ask(engine, config=config, top_logprobs=0)
+    engine._vllm.own_end = reports[0].token_id
+    _, ends, _ = ask(engine, config=config)
+    assert ends[0] == (FinishReason.STOP, 1)
+
+
 def test_who_leaves_is_given_up_and_those_who_run_beside_go_on(engine):
     engine._vllm.gate = threading.Semaphore(0)
     left, stays = [], SimpleQueue()
@@ -212,6 +223,34 @@ def test_a_failure_is_told_to_all_and_ends_the_engine(engine):
     engine._thread.join(60)
     with pytest.raises(LineFull, match="closing"):
         engine.submit(request(), print)
+
+
+def test_a_request_that_vllm_refuses_is_told_to_all_who_joined_with_it(engine):
+    engine._vllm.gate = threading.Semaphore(0)
+    queues = [SimpleQueue() for _ in range(3)]
+    engine.submit(request(), queues[0].put)
+    while not engine.n_running:
+        threading.Event().wait(0.01)
+
+    def refuse(*_):
+        raise ValueError("the prompt is too odd")
+
+    engine._vllm.add_request = refuse
+    for queue in queues[1:]:  # both wait, and join in one pass
+        engine.submit(request(), queue.put)
+    engine._vllm.gate.release(1)
+    for queue in queues:
+        with pytest.raises(ModelError, match="too odd"):
+            collect(queue)
+
+
+def test_an_error_of_any_kind_leaves_nobody_waiting(engine, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    engine._vllm.error = KeyError("a kind that is not expected")
+    queue = SimpleQueue()
+    engine.submit(request(), queue.put)
+    with pytest.raises(ModelError, match="log says why"):
+        collect(queue)
 
 
 def test_one_model_only_and_a_missing_library_is_named(model, monkeypatch):

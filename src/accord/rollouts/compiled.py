@@ -2,8 +2,8 @@
 
 Between its products a step of torch spends 40 operations a layer, each of which finds its code and data
 pushed out of the caches by the weights. What is built is kept in the user's cache folder, named by its
-source, flags and processor. Without a compiler, on other devices and head sizes `load_kernel` gives None,
-and torch does the same work. Leaves out the products themselves (`packing`).
+source, flags and processor. Without GCC, on other devices and head sizes, and where ACCORD_KERNEL is "off",
+`load_kernel` gives None, and torch does the same work. Leaves out the products themselves (`packing`).
 """
 
 import contextlib
@@ -81,18 +81,24 @@ def load_kernel(
     head_size: int, width: int, dtype: torch.dtype, *, cache: Path | None = None
 ) -> DecodeKernel | None:
     """The kernel for heads, a stream and products like these; None where it cannot be built."""
+    if os.environ.get("ACCORD_KERNEL") == "off":
+        return None
     fits = head_size % LANES == 0 and width % LANES == 0 and dtype in (torch.float32, torch.bfloat16)
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if not fits or compiler is None or platform.system() != "Linux":
         return None
     flags = [*FLAGS, f"-DHEAD_SIZE={head_size}", f"-DIS_BF16={int(dtype == torch.bfloat16)}"]
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
+    # RuntimeError: a user without a home folder.
+    with contextlib.suppress(OSError, subprocess.SubprocessError, RuntimeError):
         return DecodeKernel(ctypes.CDLL(str(_built(compiler, flags, cache or cache_folder()))), dtype)
     return None
 
 
 def cache_folder() -> Path:
-    """Where built files are kept."""
+    """Where built files are kept: `kernels` in $ACCORD_CACHE, else in the user's cache of accord."""
+    root = os.environ.get("ACCORD_CACHE")
+    if root:
+        return Path(root) / "kernels"
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "accord" / "kernels"
 

@@ -108,16 +108,77 @@ class Ticket:
 
 
 @dataclass
-class _Job:
+class Job:
+    """A request in line or under way."""
+
     request: Request
     prompt_ids: list[int]
     ticket: Ticket
     sink: Sink
 
 
+class Line:
+    """Requests in the order they came, as many as may wait; any thread may add one or close it."""
+
+    def __init__(self, models: Mapping[str, LanguageModel], config: EngineConfig):
+        self.models, self.config = models, config
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._jobs)
+
+    def submit(self, request: Request, sink: Sink) -> Ticket:
+        """Put a request in line.
+
+        Raises:
+            ModelError: no such model.
+            ConfigError: more answers than may run at one time.
+            DataError: prompt and max_tokens do not fit the model's context.
+            LineFull: too many wait, or the line is closed.
+        """
+        ids = checked_ids(request, self.models, self.config)
+        ticket = Ticket(len(ids))
+        with self._changed:
+            if self._is_closed:
+                raise LineFull("the engine is closing; it takes no further requests")
+            if len(self._jobs) >= self.config.max_waiting:
+                raise LineFull(f"{len(self._jobs)} requests wait already; ask again later")
+            self._jobs.append(Job(request, ids, ticket, sink))
+            self._changed.notify()
+        return ticket
+
+    def wait(self, *, is_busy: bool) -> bool:
+        """Waits for a request unless there is work already; False once the line is closed."""
+        with self._changed:
+            while not (self._jobs or is_busy or self._is_closed):
+                self._changed.wait()
+            return not self._is_closed
+
+    def admit(self, n_running: int) -> list[Job]:
+        """Takes out whoever finds room, in order; who needs more room holds up those behind."""
+        joining: list[Job] = []
+        with self._changed:
+            self._jobs = deque(job for job in self._jobs if not job.ticket.is_cancelled)
+            room = self.config.max_rows - n_running
+            while self._jobs and self._jobs[0].request.n <= room:
+                joining.append(self._jobs.popleft())
+                room -= joining[-1].request.n
+        return joining
+
+    def close(self) -> list[Job]:
+        """Takes no more; who waits still."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+            return list(self._jobs)
+
+
 @dataclass
 class _Slot:
-    job: _Job
+    job: Job
     index: int
     uniforms: Tensor
     stream: TextStream
@@ -174,9 +235,7 @@ class Engine:
             self._batches: dict[str, RunningBatch[_Slot]] = {
                 name: RunningBatch(_decoder(model, precision)) for name, model in models.items()
             }
-        self._waiting: deque[_Job] = deque()
-        self._changed = threading.Condition()
-        self._is_closed = False
+        self._line = Line(self.models, self.config)
         self.n_drawn = 0
         """Tokens drawn since the start."""
         self._thread = threading.Thread(target=self._run, name="accord-engine", daemon=True)
@@ -185,61 +244,42 @@ class Engine:
     @property
     def n_waiting(self) -> int:
         """Requests in line now."""
-        with self._changed:
-            return len(self._waiting)
+        return len(self._line)
 
     @property
     def n_running(self) -> int:
         """Answers in progress now."""
-        with self._changed:
-            return self._n_rows()
+        return sum(batch.n_alive for batch in self._batches.values())
 
     def submit(self, request: Request, sink: Sink) -> Ticket:
         """Put a request in line; `sink` gets its pieces, in the engine's thread, and must not block.
 
-        Raises:
-            ModelError: no such model.
-            ConfigError: more answers than may run at one time.
-            DataError: prompt and max_tokens do not fit the model's context.
-            LineFull: too many wait.
+        Raises what `Line.submit` raises.
         """
-        ids = checked_ids(request, self.models, self.config)
-        ticket = Ticket(len(ids))
-        with self._changed:
-            if self._is_closed:
-                raise LineFull("the engine is closing; it takes no further requests")
-            if len(self._waiting) >= self.config.max_waiting:
-                raise LineFull(f"{len(self._waiting)} requests wait already; ask again later")
-            self._waiting.append(_Job(request, ids, ticket, sink))
-            self._changed.notify()
-        return ticket
+        return self._line.submit(request, sink)
 
     def close(self) -> None:
         """Give up what is under way and end the thread."""
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify()
+        self._line.close()
         self._thread.join()
 
     def _run(self) -> None:
-        with torch.inference_mode():
-            while True:
-                with self._changed:
-                    while not (self._waiting or self._n_rows() or self._is_closed):
-                        self._changed.wait()
-                    if self._is_closed:
-                        break
-                    joining = self._admit()
-                for jobs in joining:
-                    self._guarded(jobs, partial(self._join, jobs))
-                for name, batch in self._batches.items():
-                    if batch.n_alive:
-                        self._guarded(_jobs(batch), partial(self._step, name))
-        left = [*self._waiting, *(job for batch in self._batches.values() for job in _jobs(batch))]
-        for job in left:
-            job.sink(ModelError("the server is closing"))
+        reason = "the engine failed; the server's log says why"
+        try:
+            with torch.inference_mode():
+                while self._line.wait(is_busy=self.n_running > 0):
+                    for jobs in self._admit():
+                        self._guarded(jobs, partial(self._join, jobs))
+                    for name, batch in self._batches.items():
+                        if batch.n_alive:
+                            self._guarded(_jobs(batch), partial(self._step, name))
+            reason = "the server is closing"
+        finally:
+            running = [job for batch in self._batches.values() for job in _jobs(batch)]
+            for job in [*self._line.close(), *running]:
+                job.sink(ModelError(reason))
 
-    def _guarded(self, jobs: Sequence[_Job], work: Callable[[], None]) -> None:
+    def _guarded(self, jobs: Sequence[Job], work: Callable[[], None]) -> None:
         """Work that fails (memory, a broken model) ends its own jobs alone, and whoever asked is told."""
         try:
             work()
@@ -248,21 +288,14 @@ class Engine:
                 job.ticket.cancel()
                 job.sink(ModelError(f"{type(error).__name__}: {error}"))
 
-    def _admit(self) -> list[list[_Job]]:
-        """Who joins now, in the order of the line; jobs of one model and one n are prefilled together."""
-        self._waiting = deque(job for job in self._waiting if not job.ticket.is_cancelled)
-        room = self.config.max_rows - self._n_rows()
-        together: dict[tuple[str, int], list[_Job]] = {}
-        while self._waiting and self._waiting[0].request.n <= room:
-            job = self._waiting.popleft()
-            room -= job.request.n
+    def _admit(self) -> list[list[Job]]:
+        """Who joins now; jobs of one model and one n are prefilled together."""
+        together: dict[tuple[str, int], list[Job]] = {}
+        for job in self._line.admit(self.n_running):
             together.setdefault((job.request.model, job.request.n), []).append(job)
         return list(together.values())
 
-    def _n_rows(self) -> int:
-        return sum(batch.n_alive for batch in self._batches.values())
-
-    def _join(self, jobs: list[_Job]) -> None:
+    def _join(self, jobs: list[Job]) -> None:
         first = jobs[0].request
         model = self.models[first.model]
         slots = []
@@ -320,7 +353,7 @@ def checked_ids(request: Request, models: Mapping[str, LanguageModel], config: E
     return ids
 
 
-def _jobs(batch: RunningBatch[_Slot]) -> list[_Job]:
+def _jobs(batch: RunningBatch[_Slot]) -> list[Job]:
     """The jobs that have an answer in progress, each once."""
     return list({id(slot.job): slot.job for slot in batch.rows}.values())
 

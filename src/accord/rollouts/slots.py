@@ -58,6 +58,8 @@ class LlamaSlots:
 
     def begin_step(self) -> tuple[Tensor, Tensor]:
         """Make room for one token more; cos and sin [slot, d] of its positions."""
+        if self.n_new == self.max_tokens:  # the kernel would write beyond its memory
+            raise IndexError(f"slots opened for {self.max_tokens} tokens have them; open them for more")
         if self.n_new == self.columns:
             self._grow()
         self._described = None

@@ -6,7 +6,6 @@ Not proven on a real installation yet; it uses `LLM.llm_engine` with `add_reques
 """
 
 import threading
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +16,13 @@ from accord.domain.streams import Streams
 from accord.models.language_model import LanguageModel
 from accord.rollouts.engine import (
     EngineConfig,
-    LineFull,
+    Job,
+    Line,
     Piece,
     Request,
     Sink,
     Ticket,
     TokenReport,
-    checked_ids,
 )
 from accord.rollouts.text_stream import TextStream
 from accord.rollouts.vllm import ENGINE_DEFAULTS, completion_seeds, import_vllm, start_vllm
@@ -33,16 +32,8 @@ SERVING_DEFAULTS: Mapping[str, Any] = {**ENGINE_DEFAULTS, "logprobs_mode": "raw_
 
 
 @dataclass
-class _Job:
-    request: Request
-    prompt_ids: list[int]
-    ticket: Ticket
-    sink: Sink
-
-
-@dataclass
 class _Answer:
-    job: _Job
+    job: Job
     index: int
     stream: TextStream
 
@@ -67,10 +58,8 @@ class VllmEngine:
         self._library = import_vllm() if library is None else library
         chosen = {**SERVING_DEFAULTS, "max_model_len": self._model.context_tokens, **(options or {})}
         self._vllm: Any = start_vllm(self._model, self._library, chosen).llm_engine
-        self._waiting: deque[_Job] = deque()
+        self._line = Line(self.models, self.config)
         self._running: dict[str, _Answer] = {}
-        self._changed = threading.Condition()
-        self._is_closed = False
         self._n_added = 0
         self.n_drawn = 0
         self._thread = threading.Thread(target=self._run, name="accord-vllm", daemon=True)
@@ -79,88 +68,62 @@ class VllmEngine:
     @property
     def n_waiting(self) -> int:
         """Requests in line now."""
-        with self._changed:
-            return len(self._waiting)
+        return len(self._line)
 
     @property
     def n_running(self) -> int:
         """Answers in progress now."""
-        with self._changed:
-            return len(self._running)
+        return len(self._running)
 
     def submit(self, request: Request, sink: Sink) -> Ticket:
-        """Put a request in line; see `Engine.submit`, which raises the same."""
-        ids = checked_ids(request, self.models, self.config)
-        ticket = Ticket(len(ids))
-        with self._changed:
-            if self._is_closed:
-                raise LineFull("the engine is closing; it takes no further requests")
-            if len(self._waiting) >= self.config.max_waiting:
-                raise LineFull(f"{len(self._waiting)} requests wait already; ask again later")
-            self._waiting.append(_Job(request, ids, ticket, sink))
-            self._changed.notify()
-        return ticket
+        """Put a request in line; raises what `Line.submit` raises."""
+        return self._line.submit(request, sink)
 
     def close(self) -> None:
         """Give up what is under way and end the thread."""
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify()
+        self._line.close()
         self._thread.join()
 
     def _run(self) -> None:
-        reason = "the server is closing"
+        reason = "vLLM failed; the server's log says why"
         try:
-            while self._wait():
+            while self._line.wait(is_busy=bool(self._running)):
                 self._leave()
                 self._admit()
                 if self._running:
                     for output in self._vllm.step():
                         self._take(output)
+            reason = "the server is closing"
         except (RuntimeError, ValueError, AccordError) as error:
             reason = f"vLLM failed: {type(error).__name__}: {error}"
-        with self._changed:
-            self._is_closed = True  # after a failure nobody knows what the engine still holds
-            left = [*self._waiting, *(answer.job for answer in self._running.values())]
-        for job in {id(job): job for job in left}.values():
-            job.sink(ModelError(reason))
-
-    def _wait(self) -> bool:
-        with self._changed:
-            while not (self._waiting or self._running or self._is_closed):
-                self._changed.wait()
-            return not self._is_closed
+        finally:  # closed after a failure too: nobody knows what the engine still holds
+            left = [*self._line.close(), *(answer.job for answer in self._running.values())]
+            for job in {id(job): job for job in left}.values():
+                job.sink(ModelError(reason))
 
     def _leave(self) -> None:
         """Stop working for whoever went away."""
         gone = [name for name, answer in self._running.items() if answer.job.ticket.is_cancelled]
         if gone:
             self._vllm.abort_request(gone)
-        with self._changed:
-            for name in gone:
-                del self._running[name]
+        for name in gone:
+            del self._running[name]
 
     def _admit(self) -> None:
-        """Hand on who waits, in the order of the line, as far as there is room."""
-        joining = []
-        with self._changed:
-            self._waiting = deque(job for job in self._waiting if not job.ticket.is_cancelled)
-            room = self.config.max_rows - len(self._running)
-            while self._waiting and self._waiting[0].request.n <= room:
-                joining.append(self._waiting.popleft())
-                room -= joining[-1].request.n
-        for job in joining:
+        """Hand on who waits, as far as there is room."""
+        added = []
+        for job in self._line.admit(len(self._running)):
             request = job.request
             seeds = completion_seeds([request.prompt], request.n, Streams(request.seed))
             for index, seed in enumerate(seeds):
                 name = str(self._n_added)
                 self._n_added += 1
                 stream = TextStream(self._model.tokenizer, request.config.stop)
-                with self._changed:
-                    self._running[name] = _Answer(job, index, stream)
-                self._vllm.add_request(
-                    name, {"prompt_token_ids": job.prompt_ids}, self._parameters(request, seed)
-                )
+                self._running[name] = _Answer(job, index, stream)
+                added.append((name, {"prompt_token_ids": job.prompt_ids}, self._parameters(request, seed)))
+        # All are noted before the first is handed on, so that a failure is told to each of them.
+        for name, prompt, parameters in added:
+            self._vllm.add_request(name, prompt, parameters)
 
     def _parameters(self, request: Request, seed: int) -> Any:
         config = request.config
@@ -197,12 +160,12 @@ class VllmEngine:
         is_over = has_stopped or output.finished
         finish = None
         if is_over:
-            finish = FinishReason.STOP if has_stopped else FinishReason.LENGTH
+            has_ended = has_stopped or drawn.finish_reason == "stop"
+            finish = FinishReason.STOP if has_ended else FinishReason.LENGTH
             text += answer.stream.rest()
             if not output.finished:  # a stop string, of which vLLM knows nothing
                 self._vllm.abort_request([str(output.request_id)])
-            with self._changed:
-                del self._running[str(output.request_id)]
+            del self._running[str(output.request_id)]
         if text or reports or finish is not None:
             answer.job.sink(Piece(answer.index, text, answer.stream.n_tokens, tuple(reports), finish))
 
