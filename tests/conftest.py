@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from .receiving import Receiver, receiving
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
@@ -66,6 +68,13 @@ def tiny() -> Any:
     from accord.models.tiny import tiny_model
 
     return tiny_model()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A server on loopback that gets webhooks."""
+    with receiving() as kept:
+        yield kept
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,7 @@
 """Messages to other servers: signed, tried again, sent only where allowed; to a real server on loopback."""
 
 import json
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -15,49 +11,9 @@ from accord.feedback.delivery import HELD_MS, MAX_TRIES, Postman, is_signed, sen
 from accord.store.database import Projects, verify_chain
 from accord.store.database.workflow_tables import outbox
 
+from ..receiving import HandClock
+
 SECRET = "a key of the receiver"
-
-
-@dataclass
-class HandClock:
-    time: datetime = field(default_factory=lambda: datetime(2026, 1, 1, tzinfo=UTC))
-
-    def now(self) -> datetime:
-        return self.time
-
-
-@dataclass
-class Receiver:
-    """A server that keeps what it got and answers as it is told."""
-
-    status: int = 200
-    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    address: str = ""
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    kept = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            kept.got.append((dict(self.headers), body))
-            self.send_response(kept.status)
-            self.send_header("Location", "http://127.0.0.1:1/elsewhere")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    kept.address = f"127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield kept
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def write(site: Any, url: str) -> None:

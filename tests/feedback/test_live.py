@@ -285,3 +285,22 @@ def test_simulated_annotators_skip_where_no_model_answers(site, served):
     (one,) = simulate(served.url, site.accounts, project_id, n_annotators=1, seed=0)
     assert one.n_judgments == 0
     assert len(site.speakers.heard) == 3 * 2
+
+
+def test_letters_cut_in_two_by_a_model_are_no_failure_of_the_server(site):
+    project_id = talk(site)
+    person, work = taken(site, project_id)
+    site.speakers.ask = lambda model, messages, live: "A smile cut in half: \ud83d"
+    found = say(person, work, "Smile, please")
+    assert found.status_code == 200, found.text
+    assert found.json()["turn"]["shown"]["candidates"] == ["A smile cut in half: ?"] * 2
+
+
+def test_a_turn_is_not_given_back_by_a_page_that_closes(site):
+    project_id = talk(site)
+    person, work = taken(site, project_id)
+    turn = say(person, work, "First").json()["turn"]
+    data = {"csrf": person.client.headers["X-CSRF-Token"], "id": [turn["id"]]}
+    assert person.client.post(f"/p/{project_id}/back", data=data).status_code == 200
+    body = {"token": turn["token"], "reason": "unclear"}
+    assert person.post(f"/assignments/{turn['id']}/skip", body).status_code == 200

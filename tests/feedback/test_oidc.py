@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 
 from accord.domain.errors import ConfigError
 from accord.feedback.app import create_app
-from accord.feedback.oidc import Provider
+from accord.feedback.oidc import KEYS_FOR_S, Provider
 from accord.feedback.oidc_config import read_oidc
 from accord.store.database import Accounts, PasswordCost, Role, open_database, verify_chain
 from accord.store.database.live_tables import identity, sign_in
@@ -50,6 +50,7 @@ class Elsewhere:
         self.key, self.algorithm, self.kid = RSA, "RS256", "first"
         self.keys = [public(RSA, "first"), public(CURVE, "second")]
         self.n_key_requests = 0
+        self.is_broken = False
         outer = self
 
         class Answers(BaseHTTPRequestHandler):
@@ -75,6 +76,9 @@ class Elsewhere:
         self.thread.join(timeout=10)
 
     def _answer(self, to: Any, body: dict | None) -> None:
+        if self.is_broken:
+            to.wfile.write(b"no HTTP at all\r\n\r\n")
+            return
         data = json.dumps(body or {"error": "invalid_grant"}).encode()
         to.send_response(400 if body is None else 200)
         to.send_header("Content-Length", str(len(data)))
@@ -133,7 +137,7 @@ class Door:
     """The server with this way in, and a browser before it."""
 
     def __init__(self, tmp_path: Path, elsewhere: Elsewhere, lines: str):
-        self.elsewhere = elsewhere
+        self.elsewhere, self.passed_s = elsewhere, 0.0
         file = tmp_path / "oidc.toml"
         file.write_text(
             f'issuer = "{elsewhere.issuer}"\nclient_id = "accord"\nredirect = "{BACK}"\n'
@@ -143,7 +147,8 @@ class Door:
         self.database.create()
         self.accounts = Accounts.of(self.database, PasswordCost(n=16, r=1, p=1))
         self.accounts.add("owner", "correct horse battery", Role.OWNER)
-        self.app = create_app(self.database, other=Provider(read_oidc(file)))
+        self.provider = Provider(read_oidc(file), now=lambda: time.monotonic() + self.passed_s)
+        self.app = create_app(self.database, other=self.provider)
         self.browser = self.fresh()
 
     def fresh(self) -> TestClient:
@@ -153,6 +158,9 @@ class Door:
         answer = self.browser.get("/login/oidc")
         assert answer.status_code == 303, answer.text
         return self.elsewhere.authorize(answer.headers["location"], **claims)
+
+    def pass_time(self, seconds: float) -> None:
+        self.passed_s += seconds
 
     def sign_in(self, **claims: Any) -> Any:
         return self.browser.get("/login/oidc/back", params=self.leave(**claims))
@@ -315,6 +323,30 @@ def test_nothing_secret_is_logged_or_shown(door, caplog):
 def test_a_provider_that_calls_itself_otherwise_is_not_trusted(door):
     door.elsewhere.changes = {"document_issuer": "https://evil.example"}
     assert door.browser.get("/login/oidc").status_code == 502
+
+
+def test_a_provider_that_does_not_speak_http_is_said_to_be_away(door):
+    door.elsewhere.is_broken = True
+    assert door.browser.get("/login/oidc").status_code == 502
+    door.elsewhere.is_broken = False
+    back = door.leave()
+    door.elsewhere.is_broken = True
+    assert door.browser.get("/login/oidc/back", params=back).status_code == 403
+
+
+@pytest.mark.parametrize("odd", [{"n": 5}, {"n": "A", "e": "A"}, {"kty": "EC", "crv": "P-256", "x": "@"}])
+def test_a_published_key_that_cannot_be_read_stops_no_other(door, odd):
+    door.elsewhere.keys.insert(0, {**public(RSA, "odd"), **odd})
+    assert door.sign_in().status_code == 200
+
+
+def test_keys_are_forgotten_after_a_while_and_those_taken_back_hold_no_longer(door):
+    assert door.sign_in().status_code == 200
+    door.elsewhere.keys = [public(OTHER_RSA, "first")]
+    door.pass_time(KEYS_FOR_S + 1)
+    assert door.sign_in().status_code == 403
+    door.elsewhere.key = OTHER_RSA
+    assert door.sign_in().status_code == 200
 
 
 def test_the_login_page_offers_it(door):

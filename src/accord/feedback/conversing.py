@@ -146,6 +146,7 @@ class Conversing:
         if self.speakers is None:
             raise ModelAway("this server asks no live models")
         text = self.speakers.ask(model, messages, live).replace("\x00", "").strip()
+        text = text.encode(errors="replace").decode()  # half a letter, cut off at the limit, cannot be kept
         if not text or len(text) > MOST_CHARS:
             raise ModelAway(f"model {model.name!r}: an answer of {len(text)} characters")
         return text

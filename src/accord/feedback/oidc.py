@@ -7,7 +7,9 @@ put into an error.
 
 import base64
 import hashlib
+import http.client
 import json
+import math
 import os
 import threading
 import time
@@ -29,6 +31,8 @@ LEEWAY_S = 60
 MOST_BYTES = 1_000_000
 """Of an answer that are read."""
 TIMEOUT_S = 10.0
+KEYS_FOR_S = 3_600.0
+"""Keys are taken for so long; then they are fetched anew, for one may have been taken back."""
 KEYS_AFTER_S = 60.0
 """Keys are fetched anew for an unknown one, and no sooner than so long after the last time."""
 
@@ -120,8 +124,8 @@ class Provider:
     def _key(self, name: str, algorithm: str) -> jwt.PyJWK:
         with self._lock:
             found = self._named(name, algorithm)
-            is_old = self._fetched is None or self._now() - self._fetched > KEYS_AFTER_S
-            if found is None and is_old:
+            age = math.inf if self._fetched is None else self._now() - self._fetched
+            if age > KEYS_FOR_S or (found is None and age > KEYS_AFTER_S):
                 self._keys, self._fetched = self._fetch_keys(), self._now()
                 found = self._named(name, algorithm)
         if found is None:
@@ -175,7 +179,7 @@ class Provider:
         except urllib.error.HTTPError as error:
             error.close()
             raise SignInRefused(f"the other service refused: it answered {error.code}; try again") from None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             raise SignInRefused(f"the other service does not answer ({type(error).__name__})") from None
         if not isinstance(found, dict):
             raise SignInRefused("the other service sent something that cannot be read")

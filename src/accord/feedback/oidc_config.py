@@ -82,9 +82,7 @@ def read_oidc(path: Path) -> OidcConfig:
     problems = [
         f"{name}: not known; expected one of {', '.join(sorted(known))}" for name in sorted(set(data) - known)
     ]
-    problems += [
-        f"{name}: is not there" for name in ("issuer", "client_id", "redirect") if not data.get(name)
-    ]
+    problems += [f"{name}: is not there" for name in NEEDED if not data.get(name)]
     problems += [
         f"{name}: {data[name]!r}; expected a text"
         for name in TEXTS

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from accord.domain.errors import LeaseLost
 from accord.feedback.work import Work
 from accord.store.database.queue import WorkQueue
-from accord.store.database.states import AssignmentState
+from accord.store.database.states import AssignmentState, Purpose
 from accord.store.database.tables import assignment
 
 MOST_AHEAD = 4
@@ -56,11 +56,12 @@ def fetch_ahead(
 
 
 def give_back(work: Work, user_id: str, ids: Sequence[str]) -> None:
-    """Give work back that was fetched ahead and never opened; what is open stays."""
+    """Give work back that was fetched ahead and never opened; what is open stays, and so does a turn of a
+    conversation, which is for nobody else."""
     for one in ids:
         with contextlib.suppress(LeaseLost):
             row = work.owned(one, user_id)
-            if row.state == AssignmentState.LEASED:
+            if row.state == AssignmentState.LEASED and row.purpose != Purpose.TURN:
                 work.queue.release(one, row.lease_token)
 
 

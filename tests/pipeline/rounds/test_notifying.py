@@ -1,12 +1,8 @@
 """A loop's messages reach a real server on loopback, signed and once; one that is dead stops nothing."""
 
 import json
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, select
@@ -21,53 +17,10 @@ from accord.pipeline.rounds.plan import LoopConfig, NotifyConfig, PeopleJudgesCo
 from accord.store.database import Projects, open_database, verify_chain
 from accord.store.database.workflow_tables import outbox
 
+from ...receiving import HandClock
+
 SECRET = "a key of the receiver"
 NAME = "ACCORD_WEBHOOK_SECRET"
-
-
-@dataclass
-class HandClock:
-    time: datetime = field(default_factory=lambda: datetime(2026, 1, 1, tzinfo=UTC))
-
-    def now(self) -> datetime:
-        return self.time
-
-
-@dataclass
-class Receiver:
-    """A server that keeps what it got and answers as it is told."""
-
-    status: int = 200
-    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    address: str = ""
-
-    @property
-    def events(self) -> list[str]:
-        return [json.loads(body)["event"] for _, body in self.got]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    kept = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            kept.got.append((dict(self.headers), body))
-            self.send_response(kept.status)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    kept.address = f"http://127.0.0.1:{server.server_address[1]}/hook"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield kept
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def notices(folder, url, *, clock=None, environment=None):
@@ -99,7 +52,7 @@ def rows(folder):
 
 
 def test_a_message_arrives_signed_and_is_not_written_again(receiver, tmp_path):
-    told = notices(tmp_path, receiver.address)
+    told = notices(tmp_path, receiver.url)
     for _ in range(2):
         told.post(News.RELEASED, "round 1", "round 1 was released", round=1)
     ((headers, body),) = receiver.got
@@ -121,7 +74,7 @@ def test_a_message_arrives_signed_and_is_not_written_again(receiver, tmp_path):
 
 def test_what_was_not_taken_is_tried_again_when_it_is_due(receiver, tmp_path):
     clock = HandClock()
-    told = notices(tmp_path, receiver.address, clock=clock)
+    told = notices(tmp_path, receiver.url, clock=clock)
     receiver.status = 503
     told.post(News.ENDED, "x", "ended: x")
     told.deliver()
@@ -134,7 +87,7 @@ def test_what_was_not_taken_is_tried_again_when_it_is_due(receiver, tmp_path):
 
 
 def test_a_loops_messages_do_not_use_up_the_tries_of_others(receiver, tmp_path):
-    told = notices(tmp_path, receiver.address)
+    told = notices(tmp_path, receiver.url)
     with told.bench.opened() as database, database.write() as connection:
         connection.execute(
             insert(outbox).values(
@@ -148,7 +101,7 @@ def test_a_loops_messages_do_not_use_up_the_tries_of_others(receiver, tmp_path):
 
 
 def test_before_anybody_was_asked_there_is_nothing_to_tell(receiver, tmp_path):
-    config = replace(LoopConfig(), name="tiny", notify=NotifyConfig(url=receiver.address))
+    config = replace(LoopConfig(), name="tiny", notify=NotifyConfig(url=receiver.url))
     bench = Bench(config=config, folder=tmp_path, streams=Streams(0))
     told = Notices(bench=bench, folder=tmp_path, clock=HandClock(), environment={NAME: SECRET})
     told.post(News.FAILED, "tune", "no memory")
@@ -159,11 +112,11 @@ def test_before_anybody_was_asked_there_is_nothing_to_tell(receiver, tmp_path):
 
 def test_a_key_comes_from_the_environment_or_a_file_and_must_be_there(receiver, tmp_path):
     with pytest.raises(ConfigError, match=f"environment variable {NAME} holds no key"):
-        notices(tmp_path, receiver.address, environment={})
+        notices(tmp_path, receiver.url, environment={})
     (tmp_path / "key").write_text(f"{SECRET}\n")
-    told = notices(tmp_path, receiver.address)
+    told = notices(tmp_path, receiver.url)
     config = replace(
-        told.bench.config, notify=NotifyConfig(url=receiver.address, secret_file=str(tmp_path / "key"))
+        told.bench.config, notify=NotifyConfig(url=receiver.url, secret_file=str(tmp_path / "key"))
     )
     told = Notices(
         bench=replace(told.bench, config=config), folder=tmp_path, clock=HandClock(), environment={}
@@ -171,7 +124,7 @@ def test_a_key_comes_from_the_environment_or_a_file_and_must_be_there(receiver, 
     told.post(News.ENDED, "x", "ended")
     ((headers, body),) = receiver.got
     assert is_signed(headers["Accord-Signature"], SECRET, body, now_s=HandClock().now().timestamp())
-    lost = replace(config, notify=NotifyConfig(url=receiver.address, secret_file=str(tmp_path / "none")))
+    lost = replace(config, notify=NotifyConfig(url=receiver.url, secret_file=str(tmp_path / "none")))
     with pytest.raises(ConfigError, match="cannot be read"):
         Notices(bench=replace(told.bench, config=lost), folder=tmp_path, clock=HandClock())
 
@@ -180,7 +133,7 @@ def test_a_loop_that_waits_for_people_says_so_once(tiny_loop, receiver, tmp_path
     monkeypatch.setenv(NAME, SECRET)
     config = tiny_loop(
         judges=PeopleJudgesConfig(store=str(tmp_path / "people.db")),
-        notify=NotifyConfig(url=receiver.address),
+        notify=NotifyConfig(url=receiver.url),
     )
     for _ in range(2):
         with pytest.raises(Waiting):
