@@ -99,7 +99,7 @@ def test_failures_say_what_to_do(environ, data, more, message):
 
 def test_a_file_that_breaks_off_is_told_and_not_kept(environ):
     for _ in range(2):
-        with pytest.raises(DataError, match="3 bytes read, 997 more expected.*give its path"):
+        with pytest.raises(DataError, match=r"3 bytes read, 997 more expected.*give its path"):
             find_data_file("hub:owner/set/cut.csv", environ=environ)
 
 

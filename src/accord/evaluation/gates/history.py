@@ -194,9 +194,7 @@ def read_history(path: Path) -> list[ReleaseRecord]:
             ) from error
         found[record.release] = record
     if not found:
-        raise DataError(
-            "holds no release; `accord gate --history FILE --release NAME` adds one", path=where
-        )
+        raise DataError("holds no release; `accord gate --history FILE --release NAME` adds one", path=where)
     return list(found.values())
 
 
