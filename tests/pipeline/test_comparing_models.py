@@ -89,7 +89,10 @@ def test_an_interrupted_run_goes_on(
     whole = answer_prompts(model, prompts, replace(settings, out=None), name="new")
     answer_prompts(model, replace(prompts, prompts=prompts.prompts[:32]), settings, name="new")
     kept = next((tmp_path / "responses").iterdir())
-    kept.write_text(kept.read_text() + '{"id": "cut of')
+    first, *rest = [json.loads(line) for line in kept.read_text(encoding="utf-8").split("\n") if line]
+    first["response"] += "\u2028\u0085"  # separators of lines that a file of JSON lines may hold within one
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in (first, *rest)]
+    kept.write_text("".join(lines) + '{"id": "cut of', encoding="utf-8")
     drawn: list[int] = []
 
     class Counting(rollouts.NativeSampler):
@@ -100,7 +103,8 @@ def test_an_interrupted_run_goes_on(
     monkeypatch.setattr(rollouts, "NativeSampler", Counting)
     resumed = answer_prompts(model, prompts, settings, name="new")
     assert drawn == [8]
-    assert [one.text for one in resumed.completions] == [one.text for one in whole.completions]
+    assert resumed.completions[0].text == whole.completions[0].text + "\u2028\u0085"
+    assert [one.text for one in resumed.completions[1:]] == [one.text for one in whole.completions[1:]]
 
 
 def test_a_model_against_itself_is_even(variants: tuple[str, str]):

@@ -21,6 +21,7 @@ def hub():
     files = {
         "/datasets/owner/set/resolve/main/in/data.jsonl": json.dumps(ROW).encode(),
         "/datasets/owner/set/resolve/v1/data.jsonl": b"{}",
+        "/datasets/owner/set/resolve/main/cut.csv": b"a,b",
         "/elsewhere": b"moved",
     }
 
@@ -34,6 +35,8 @@ def hub():
                 return
             content = files.get(self.path)
             self.send_response(404 if content is None else 200)
+            if self.path.endswith("/cut.csv"):
+                self.send_header("Content-Length", "1000")
             self.end_headers()
             self.wfile.write(content or b"")
 
@@ -82,6 +85,7 @@ def test_a_path_is_left_as_it_is():
     [
         ("hub:owner/set", {}, "is no hub id"),
         ("hub:owner/set/../../secret", {}, "is no hub id"),
+        ("hub:owner/set/secret@..", {}, "is no hub id"),
         ("hub:owner/set/none.csv", {}, "says 404 .*is the id right"),
         ("hub:owner/set/none.csv", {"HF_HUB_OFFLINE": "1"}, "forbids"),
         ("hub:owner/set/none.csv", {"HF_ENDPOINT": "file:///etc"}, "expected one that begins with https"),
@@ -91,6 +95,12 @@ def test_a_path_is_left_as_it_is():
 def test_failures_say_what_to_do(environ, data, more, message):
     with pytest.raises(DataError, match=message):
         find_data_file(data, environ={**environ, **more})
+
+
+def test_a_file_that_breaks_off_is_told_and_not_kept(environ):
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"3 bytes read, 997 more expected.*give its path"):
+            find_data_file("hub:owner/set/cut.csv", environ=environ)
 
 
 def test_a_suite_takes_a_hub_id(environ, tmp_path, monkeypatch, capsys):

@@ -312,7 +312,7 @@ def _kept(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     found, whole = {}, []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n"):
         try:
             row = json.loads(line)
         except ValueError:

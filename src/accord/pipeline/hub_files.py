@@ -8,8 +8,10 @@ Leaves out what the files mean, and reading a data set's list of files.
 import os
 import re
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 
 from accord.domain.errors import DataError
@@ -32,7 +34,7 @@ def find_data_file(data: str, *, environ: Mapping[str, str] = os.environ) -> str
     if not data.startswith(HUB):
         return data
     match = NAME.fullmatch(data.removeprefix(HUB))
-    if match is None or ".." in data.split("/"):
+    if match is None or ".." in re.split("[/@]", data):
         raise DataError(
             f"{data!r} is no hub id; expected hub:OWNER/NAME/PATH or hub:OWNER/NAME/PATH@REVISION"
         )
@@ -44,7 +46,7 @@ def find_data_file(data: str, *, environ: Mapping[str, str] = os.environ) -> str
     if environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
         raise DataError(f"{data} is not kept at {kept}, and HF_HUB_OFFLINE forbids to fetch it")
     endpoint = environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    url = f"{endpoint}/datasets/{owner}/{name}/resolve/{revision}/{path.replace(' ', '%20')}"
+    url = f"{endpoint}/datasets/{owner}/{name}/resolve/{revision}/{urllib.parse.quote(path)}"
     kept.parent.mkdir(parents=True, exist_ok=True)
     write_bytes_atomic(kept, _fetch(url, environ.get("HF_TOKEN", ""), data))
     return str(kept)
@@ -60,6 +62,9 @@ def _fetch(url: str, token: str, data: str) -> bytes:
     try:
         with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
             content: bytes = answer.read(MOST_BYTES + 1)
+            # Read up to a bound, an answer that breaks off looks like a whole one.
+            if answer.length and len(content) <= MOST_BYTES:
+                raise IncompleteRead(content, answer.length)
     except urllib.error.HTTPError as error:
         hint = (
             "is the id right, and need you HF_TOKEN for it?" if error.code in (401, 403, 404) else "try again"
@@ -67,7 +72,7 @@ def _fetch(url: str, token: str, data: str) -> bytes:
         raise DataError(
             f"{data} cannot be fetched: {url} says {error.code} {error.reason}; {hint}"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise DataError(
             f"{data} cannot be fetched from {url}: {error}; fetch the file yourself and give its path"
         ) from error

@@ -67,6 +67,11 @@ def test_the_same_verdict_is_not_added_twice_and_a_later_one_counts_without_losi
     assert again[0].find_level("win_rate").value == 0.7
 
 
+def test_any_name_is_read_back(tmp_path):
+    named = record("1.0\u2028of autumn\u0085", 0.6, 0.6)
+    assert add_release(tmp_path / "releases.jsonl", named) == [named]
+
+
 def test_a_change_is_told_with_the_errors_of_both_releases():
     series = history_series([record("1.0", 0.60, 0.6), record("1.1", 0.70, 0.62)])
     wins, harm, never = series
@@ -121,6 +126,13 @@ def test_other_files_are_refused_with_their_line(tmp_path, text, message):
     path = tmp_path / "x.jsonl"
     path.write_text(text)
     with pytest.raises(DataError, match=message):
+        read_history(path)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="cannot be read"):
         read_history(path)
 
 

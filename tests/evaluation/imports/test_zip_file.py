@@ -57,6 +57,29 @@ def test_a_claimed_size_is_not_believed(tmp_path):
         ZipEntries(read_log(path), ReadLimits(entry_bytes=1000)).json("a.json")
 
 
+@pytest.mark.parametrize("bit", [5, 6])  # patched data, and strong encryption that does not say bit 0
+def test_features_that_nobody_reads_are_refused(tmp_path, bit):
+    path = tmp_path / "a.eval"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.json", "[1]")
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"PK\x01\x02") + 8] |= 1 << bit
+    path.write_bytes(bytes(raw))
+    with pytest.raises(DataError, match=r"'a\.json' is broken: .*flag bit"):
+        ZipEntries(read_log(path)).json("a.json")
+
+
+def test_a_zip_of_a_later_version_is_refused(tmp_path):
+    path = tmp_path / "a.eval"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.json", "[1]")
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"PK\x01\x02") + 6] = 99
+    path.write_bytes(bytes(raw))
+    with pytest.raises(DataError, match=r"broken or cut off zip \(zip file version 9\.9\)"):
+        ZipEntries(read_log(path))
+
+
 def test_other_packings_are_refused(tmp_path):
     path = tmp_path / "a.eval"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:

@@ -85,6 +85,7 @@ def test_a_twin_is_another_technique_and_always_the_same():
 
 def test_findings_keep_their_ids_through_a_file(tmp_path):
     rows = [finding(k, judged=0.5, judge="j", human=bool(k), human_by=("ann",)) for k in range(2)]
+    rows.append(finding(2, answer="Sure.\u2028First,\u0085then"))
     write_findings(tmp_path / "f.jsonl", [*rows, rows[0]])
     assert read_findings(tmp_path / "f.jsonl") == rows
     row = json.loads((tmp_path / "f.jsonl").read_text().splitlines()[0])
@@ -324,3 +325,10 @@ def test_a_pyrit_export_of_today_is_read():
     # what was put into its mouth is context and no finding; its reasoning is neither
     assert [one.role for one in held.messages] == ["user", "assistant", "user"]
     assert held.answer == "Never send it here, please."
+
+
+def test_a_request_with_any_sign_of_a_new_line_is_read_back(tmp_path):
+    broken = finding(0, human=True, behavior="one\u2028two\u0085three")
+    grown = harvest_breaks([broken], read_regression_of_nothing(), refusal="No.").grown
+    write_regression(tmp_path / "r.jsonl", grown)
+    assert read_regression(tmp_path / "r.jsonl") == grown

@@ -193,6 +193,10 @@ def test_near_a_bound_the_interval_stays_within_and_like_items_count_each():
         ([0.5], [1], 10, "1 of the items that are drawn, needs 2"),
         ([0.5, 0.5], [1, 1], 10, "gives the same value"),
         ([1.0, 0.0], [3, 1], 10, "without some of the items the value is at its bound"),
+        ([1.0, 0.0], [1] * 2, 10, "without some of the items the value is at its bound"),
+        ([1.0] * 2100, [1] * 2100, 50, "without some of the items the value is at its bound"),
+        # 2100 units are too dear to leave out, and a third of all resamples miss the only 0
+        ([1.0] * 2099 + [0.0], [1] * 2100, 50, "without some of the items the value is at its bound"),
         ([0.5, 0.2], [1, 1], 0, "no interval was asked for"),
     ],
 )

@@ -176,8 +176,8 @@ def read_history(path: Path) -> list[ReleaseRecord]:
     """Releases in the order in which they first came, each by its last line; raises `DataError`."""
     where = str(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read: {error}", path=where) from error
     found: dict[str, ReleaseRecord] = {}
     for number, line in enumerate(lines, start=1):
@@ -194,9 +194,7 @@ def read_history(path: Path) -> list[ReleaseRecord]:
             ) from error
         found[record.release] = record
     if not found:
-        raise DataError(
-            "holds no release; `accord gate --history FILE --release NAME` adds one", path=str(path)
-        )
+        raise DataError("holds no release; `accord gate --history FILE --release NAME` adds one", path=where)
     return list(found.values())
 
 

@@ -18,6 +18,8 @@ ZSTANDARD = 93
 """Compression method of a zip (APPNOTE 4.4.5), which Python's own module reads from 3.14 on."""
 READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, ZSTANDARD)
 IS_ENCRYPTED = 0x1
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, struct.error, RuntimeError)
+"""What zipfile raises of bytes it cannot make out; RuntimeError where they ask for a feature it has not."""
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 
 
@@ -28,7 +30,7 @@ class ZipEntries:
         self._log, self._limits, self._read = log, limits or ReadLimits(), 0
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(log.content))
-        except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError) as error:
+        except BROKEN as error:
             raise log.refuse(
                 f"is a broken or cut off zip ({error}); copy it again, or export it as JSON"
             ) from error
@@ -73,7 +75,7 @@ class ZipEntries:
             else:
                 with self._zip.open(info) as entry:
                     content = entry.read(limit + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, struct.error) as error:
+        except BROKEN as error:
             raise self._log.refuse(f"entry {info.filename!r} is broken: {error}") from error
         if len(content) > limit:
             raise self._too_large(info, limit)

@@ -230,9 +230,6 @@ def correct_difference(estimate: Estimate, errors: LabelErrors) -> Estimate:
 
 
 def _is_of(metric: str, kind: str) -> bool:
-    is_full = metric.endswith("_full_refusal")
-    return (
-        is_full
-        if kind == "full_refusal"
-        else metric.endswith("_refusal") and not (is_full or metric.endswith("_partial_refusal"))
-    )
+    if kind == "full_refusal":
+        return metric.endswith("_full_refusal")
+    return metric.endswith("_refusal") and not metric.endswith(("_full_refusal", "_partial_refusal"))

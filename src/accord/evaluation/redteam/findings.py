@@ -85,7 +85,7 @@ def read_finding(row: Mapping[str, Any]) -> Finding:
 def read_findings(path: Path) -> list[Finding]:
     """Findings of a JSONL file; raises `DataError` with file and line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=str(path)) from error
     found = []

@@ -154,7 +154,9 @@ def read_regression(path: Path) -> RegressionSet:
     if not path.exists():
         return RegressionSet()
     rows: list[Mapping[str, Any]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line.strip():
+            continue
         try:
             rows.append(json.loads(line))
         except ValueError as error:

@@ -174,8 +174,10 @@ def student_interval(
         left_out = _leave_out_each(linked, units)
         if left_out is None:
             replicates = np.concatenate([linked(weights) for weights in replicate_weights(units, config)])
-            spread = np.nanstd(replicates, axis=0, ddof=1)
-            errors = spread * np.sqrt(n_units / (n_units - 1))
+            for i, column in enumerate(replicates.T):
+                defined = column[np.isfinite(column)]
+                if len(defined) >= MIN_DEFINED_SHARE * len(column):
+                    errors[i] = defined.std(ddof=1) * np.sqrt(n_units / (n_units - 1))
         else:
             often, shift = left_out
             errors = np.sqrt((n_units - 1) / n_units * (often * shift**2).sum(axis=0))
@@ -275,21 +277,28 @@ def _leave_out_each(statistic: Statistic, units: Units) -> tuple[FloatArray, Flo
 def _why_no_student(
     point: float, error: float, units: Units, config: BootstrapConfig, undefined: str
 ) -> str | None:
-    if not np.isfinite(point):
-        return undefined
-    if not config.replicates:
-        return "no interval was asked for (0 replicates)"
-    if units.n_units < 2:
-        return f"no interval: {units.n_units} of the {units.noun} that are drawn, needs 2"
+    reason = _why_nothing_to_resample(point, units, config, undefined)
+    if reason is not None:
+        return reason
     if not np.isfinite(error):
         return f"no interval: without some of the {units.noun} the value is at its bound"
-    if error == 0:
-        return f"no interval: every resample of the {units.noun} gives the same value"
-    return None
+    return _all_alike(units) if error == 0 else None
 
 
 def _why_no_interval(
     point: float, replicates: FloatArray, units: Units, config: BootstrapConfig, undefined: str
+) -> str | None:
+    reason = _why_nothing_to_resample(point, units, config, undefined)
+    if reason is not None:
+        return reason
+    defined = replicates[np.isfinite(replicates)]
+    if len(defined) < MIN_DEFINED_SHARE * len(replicates):
+        return f"no interval: {len(replicates) - len(defined)} of {len(replicates)} resamples have no value"
+    return _all_alike(units) if np.ptp(defined) <= 1e-12 * max(1.0, abs(point)) else None
+
+
+def _why_nothing_to_resample(
+    point: float, units: Units, config: BootstrapConfig, undefined: str
 ) -> str | None:
     if not np.isfinite(point):
         return undefined
@@ -297,9 +306,8 @@ def _why_no_interval(
         return "no interval was asked for (0 replicates)"
     if units.n_units < 2:
         return f"no interval: {units.n_units} of the {units.noun} that are drawn, needs 2"
-    defined = replicates[np.isfinite(replicates)]
-    if len(defined) < MIN_DEFINED_SHARE * len(replicates):
-        return f"no interval: {len(replicates) - len(defined)} of {len(replicates)} resamples have no value"
-    if np.ptp(defined) <= 1e-12 * max(1.0, abs(point)):
-        return f"no interval: every resample of the {units.noun} gives the same value"
     return None
+
+
+def _all_alike(units: Units) -> str:
+    return f"no interval: every resample of the {units.noun} gives the same value"

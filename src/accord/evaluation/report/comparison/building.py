@@ -154,7 +154,7 @@ def report_comparison(
         "Plan": f"{release.plan_name}, {release.plan_hash}",
     }
     notes = list(plain.base.notes)
-    if judge and not str(judge).startswith(PEOPLE):
+    if judge and str(judge).partition(",")[0] != PEOPLE:
         notes.append(
             f"The preferences are those of {judge}, uncorrected by people: a sample of human labels would "
             "say how far it can be trusted."

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from accord.evaluation.comparison import Comparison
-from accord.evaluation.gates.verdict import Release
+from accord.evaluation.gates.verdict import Release, threshold_of
 from accord.evaluation.intervals import Estimate, mean_estimate
 from accord.evaluation.measurement import Measurement
 from accord.evaluation.report.comparison.contents import (
@@ -51,7 +51,7 @@ def kl_budget(release: Release) -> float | None:
     for result in release.results:
         gate = result.gate
         if (gate.metric, gate.slice, gate.versus) == ("kl_divergence", "all", "nothing"):
-            return gate.margin
+            return threshold_of(gate)[0]
     return None
 
 
