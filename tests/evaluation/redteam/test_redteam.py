@@ -271,7 +271,8 @@ def test_pyrit_conversations_become_findings(tmp_path):
 
 def test_pyrit_pieces_without_a_sequence_are_read_as_they_stand(tmp_path):
     def piece(role, text, **fields):
-        return {"conversation_id": "c", "role": role, "original_value": text, "converted_value": text, **fields}
+        texts = {"original_value": text, "converted_value": text}
+        return {"conversation_id": "c", "role": role, **texts, **fields}
 
     pieces = [
         piece("user", "plain", converter_identifiers=[{"class_name": "ROT13Converter"}]),
