@@ -24,7 +24,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, log_softmax
@@ -41,9 +40,8 @@ from accord.pipeline.rounds.plan import AgreeingConfig, AskingConfig
 from accord.pipeline.rounds.releasing import decide, plan_of
 from accord.pipeline.rounds.staff import assess_staff, correctness_streams
 from accord.quality import AnswerView, Panel
-from loop_labels import Votes, fit_aware
+from loop_labels import FloatArray, Votes, fit_aware, world_mean
 
-FloatArray = NDArray[np.float64]
 QUALITIES = 8
 ANSWERS = 12
 HELD_OUT = 64
@@ -470,13 +468,6 @@ def _planted_streams(draws: np.random.Generator, planted: str) -> list[Any]:
     return correctness_streams(judgments, lots)
 
 
-def mean(values: Sequence[float]) -> list[float]:
-    """Mean with a 95 % interval over worlds."""
-    row = np.asarray(values, dtype=float)
-    reach = stats.t.ppf(0.975, len(row) - 1) * row.std(ddof=1) / np.sqrt(len(row))
-    return [round(float(one), 4) for one in (row.mean(), row.mean() - reach, row.mean() + reach)]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -500,7 +491,7 @@ def main() -> None:
         rows = [world[place] for world in worlds]
         named = [row["named"] for row in rows]
         body["rounds"].append(
-            {name: mean([row[name] for row in rows]) for name in names}
+            {name: world_mean([row[name] for row in rows]) for name in names}
             | {
                 "rose": sum(row["against_before"] > 0.5 for row in rows),
                 "paused": {

@@ -158,8 +158,10 @@ def rebuild(run: Run, number: int, *, ignores_recalls: bool = False) -> Snapshot
     }
     kept = Snapshot.read(run.folder / "stages" / f"r{number}-agree")
     before = frozenset(kept.voided)
-    judgments = bench.judgments(config.name)
     gone = before if ignores_recalls else bench.voided()
+    # Of those there were then: a guest may have judged the round's questions since.
+    there = {*kept.judgment_ids, *before, *gone}
+    judgments = [one for one in bench.judgments(config.name) if one.meta["judgment_id"] in there]
     known = {int(number): kl for number, kl in kept.settings.get("drift", {}).items()}
     without = frozenset(kept.settings.get("without", ()))
     return agree(

@@ -270,6 +270,20 @@ def test_pyrit_conversations_become_findings(tmp_path):
     assert (one.category, one.model) == ("violence", "OpenAIChatTarget")
 
 
+def test_pyrit_pieces_without_a_sequence_are_read_as_they_stand(tmp_path):
+    def piece(role, text, **fields):
+        texts = {"original_value": text, "converted_value": text}
+        return {"conversation_id": "c", "role": role, **texts, **fields}
+
+    pieces = [
+        piece("user", "plain", converter_identifiers=[{"class_name": "ROT13Converter"}]),
+        piece("assistant", "said"),
+    ]
+    (tmp_path / "p.json").write_text(json.dumps(pieces))
+    (one,) = read_tool_log(tmp_path / "p.json").findings
+    assert (one.behavior, one.technique, one.answer) == ("plain", "ROT13Converter", "said")
+
+
 def test_promptfoo_failures_are_breaks(tmp_path):
     def result(success, output):
         return {

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from accord.pipeline.lineage import describe_judgment
+from accord.pipeline.lineage import describe_judgment, rebuild
 from accord.pipeline.narration import SilentNarrator
 from accord.pipeline.rounds.bench import _copy, _set_back
 from accord.pipeline.rounds.guests import HANDLE, open_door
@@ -104,6 +104,12 @@ def test_a_guests_judgments_count_in_the_next_round(joined):
     # the known pairs and repeats among his work check him and teach nothing
     assert 1 <= len(by_him) <= 6
     assert not set(by_him) & set(first.judgment_ids)
+
+
+def test_what_he_said_of_an_earlier_rounds_questions_is_in_no_rebuilt_snapshot_of_that_round(joined):
+    run = joined[0].run("joined")
+    for number in (1, 2):
+        assert rebuild(run, number).hash == Snapshot.read(run.folder / f"stages/r{number}-agree").hash
 
 
 def test_an_open_door_that_nobody_comes_through_changes_nothing(joined, finished_loop):

@@ -11,6 +11,7 @@ from accord.domain import (
     Comparison,
     Completion,
     ConfigError,
+    Interrupted,
     Judgment,
     Preference,
     Prompt,
@@ -260,10 +261,27 @@ def test_what_people_write_anew_is_learnt(tmp_path, tiny_loop):
         assert any(one.chosen == pair.rejected for one in pairs if one is not pair)
 
 
-def _judge_everything(store: str) -> None:
+def test_another_run_at_the_same_server_counts_its_own_judgments_alone(tmp_path, tiny_loop):
+    store = str(tmp_path / "people.db")
+    plain = tiny_loop(rounds=1, judges=PeopleJudgesConfig(store=store))
+    asking = replace(plain.asking, judgments_per_pair=1, has_corrections=True)
+    for seed in (3, 4):
+        config, folder = replace(plain, asking=asking, seed=seed), tmp_path / f"run {seed}"
+        with pytest.raises(Waiting):
+            run_loop(config, folder)
+        _judge_everything(store, f"ann {seed}")
+        with pytest.raises(Interrupted):
+            run_loop(config, folder, until="r1-judge")
+        asked = read_questions(folder / "stages/r1-choose/questions.jsonl")
+        judged = Journal(folder / "stages").record("r1-judge")
+        assert judged is not None
+        assert judged.facts["judgments"] == len(asked) == 8
+
+
+def _judge_everything(store: str, handle: str = "ann") -> None:
     database = open_database(store)
     accounts = Accounts.of(database)
-    token = accounts.make_token(accounts.add("ann", None, Role.ANNOTATOR), ["annotate"])
+    token = accounts.make_token(accounts.add(handle, None, Role.ANNOTATOR), ["annotate"])
     with serving_here(database) as address:
         client = Client(address, token)
         project = client.project_id("tiny")

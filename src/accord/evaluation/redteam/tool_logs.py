@@ -132,7 +132,7 @@ def _pyrit(log: LogFile) -> ToolFindings:
     for pieces in conversations.values():
         pieces = sorted(pieces, key=lambda one: one.get("sequence") or 0)
         before: list[Message] = []
-        for piece in pieces:
+        for place, piece in enumerate(pieces):
             text, role = piece.get("converted_value"), PYRIT_ROLES.get(str(piece.get("role")))
             is_text = piece.get("converted_value_data_type", "text") == "text" and isinstance(text, str)
             is_answer = piece.get("role") == "assistant"
@@ -140,15 +140,14 @@ def _pyrit(log: LogFile) -> ToolFindings:
                 left_out += is_answer and piece.get("converted_value_data_type") not in BESIDE_ANSWERS
                 continue
             if is_answer and any(one.role == "user" for one in before):
-                found.append(_pyrit_finding(piece, tuple(before), pieces))
+                found.append(_pyrit_finding(piece, tuple(before), pieces[:place]))
             before.append(Message(str(role), str(text)))
     return ToolFindings(tool="pyrit", findings=tuple(found), n_left_out=left_out)
 
 
 def _pyrit_finding(
-    piece: Mapping[str, Any], before: tuple[Message, ...], pieces: Sequence[Mapping[str, Any]]
+    piece: Mapping[str, Any], before: tuple[Message, ...], earlier: Sequence[Mapping[str, Any]]
 ) -> Finding:
-    earlier = [one for one in pieces if (one.get("sequence") or 0) < (piece.get("sequence") or 0)]
     turns = [one for one in earlier if one.get("role") == "user"]
     asked = turns[0] if turns else {}
     scores = [one for one in piece.get("scores") or [] if isinstance(one, Mapping)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from accord.domain import DataError, Judgment, Preference, Rating
-from accord.pipeline.rounds.choosing import Question
+from accord.pipeline.rounds.choosing import Question, key_of
 from accord.pipeline.rounds.plan import AgreeingConfig
 from accord.pipeline.rounds.snapshot import Snapshot, as_plain
 from accord.pipeline.rounds.staff import Word, assess_staff
@@ -58,7 +58,7 @@ def agree(
     name it in `meta.group`. `drift` is the KL from each round's policy to the newest, for the pairs' weight.
     """
     rounds = {question.key: number for number, questions in sorted(asked.items()) for question in questions}
-    ours = [one for one in judgments if _key(one) in rounds and one.meta["judgment_id"] not in voided]
+    ours = [one for one in judgments if key_of(one) in rounds and one.meta["judgment_id"] not in voided]
     words = assess_staff(ours, known, seed=seed) if left_out is None else []
     if left_out is None:
         left_out = {
@@ -70,7 +70,9 @@ def agree(
     kept = [one for one in ours if one.annotator_id not in gone and _is_of(one, those)]
     if not kept:
         raise DataError(
-            f"round {round_number} of {project!r} has no judgments that count; see the annotators"
+            f"round {round_number} of {project!r} has no judgments that count: of {len(judgments)} in the "
+            f"store {len(judgments) - len(ours)} are of other questions or were called back, and {len(ours)} "
+            "are by annotators who are left out; see what is said of them, or have others judge"
         )
     ids = {one.id: str(one.meta["judgment_id"]) for one in kept}
     weights = {
@@ -135,7 +137,7 @@ def _corrected(
     panels: Mapping[str, str] | None,
 ) -> list[Preference]:
     """Corrections by judgments that count, weighed as the pair they were written at."""
-    asked_in = {str(one.meta["judgment_id"]): rounds[_key(one)] for one in kept}
+    asked_in = {str(one.meta["judgment_id"]): rounds[key_of(one)] for one in kept}
     made = []
     for pair in corrections:
         (behind,) = pair.provenance.judgment_ids
@@ -162,8 +164,3 @@ def _aged(
         provenance=replace(pair.provenance, judgment_ids=behind),
         meta={**pair.meta, "round": asked_in, **({"group": panel} if panel else {})},
     )
-
-
-def _key(one: Judgment) -> tuple[str, str, str]:
-    first, second = sorted((one.comparison.left, one.comparison.right))
-    return (one.comparison.prompt.id, first, second)

@@ -5,8 +5,10 @@ stage that was killed starts again from there and ends as if nothing had happene
 set back.
 """
 
+import math
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,6 +18,7 @@ from typing import Any
 from accord.client import Client
 from accord.domain import (
     Completion,
+    DataError,
     Judgment,
     Message,
     Preference,
@@ -27,12 +30,11 @@ from accord.domain import (
 )
 from accord.domain.errors import Waiting
 from accord.domain.ids import IdSource, SeededIds, TimeOrderedIds
-from accord.evaluation.comparison import PairJudge
 from accord.evaluation.judges import ChatEndpoint, EndpointConfig, LanguageModelJudge
 from accord.feedback.serving import serving_here
 from accord.pipeline.comparing_models import JUDGE_KEY
 from accord.pipeline.material import KnownTaste
-from accord.pipeline.rounds.choosing import Question
+from accord.pipeline.rounds.choosing import Question, key_of
 from accord.pipeline.rounds.desk import ANCHORS, EDIT, TASK, Desk, KnownPair, read_comparisons
 from accord.pipeline.rounds.grading import Grading
 from accord.pipeline.rounds.panel import PanelSession, TasteOfSupport, loop_panel
@@ -62,15 +64,18 @@ class Judged:
     judgments: tuple[Judgment, ...]
     """All that count in the project, earlier rounds' among them."""
     n_new: int
-    """Given in this stage, those of anchors among them."""
+    """Of what this stage asked, those of anchors among them; of known pairs and repeats none."""
     paused: Mapping[str, str] = field(default_factory=dict)
     """Annotators who got no more work -> why."""
+    skipped: Sequence[str] = ()
+    """Why a model judge gave no verdict, one a question it skipped."""
 
     @property
     def lines(self) -> list[str]:
         """What the stage says of itself."""
         paused = [f"paused: {name} ({why})" for name, why in self.paused.items()]
-        return [f"{self.n_new} judgments", *paused]
+        skipped = [f"the model judge skipped {_of_skipped(self.skipped)}"] if self.skipped else []
+        return [f"{self.n_new} judgments", *skipped, *paused]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +112,8 @@ class Bench:
         anchors: Sequence[Question] = (),
         advance: Callable[[int], None] = lambda n: None,
     ) -> Judged:
-        """Set the questions out and return when all are judged; raises `Waiting` where people still must.
+        """Set the questions out and return when all are judged; raises `Waiting` where people still must,
+        and `DataError` where a model judge gives no verdict on any.
 
         `lot` numbers the stages that judge, `folder` is the stage's, `cut` names answers that ran out of
         tokens. `anchors` are pairs of an earlier round that are asked again among the others.
@@ -120,7 +126,6 @@ class Bench:
         with self.opened() as database:
             projects = replace(Projects.of(database), ids=ids)
             desk = self._desk(database, project, projects)
-            before = len(read_comparisons(database, desk.project_id))
             if not isinstance(judges, ModelJudgesConfig):
                 asking = self.config.asking
                 desk.check_people(self.known, share=asking.known_share, repeats=asking.repeat_share)
@@ -133,10 +138,11 @@ class Bench:
                 panels=panels,
             )
             stopped: dict[str, str] = dict(paused or {})
+            skipped: list[str] = []
             if isinstance(judges, SimulatedJudgesConfig):
                 stopped |= self._simulate(desk, judges, ids, batch, cut, stopped, advance)
             elif isinstance(judges, ModelJudgesConfig):
-                self._ask_model(desk, judges, ids, advance)
+                skipped = self._ask_model(desk, judges, ids, batch, advance)
             missing = desk.open_slots()
             if missing and isinstance(judges, PeopleJudgesConfig):
                 raise Waiting(
@@ -144,13 +150,12 @@ class Bench:
                     f"`accord serve --store {self.store}` lets people in. Resume the run when they are done."
                 )
             found = desk.judgments()
+            # By what was asked, not by what was there before: people judge between two runs.
+            asked = {(one.key, name) for one, name in mixed}
             everything = read_comparisons(database, desk.project_id)
-            n_new = len(everything) - before
-            if isinstance(judges, PeopleJudgesConfig):  # they judged between two runs
-                asked = {batch, *(name for _, name in mixed)}
-                n_new = sum(one.meta["batch"] in asked for one in everything)
+            n_new = sum((key_of(one), one.meta["batch"]) in asked for one in everything)
         (folder / BEFORE).unlink(missing_ok=True)
-        return Judged(judgments=tuple(found), n_new=n_new, paused=stopped)
+        return Judged(judgments=tuple(found), n_new=n_new, paused=stopped, skipped=skipped)
 
     def _stream_of_ids(self, project: str) -> Streams:
         """Of the stage's ids: another one where a changed policy asks again what was asked before."""
@@ -257,8 +262,14 @@ class Bench:
         return {name: "; ".join(word.reasons) for name, word in session.paused.items()}
 
     def _ask_model(
-        self, desk: Desk, judges: ModelJudgesConfig, ids: IdSource, advance: Callable[[int], None]
-    ) -> None:
+        self,
+        desk: Desk,
+        judges: ModelJudgesConfig,
+        ids: IdSource,
+        batch: str,
+        advance: Callable[[int], None],
+    ) -> list[str]:
+        """Why questions were skipped, one each."""
         endpoint = ChatEndpoint(
             EndpointConfig(model=judges.model, url=judges.url, key=os.environ.get(JUDGE_KEY, ""))
         )
@@ -266,28 +277,48 @@ class Bench:
         accounts = replace(Accounts.of(desk.database), ids=ids)
         with serving_here(desk.database, ids=ids) as address:
             client = Client(address, token_of(accounts, MODEL_HANDLE, source=Source.MODEL))
-            judge_by_model(client, desk.project_id, judge, advance)
+            n_done, skipped = judge_by_model(client, desk.project_id, judge, advance)
+        if skipped and not n_done:
+            raise DataError(
+                f"{batch}: the model judge {judges.model!r} at {judges.url} gave no verdict on any pair and "
+                f"skipped {_of_skipped(skipped)}; see that the endpoint answers and that the model says "
+                "which answer is better in the form asked for, and resume the run"
+            )
+        return skipped
 
 
 def judge_by_model(
-    client: Client, project_id: str, judge: PairJudge, advance: Callable[[int], None] = lambda n: None
-) -> int:
-    """Let a judge of pairs answer everything the queue has for it; what it will not answer is skipped."""
-    n_done = 0
+    client: Client,
+    project_id: str,
+    judge: LanguageModelJudge,
+    advance: Callable[[int], None] = lambda n: None,
+) -> tuple[int, list[str]]:
+    """Let a model answer everything the queue has for it; what it will not answer is skipped.
+
+    How many it answered, and why it skipped the others, one each.
+    """
+    n_done, skipped = 0, list[str]()
     while taken := client.next(project_id):
         work = taken[0]
         shown = work["shown"]
         prompt = Prompt(messages=tuple(Message(one["role"], one["content"]) for one in shown["messages"]))
         left, right = (Completion(text=text) for text in shown["candidates"][:2])
-        (share,) = judge.prefer([prompt], [left], [right])
+        (verdict,) = judge.judge([prompt], [left], [right])
         question = work["task"]["questions"][0]
-        if share != share:  # NaN: no verdict
+        if math.isnan(verdict.left):
             client.skip(work, "the judge gave no verdict")
+            skipped.append(verdict.reason)
             continue
-        client.submit(work, {question["id"]: {"choice": _grade(share, question["scale"])}})
+        client.submit(work, {question["id"]: {"choice": _grade(verdict.left, question["scale"])}})
         n_done += 1
         advance(n_done)
-    return n_done
+    return n_done, skipped
+
+
+def _of_skipped(reasons: Sequence[str]) -> str:
+    """How many questions, and the commonest reason."""
+    ((why, often),) = Counter(reasons).most_common(1)
+    return f"{len(reasons)} questions ({why}{'' if often == len(reasons) else f', {often} times'})"
 
 
 def _mix(

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, expit
 
-from accord.domain import Completion, ConfigError, Prompt, content_hash
+from accord.domain import Completion, ConfigError, Judgment, Prompt, content_hash
 from accord.domain.files import write_text_atomic
 from accord.pipeline.rounds.answers import AnswerGroup, prompt_row, read_prompt
 from accord.pipeline.rounds.plan import AskingConfig
@@ -254,6 +254,12 @@ def choose_anchors(
     places = generator.permutation(len(questions)).tolist()
     chosen = sorted(places, key=lambda place: not questions[place].is_random)[:count]
     return [questions[place] for place in sorted(chosen)]
+
+
+def key_of(judgment: Judgment) -> tuple[str, str, str]:
+    """The `Question.key` of the pair that was judged."""
+    first, second = sorted((judgment.comparison.left, judgment.comparison.right))
+    return (judgment.comparison.prompt.id, first, second)
 
 
 def domain_of(prompt: Prompt) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from accord.domain.judgments import Judgment
 from accord.pipeline.rounds.bench import Judged
-from accord.pipeline.rounds.choosing import Question
+from accord.pipeline.rounds.choosing import Question, key_of
 from accord.pipeline.rounds.plan import ModelJudgesConfig
 from accord.pipeline.rounds.state import LoopState
 
@@ -84,5 +84,5 @@ class Jury:
             for one in self.loop.bench.judgments(self.project("examine"))
             if one.annotator_id not in left_out
             and one.meta["judgment_id"] not in gone
-            and (one.comparison.prompt.id, *sorted((one.comparison.left, one.comparison.right))) in asked
+            and key_of(one) in asked
         ]

@@ -300,6 +300,11 @@ class LoopConfig:
             )
         if self.guard.evidence == "taste" and not isinstance(self.task, SupportTaskConfig):
             problems.append("guard.evidence is taste, which only the support task has; take annotators")
+        is_heard_alone = isinstance(self.judges, ModelJudgesConfig) and self.guard.evidence == "annotators"
+        if self.guard.every and is_heard_alone:
+            problems.append(
+                "guard.evidence is annotators, and a model judge is one alone; take taste, or guard.every = 0"
+            )
         problems += self._of_policy_file()
         if self.reward.group_weights.mode != "none" and not self.asking.panels:
             problems.append("reward.group_weights weighs panels and asking.panels names none; name two")

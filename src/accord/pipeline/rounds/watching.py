@@ -6,7 +6,7 @@ from pathlib import Path
 
 from accord.domain import Judgment
 from accord.pipeline.rounds.answers import AnswerGroup, read_groups
-from accord.pipeline.rounds.choosing import Question
+from accord.pipeline.rounds.choosing import Question, key_of
 from accord.pipeline.rounds.desk import ANCHORS
 from accord.pipeline.rounds.monitors import Key, Seen, Watched, watch_round
 from accord.pipeline.rounds.staff import correctness_streams
@@ -29,8 +29,8 @@ def watch(loop: LoopState, number: int, left_out: Collection[str] = ()) -> Watch
     judged = counting(loop.bench.judgments(loop.config.name))
     again = counting(loop.bench.anchor_judgments(loop.config.name))
     rounds = {one.key: place for place, asked in loop.asked.items() if place <= number for one in asked}
-    ours = [one for one in judged if _key(one) in rounds]
-    streams = correctness_streams(ours, [rounds[_key(one)] for one in ours])
+    ours = [one for one in judged if key_of(one) in rounds]
+    streams = correctness_streams(ours, [rounds[key_of(one)] for one in ours])
     earlier = [] if number == 1 else [number - 1] if number <= 2 else [number - 1, 1]
     then = [_seen(loop, place, ours, again, rounds) for place in earlier] or [_start(loop)]
     now = _seen(loop, number, ours, again, rounds)
@@ -51,9 +51,9 @@ def _seen(
     rounds: dict[Key, int],
 ) -> Seen:
     anchors = {one.key for one in loop.anchors}
-    own = [one for one in ours if rounds[_key(one)] == number]
+    own = [one for one in ours if rounds[key_of(one)] == number]
     asked_again = [one for one in again if one.meta["batch"] == f"r{number}{ANCHORS}"]
-    of_anchors = [one for one in own if _key(one) in anchors] if number == 1 else asked_again
+    of_anchors = [one for one in own if key_of(one) in anchors] if number == 1 else asked_again
     questions: Sequence[Question] = loop.asked[number]
     return Seen(
         name=f"round {number}",
@@ -72,14 +72,9 @@ def _answered(path: Path) -> dict[str, str]:
 def _by_pair(judgments: Sequence[Judgment]) -> dict[Key, list[Judgment]]:
     found: dict[Key, list[Judgment]] = defaultdict(list)
     for one in judgments:
-        found[_key(one)].append(one)
+        found[key_of(one)].append(one)
     return dict(found)
 
 
 def _stage(loop: LoopState, number: int, stage: str) -> Path:
     return loop.runner.journal.path(f"r{number}-{stage}")
-
-
-def _key(one: Judgment) -> Key:
-    first, second = sorted((one.comparison.left, one.comparison.right))
-    return (one.comparison.prompt.id, first, second)
