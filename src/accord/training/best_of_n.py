@@ -14,24 +14,19 @@ the KL penalty is added over all samples, kept or not.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import torch
-from torch import Tensor, nn
 
-from accord.domain import Prompt, Streams
+from accord.domain import Prompt
 from accord.models.language_model import LanguageModel
-from accord.models.ragged import PackedCompletions
 from accord.rollouts.reward_loading import RewardLike
-from accord.rollouts.sampler import Sampler
 from accord.training.objectives.policy import Aggregation
 from accord.training.objectives.selection import Keep, select_completions
-from accord.training.online import OnlineResult, train_online
+from accord.training.online import OnlineArguments, OnlineResult, train_online
 from accord.training.online_config import OnlineConfig
 from accord.training.online_experience import Experience
-from accord.training.online_strategy import PolicyView, Prepared, completion_totals
-from accord.training.reports import Observer
+from accord.training.online_strategy import PolicyView, Prepared, Strategy, completion_totals
 from accord.training.settings import check_settings
 from accord.training.task import LossPart
 
@@ -64,7 +59,7 @@ class BestOfNConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeptSamples:
+class KeptSamples(Strategy):
     """The likelihood of samples that were good enough."""
 
     keep: Keep
@@ -77,18 +72,6 @@ class KeptSamples:
     def needs_pass(self) -> bool:
         """Only where the KL counts in the ranking."""
         return self.ranks_by_total
-
-    def parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """None of its own."""
-        return []
-
-    def identity(self) -> dict[str, str]:
-        """Nothing."""
-        return {}
-
-    def observe(self, packed: PackedCompletions, states: Tensor) -> dict[str, Tensor]:
-        """Nothing."""
-        return {}
 
     def prepare(self, experience: Experience, *, reward_kl: float, rollout: int) -> Prepared:
         """Which completions are kept, and the weight that makes the loss a mean over their tokens."""
@@ -113,23 +96,13 @@ class KeptSamples:
         kl = view.kl_loss(Aggregation.TOKEN_MEAN)
         return LossPart(losses.sum() / part.normalizers.tokens + kl)
 
-    def save(self, folder: Path) -> None:
-        """Nothing."""
-
 
 def train_best_of_n(
     model: LanguageModel,
     prompts: Sequence[Prompt],
     reward: RewardLike,
     config: BestOfNConfig | None = None,
-    *,
-    sampler: Sampler | None = None,
-    reference: LanguageModel | None = None,
-    eval_prompts: Sequence[Prompt] = (),
-    run_dir: Path | None = None,
-    observers: Sequence[Observer] = (),
-    resume: bool = False,
-    streams: Streams | None = None,
+    **rest: Unpack[OnlineArguments],
 ) -> OnlineResult:
     """Optimize `model` in place against `reward`; the arguments are those of `train_online`."""
     settings = config if config is not None else BestOfNConfig()
@@ -144,11 +117,5 @@ def train_best_of_n(
         settings.online,
         strategy=strategy,
         algorithm=f"best_of_n {settings.keep} {settings.share} {settings.threshold}",
-        sampler=sampler,
-        reference=reference,
-        eval_prompts=eval_prompts,
-        run_dir=run_dir,
-        observers=observers,
-        resume=resume,
-        streams=streams,
+        **rest,
     )

@@ -17,13 +17,11 @@ groups without spread and its penalty of overlong answers.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
-from accord.domain import ConfigError, Prompt, Streams
+from accord.domain import ConfigError, Prompt
 from accord.models.language_model import LanguageModel
 from accord.rollouts.reward_loading import RewardLike
-from accord.rollouts.sampler import Sampler
 from accord.training.objectives.advantages import group_normalized
 from accord.training.objectives.policy import (
     Aggregation,
@@ -31,10 +29,9 @@ from accord.training.objectives.policy import (
     sequence_policy_loss,
     token_policy_loss,
 )
-from accord.training.online import OnlineResult, train_online
+from accord.training.online import OnlineArguments, OnlineResult, train_online
 from accord.training.online_config import OnlineConfig
 from accord.training.online_strategy import GroupPolicyGradient, PolicyObjective
-from accord.training.reports import Observer
 
 CISPO_CLIP = 4.0
 """Highest weight less 1 of CISPO where `clip_high` is not given: far out, as its authors advise."""
@@ -88,14 +85,7 @@ def train_grpo(
     prompts: Sequence[Prompt],
     reward: RewardLike,
     config: GrpoConfig | None = None,
-    *,
-    sampler: Sampler | None = None,
-    reference: LanguageModel | None = None,
-    eval_prompts: Sequence[Prompt] = (),
-    run_dir: Path | None = None,
-    observers: Sequence[Observer] = (),
-    resume: bool = False,
-    streams: Streams | None = None,
+    **rest: Unpack[OnlineArguments],
 ) -> OnlineResult:
     """Optimize `model` in place against `reward`; the arguments are those of `train_online`."""
     settings = config if config is not None else GrpoConfig()
@@ -114,11 +104,5 @@ def train_grpo(
         settings.online,
         strategy=strategy,
         algorithm="grpo " + " ".join(map(str, names)),
-        sampler=sampler,
-        reference=reference,
-        eval_prompts=eval_prompts,
-        run_dir=run_dir,
-        observers=observers,
-        resume=resume,
-        streams=streams,
+        **rest,
     )

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -59,6 +59,18 @@ class OnlineResult:
     steps: int
     stopped_reason: str
     """finished, or why the run ended sooner (KL budget)."""
+
+
+class OnlineArguments(TypedDict, total=False):
+    """What every online algorithm takes besides model, prompts, reward and config; see `train_online`."""
+
+    sampler: Sampler | None
+    reference: LanguageModel | None
+    eval_prompts: Sequence[Prompt]
+    run_dir: Path | None
+    observers: Sequence[Observer]
+    resume: bool
+    streams: Streams | None
 
 
 def train_online(

@@ -11,26 +11,22 @@ preferred with probability sigmoid(scale (R+ - R-)), as a Bradley-Terry reward m
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from accord.domain import Prompt, Streams
+from accord.domain import Prompt
 from accord.models.language_model import LanguageModel
 from accord.models.logprobs import sequence_sum
-from accord.models.ragged import PackedCompletions
 from accord.rollouts.reward_loading import RewardLike
-from accord.rollouts.sampler import Sampler
 from accord.training.dpo import DpoConfig
 from accord.training.objectives.direct import PairLogprobs, PairLoss, expected_losses
 from accord.training.objectives.policy import Aggregation
-from accord.training.online import OnlineResult, train_online
+from accord.training.online import OnlineArguments, OnlineResult, train_online
 from accord.training.online_config import OnlineConfig
 from accord.training.online_experience import Experience
-from accord.training.online_strategy import PolicyView, Prepared, completion_totals
-from accord.training.reports import Observer
+from accord.training.online_strategy import PolicyView, Prepared, Strategy, completion_totals
 from accord.training.settings import check_settings
 from accord.training.task import LossPart
 
@@ -63,28 +59,14 @@ class OnlineDpoConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampledPairs:
-    """The best and the worst sample of each prompt as a pair."""
+class SampledPairs(Strategy):
+    """The best and the worst sample of each prompt as a pair.
+
+    Groups are whole in their micro-batch, so pairs are found in the training forward.
+    """
 
     pair_loss: PairLoss
     label_scale: float | None
-
-    @property
-    def needs_pass(self) -> bool:
-        """Groups are whole in their micro-batch, so pairs are found in the training forward."""
-        return False
-
-    def parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """None of its own."""
-        return []
-
-    def identity(self) -> dict[str, str]:
-        """Nothing."""
-        return {}
-
-    def observe(self, packed: PackedCompletions, states: Tensor) -> dict[str, Tensor]:
-        """Nothing."""
-        return {}
 
     def prepare(self, experience: Experience, *, reward_kl: float, rollout: int) -> Prepared:
         """Nothing beforehand; with several updates a rollout the totals stay those of its own policy."""
@@ -127,23 +109,13 @@ class SampledPairs:
         kl = view.kl_loss(Aggregation.SEQUENCE_MEAN_TOKEN_SUM)
         return LossPart(losses.sum() / n_prompts + kl, metrics)
 
-    def save(self, folder: Path) -> None:
-        """Nothing."""
-
 
 def train_online_dpo(
     model: LanguageModel,
     prompts: Sequence[Prompt],
     reward: RewardLike,
     config: OnlineDpoConfig | None = None,
-    *,
-    sampler: Sampler | None = None,
-    reference: LanguageModel | None = None,
-    eval_prompts: Sequence[Prompt] = (),
-    run_dir: Path | None = None,
-    observers: Sequence[Observer] = (),
-    resume: bool = False,
-    streams: Streams | None = None,
+    **rest: Unpack[OnlineArguments],
 ) -> OnlineResult:
     """Optimize `model` in place against `reward`; the arguments are those of `train_online`."""
     settings = config if config is not None else OnlineDpoConfig()
@@ -155,11 +127,5 @@ def train_online_dpo(
         settings.online,
         strategy=SampledPairs(pair_loss=pair_loss, label_scale=settings.label_scale),
         algorithm=f"online_dpo {settings.loss} {settings.beta} {settings.label_scale}",
-        sampler=sampler,
-        reference=reference,
-        eval_prompts=eval_prompts,
-        run_dir=run_dir,
-        observers=observers,
-        resume=resume,
-        streams=streams,
+        **rest,
     )

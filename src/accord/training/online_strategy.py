@@ -61,24 +61,27 @@ class Prepared(NamedTuple):
 
 
 class Strategy(Protocol):
-    """An online algorithm: from rewards to what each token learns, and the loss."""
+    """An online algorithm: from rewards to what each token learns, and the loss.
+
+    `prepare` and `loss` are every algorithm's own; the rest is as of one that trains the policy alone.
+    """
 
     @property
     def needs_pass(self) -> bool:
         """Whether `prepare` needs old log-probs (and what `observe` gives) before the first update."""
-        ...
+        return False
 
     def parameters(self) -> list[tuple[str, nn.Parameter]]:
         """What the strategy trains besides the policy, by names of its own."""
-        ...
+        return []
 
     def identity(self) -> dict[str, str]:
         """Hashes of what it starts from, for checkpoints; {} where it trains nothing of its own."""
-        ...
+        return {}
 
     def observe(self, packed: PackedCompletions, states: Tensor) -> dict[str, Tensor]:
         """Numbers [n] of its own at the tokens with hidden states [n, D], without gradients."""
-        ...
+        return {}
 
     def prepare(self, experience: Experience, *, reward_kl: float, rollout: int) -> Prepared:
         """The experience with what the loss needs; called once for each rollout."""
@@ -90,7 +93,7 @@ class Strategy(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write what it trained beside the policy in `folder`; nothing where there is nothing."""
-        ...
+        return None
 
 
 class PolicyObjective(Protocol):
@@ -136,7 +139,7 @@ def ratio_metrics(
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupPolicyGradient:
+class GroupPolicyGradient(Strategy):
     """Advantages of a completion within its group, and a loss that weighs its log-probs by them.
 
     Without whitening and in a single update a rollout no pass of its own is needed: groups are whole in
@@ -154,18 +157,6 @@ class GroupPolicyGradient:
     def needs_pass(self) -> bool:
         """Whitening looks at the whole rollout before anything is learned."""
         return self.whitens
-
-    def parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """None of its own."""
-        return []
-
-    def identity(self) -> dict[str, str]:
-        """Nothing."""
-        return {}
-
-    def observe(self, packed: PackedCompletions, states: Tensor) -> dict[str, Tensor]:
-        """Nothing."""
-        return {}
 
     def prepare(self, experience: Experience, *, reward_kl: float, rollout: int) -> Prepared:
         """Advantages of the whole rollout, whitened over its completions where asked for."""
@@ -202,6 +193,3 @@ class GroupPolicyGradient:
         )
         metrics = ratio_metrics(result, advantages, part.normalizers, is_by_token=self.is_by_token)
         return LossPart(result.loss + view.kl_loss(self.aggregation), metrics)
-
-    def save(self, folder: Path) -> None:
-        """Nothing."""

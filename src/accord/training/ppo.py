@@ -13,19 +13,17 @@ Departs from Ziegler in the controller's gain, see `kl_control`. Leaves out an e
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Unpack
 
-from accord.domain import Prompt, Streams
+from accord.domain import Prompt
 from accord.models.language_model import LanguageModel
 from accord.rollouts.model_reward import ModelReward
 from accord.rollouts.reward_loading import RewardLike, as_reward
 from accord.rollouts.rewards import Reward
-from accord.rollouts.sampler import Sampler
 from accord.training.critic import CriticKind, build_critic
 from accord.training.objectives.policy import Aggregation
-from accord.training.online import OnlineResult, train_online
+from accord.training.online import OnlineArguments, OnlineResult, train_online
 from accord.training.online_config import OnlineConfig
-from accord.training.reports import Observer
 from accord.training.settings import check_settings
 from accord.training.token_gradient import TokenPolicyGradient
 
@@ -87,14 +85,7 @@ def train_ppo(
     prompts: Sequence[Prompt],
     reward: RewardLike,
     config: PpoConfig | None = None,
-    *,
-    sampler: Sampler | None = None,
-    reference: LanguageModel | None = None,
-    eval_prompts: Sequence[Prompt] = (),
-    run_dir: Path | None = None,
-    observers: Sequence[Observer] = (),
-    resume: bool = False,
-    streams: Streams | None = None,
+    **rest: Unpack[OnlineArguments],
 ) -> OnlineResult:
     """Optimize `model` in place against `reward`; the arguments are those of `train_online`.
 
@@ -110,13 +101,7 @@ def train_ppo(
         settings.online,
         strategy=ppo_strategy(model, scorer, settings),
         algorithm=f"ppo {_own_settings(settings)}",
-        sampler=sampler,
-        reference=reference,
-        eval_prompts=eval_prompts,
-        run_dir=run_dir,
-        observers=observers,
-        resume=resume,
-        streams=streams,
+        **rest,
     )
 
 

@@ -9,17 +9,14 @@ Departs from the paper in nothing known.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
-from accord.domain import ConfigError, Prompt, Streams
+from accord.domain import ConfigError, Prompt
 from accord.models.language_model import LanguageModel
 from accord.rollouts.reward_loading import RewardLike
-from accord.rollouts.sampler import Sampler
 from accord.training.objectives.policy import Aggregation
-from accord.training.online import OnlineResult, train_online
+from accord.training.online import OnlineArguments, OnlineResult, train_online
 from accord.training.online_config import OnlineConfig
-from accord.training.reports import Observer
 from accord.training.token_gradient import TokenPolicyGradient
 
 
@@ -48,14 +45,7 @@ def train_reinforce(
     prompts: Sequence[Prompt],
     reward: RewardLike,
     config: ReinforceConfig | None = None,
-    *,
-    sampler: Sampler | None = None,
-    reference: LanguageModel | None = None,
-    eval_prompts: Sequence[Prompt] = (),
-    run_dir: Path | None = None,
-    observers: Sequence[Observer] = (),
-    resume: bool = False,
-    streams: Streams | None = None,
+    **rest: Unpack[OnlineArguments],
 ) -> OnlineResult:
     """Optimize `model` in place against `reward`; the arguments are those of `train_online`."""
     settings = config if config is not None else ReinforceConfig()
@@ -76,11 +66,5 @@ def train_reinforce(
         settings.online,
         strategy=strategy,
         algorithm=f"reinforce {settings.baseline} {settings.aggregation}",
-        sampler=sampler,
-        reference=reference,
-        eval_prompts=eval_prompts,
-        run_dir=run_dir,
-        observers=observers,
-        resume=resume,
-        streams=streams,
+        **rest,
     )

@@ -7,18 +7,16 @@ baseline is the mean total of the other samples of the prompt. All of it is `tra
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
+from typing import Unpack
 
-from accord.domain import ConfigError, Prompt, Streams
+from accord.domain import ConfigError, Prompt
 from accord.models.language_model import LanguageModel
 from accord.rollouts.reward_loading import RewardLike
-from accord.rollouts.sampler import Sampler
 from accord.training.objectives.advantages import rloo
 from accord.training.objectives.policy import Aggregation, sequence_policy_loss
-from accord.training.online import OnlineResult, train_online
+from accord.training.online import OnlineArguments, OnlineResult, train_online
 from accord.training.online_config import OnlineConfig
 from accord.training.online_strategy import GroupPolicyGradient
-from accord.training.reports import Observer
 
 
 def train_rloo(
@@ -26,14 +24,7 @@ def train_rloo(
     prompts: Sequence[Prompt],
     reward: RewardLike,
     config: OnlineConfig | None = None,
-    *,
-    sampler: Sampler | None = None,
-    reference: LanguageModel | None = None,
-    eval_prompts: Sequence[Prompt] = (),
-    run_dir: Path | None = None,
-    observers: Sequence[Observer] = (),
-    resume: bool = False,
-    streams: Streams | None = None,
+    **rest: Unpack[OnlineArguments],
 ) -> OnlineResult:
     """Optimize `model` in place against `reward` by RLOO; the arguments are those of `train_online`."""
     settings = config if config is not None else OnlineConfig()
@@ -55,11 +46,5 @@ def train_rloo(
             whitens=settings.whiten_advantages,
         ),
         algorithm="rloo",
-        sampler=sampler,
-        reference=reference,
-        eval_prompts=eval_prompts,
-        run_dir=run_dir,
-        observers=observers,
-        resume=resume,
-        streams=streams,
+        **rest,
     )

@@ -21,12 +21,12 @@ from accord.training.objectives.advantages import whiten
 from accord.training.objectives.policy import Aggregation, ppo_loss
 from accord.training.objectives.value import explained_variance, gae, token_rewards, value_loss
 from accord.training.online_experience import Experience
-from accord.training.online_strategy import PolicyView, Prepared, ratio_metrics
+from accord.training.online_strategy import PolicyView, Prepared, Strategy, ratio_metrics
 from accord.training.task import LossPart
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenPolicyGradient:
+class TokenPolicyGradient(Strategy):
     """Advantages by token, from a critic or without one, and PPO's loss on them."""
 
     critic: Critic | None
