@@ -5,9 +5,12 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "reward_heads.py"
 
 
+@pytest.mark.slow
 def test_one_json_line_compares_heads_and_passes(capsys):
     spec = importlib.util.spec_from_file_location("reward_heads_benchmark", SCRIPT)
     module = importlib.util.module_from_spec(spec)
