@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from accord.domain.clock import Clock, SystemClock
 from accord.domain.errors import LeaseLost, StoreError
 from accord.domain.ids import IdSource, TimeOrderedIds
-from accord.store.database.audit import Event, append_events
+from accord.store.database.audit import Event, append_events, seal_of
 from accord.store.database.engine import Database
 from accord.store.database.hidden import (
     DAY_MS,
@@ -509,7 +509,9 @@ class WorkQueue:
                 received_ms=now,
             )
         )
-        facts = {"assignment": row.id, "revision": receipt.revision, "late": is_late}
+        facts = {
+            "assignment": row.id, "revision": receipt.revision, "late": is_late, "payload": seal_of(payload),
+        }  # fmt: skip
         return receipt, entry(now, row.user_id, "submit", "judgment", receipt.judgment_id, facts)
 
     def now_ms(self) -> int:
