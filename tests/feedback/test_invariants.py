@@ -1,4 +1,4 @@
-"""The checks of all invariants: silent on a store that was worked in, and each names what was broken by hand."""
+"""The checks of all invariants: silent where people worked, and each names what was broken by hand."""
 
 import shutil
 from collections.abc import Callable, Iterator

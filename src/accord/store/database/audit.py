@@ -98,7 +98,7 @@ def verify_chain(database: Database) -> ChainReport:
 
 
 def seal_of(payload: Mapping[str, Any]) -> str:
-    """SHA-256 of a judgment's payload, 64 hexadecimal digits: kept in its event, so that the chain seals it."""
+    """SHA-256 of a judgment's payload, 64 hexadecimal digits: kept in the chain, which seals it."""
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -216,7 +216,7 @@ def check_exposure(connection: Connection, tally: Tally) -> None:
 
 
 def check_blame(connection: Connection, tally: Tally) -> None:
-    """12. What counts for or against somebody rests on judgments he gave, on nothing that ran out or failed."""
+    """12. What counts for or against somebody rests on judgments he gave, not on what ran out or failed."""
     tally.none_of(
         connection,
         select(gold_result.c.judgment_id, assignment.c.state, assignment.c.purpose)

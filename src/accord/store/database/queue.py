@@ -32,6 +32,7 @@ from accord.store.database.slots import (
     GIVEN_UP,
     LIVE,
     close_assignment,
+    count_time,
     entry,
     expire_overdue,
     fill_slot,
@@ -233,7 +234,7 @@ class WorkQueue:
         self._touch(assignment_id, lease_token, "open")
 
     def extend(self, assignment_id: str, lease_token: str, *, active_ms: int = 0) -> None:
-        """Begin the lease anew, and add time that was worked; never more than passed since it was leased."""
+        """Begin the lease anew, and add time that was worked; never more than passed, nor any of it twice."""
         self._touch(assignment_id, lease_token, "extend", active_ms=active_ms)
 
     def release(self, assignment_id: str, lease_token: str) -> None:
@@ -397,7 +398,7 @@ class WorkQueue:
             state = AssignmentState(row.state)
             if not state.is_live:
                 raise LeaseLost(f"assignment {assignment_id} is {state}; ask for the next piece of work")
-            worked = min(row.active_ms + max(active_ms, 0), now - row.leased_ms)
+            worked = count_time(connection, row, active_ms, now)
             values = {"lease_until_ms": now + int(self.config.lease_s * 1000), "active_ms": worked}
             events = []
             if action == "open" and state is AssignmentState.LEASED:
