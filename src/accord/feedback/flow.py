@@ -238,9 +238,7 @@ class _Move:
     def _reviewed(self) -> tuple[str, Mapping[str, Any]]:
         verdicts = list(
             self.connection.execute(
-                select(review.c.verdict).where(
-                    review.c.item_id == self.row.id, self._is_of_this_stay(review)
-                )
+                select(review.c.verdict).where(review.c.item_id == self.row.id, self._is_of_this_stay(review))
             ).scalars()
         )
         n_requeued = verdicts.count("reject_requeue")
@@ -251,7 +249,7 @@ class _Move:
         return ("fixed" if "fix" in verdicts else "accepted"), {}
 
     def _is_of_this_stay(self, table: Table) -> ColumnElement[bool]:
-        """Whether it was said for the slot this stay made: clocks of several servers may differ, slots do not."""
+        """Whether it was said for the slot this stay made; clocks of several servers differ, slots do not."""
         lane = Lane.REVIEW if table is review else Lane.ADJUDICATE
         newest = select(func.max(slot.c.number)).where(
             slot.c.item_id == self.row.id, slot.c.lane == lane.value

@@ -1,4 +1,4 @@
-"""The invariants of a store of judgments, checked over its rows: on a live store, after a crash, in a soak run.
+"""The invariants of a store of judgments, checked over its rows: on a live store, after a crash, in a soak.
 
 Fifteen of them, by number: what the queue promises comes from `accord.store.database.consistency`; here are
 those for which questions and answers have to be understood, and the list. What only a client can know (what

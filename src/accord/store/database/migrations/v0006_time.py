@@ -9,6 +9,4 @@ down_revision = "0005"
 
 def upgrade() -> None:
     """A column of users; nothing is counted yet."""
-    op.add_column(
-        "user", sa.Column("worked_until_ms", sa.BigInteger(), server_default="0", nullable=False)
-    )
+    op.add_column("user", sa.Column("worked_until_ms", sa.BigInteger(), server_default="0", nullable=False))
