@@ -32,6 +32,8 @@ from accord.store.database.slots import open_slot
 from accord.store.database.states import Lane
 from accord.store.database.tables import assignment, judgment, slot
 
+START_S = 300
+"""So long a server may take to start, on a machine that does much else."""
 WORDS = ("answer", "question", "longer", "than", "that", "which", "we", "know", "of", "nobody", "else")
 ROUTES = {
     "claim": "/api/v1/projects/{project_id}/queue/next",
@@ -121,21 +123,30 @@ def make_tokens(database: Database, count: int) -> list[str]:
     return [accounts.make_token(one, ["annotate"]) for one in people]
 
 
-@contextlib.contextmanager
-def served(place: str, workers: int, log: Path) -> Iterator[int]:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int) -> None:
+    for _ in range(10 * START_S):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"the server does not listen on port {port} after {START_S} s; see its log")
+
+
+@contextlib.contextmanager
+def served(place: str, workers: int, log: Path) -> Iterator[int]:
+    port = free_port()
     command = [sys.executable, "-m", "accord", "serve", "--store", place, "--port", str(port), "--json-logs"]
     with log.open("w", encoding="utf-8") as out:
         process = subprocess.Popen(
             [*command, "--workers", str(workers)], stdout=subprocess.DEVNULL, stderr=out
         )
         try:
-            for _ in range(600):
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                    break
-                time.sleep(0.1)
+            wait_for_port(port)
             yield port
         finally:
             process.terminate()

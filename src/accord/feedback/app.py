@@ -15,6 +15,7 @@ from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
 import accord
+from accord.domain.clock import Clock
 from accord.domain.errors import DataError, StoreError
 from accord.domain.ids import IdSource
 from accord.feedback.conversing import Conversing
@@ -43,6 +44,7 @@ from accord.store.database.queue import Receipt, WorkQueue
 from accord.store.database.settings import Settings
 from accord.store.database.states import Purpose
 from accord.store.database.tables import chain_head, project
+from accord.store.database.terms import QueueConfig
 from accord.store.database.vault import Vault
 
 LINES_AT_A_TIME = 500
@@ -142,16 +144,21 @@ def create_app(
     ids: IdSource | None = None,
     speakers: Speakers | None = None,
     other: Provider | None = None,
+    clock: Clock | None = None,
+    leases: QueueConfig | None = None,
 ) -> FastAPI:
     """The application over an open database; `is_secure` marks cookies for HTTPS only.
 
     `key_file` opens what people say of themselves; by default it lies beside an SQLite database, and
     without one nothing of the kind is kept. `ids` names what the queue makes; left out, ids are ordered by
     time and cannot be guessed. `speakers` ask live models; without them conversations wait.
-    `other` is a service that people may sign in through.
+    `other` is a service that people may sign in through. `clock` is the queue's, the machine's if left out;
+    `leases` says how long work stays in somebody's hands.
     """
     app = FastAPI(title="Accord", version=accord.__version__, docs_url=None, redoc_url=None)
-    accounts, queue = Accounts.of(database), WorkQueue.of(database)
+    accounts, queue = Accounts.of(database), WorkQueue.of(database, leases)
+    if clock is not None:
+        queue = replace(queue, clock=clock)
     if ids is not None:
         queue = replace(queue, ids=ids)
     projects, work = Projects.of(database), Work(database, queue)

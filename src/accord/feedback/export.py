@@ -81,11 +81,8 @@ def is_for_training(row: Mapping[str, Any]) -> bool:
 
 
 def _rows(work: Work, project_id: str, after: int, upto: int | None = None) -> Iterator[dict[str, Any]]:
-    while page := work.judgments(project_id, after):
-        for row in page:
-            if upto is not None and row["seq"] > upto:
-                return
-            yield row
+    while page := work.judgments(project_id, after, upto=upto):
+        yield from page
         after = page[-1]["seq"]
         if len(page) < PAGE:
             return

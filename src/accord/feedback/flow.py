@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, insert, select, update
 
 from accord.domain.ids import IdSource
 from accord.domain.judgments import Source
@@ -34,7 +34,7 @@ from accord.store.database.queue import Done
 from accord.store.database.reviews import status_of
 from accord.store.database.slots import cancel_slots, entry, make_slots, set_item
 from accord.store.database.states import ItemState, Lane, Mark, Purpose
-from accord.store.database.tables import assignment, content, definition, gold, item, judgment
+from accord.store.database.tables import assignment, content, definition, gold, item, judgment, slot
 from accord.store.database.workflow_tables import adjudication, outbox, review, stage_run, standing
 
 VOTES = [one.value for one in Purpose if one.is_vote]
@@ -181,8 +181,7 @@ class _Move:
             case AdjudicationStage():
                 newest = self.connection.execute(
                     select(adjudication)
-                    .where(adjudication.c.item_id == self.row.id)
-                    .order_by(adjudication.c.at_ms.desc(), adjudication.c.id.desc())
+                    .where(adjudication.c.item_id == self.row.id, self._is_of_this_stay(adjudication))
                     .limit(1)
                 ).one()
                 outcome = "dropped" if newest.judgment_id is None else "decided"
@@ -239,9 +238,7 @@ class _Move:
     def _reviewed(self) -> tuple[str, Mapping[str, Any]]:
         verdicts = list(
             self.connection.execute(
-                select(review.c.verdict).where(
-                    review.c.item_id == self.row.id, review.c.at_ms >= self.stay.entered_ms
-                )
+                select(review.c.verdict).where(review.c.item_id == self.row.id, self._is_of_this_stay(review))
             ).scalars()
         )
         n_requeued = verdicts.count("reject_requeue")
@@ -250,6 +247,17 @@ class _Move:
         if verdicts and set(verdicts) == {"reject_drop"}:
             return "dropped", {}
         return ("fixed" if "fix" in verdicts else "accepted"), {}
+
+    def _is_of_this_stay(self, table: Table) -> ColumnElement[bool]:
+        """Whether it was said for the slot this stay made; clocks of several servers differ, slots do not."""
+        lane = Lane.REVIEW if table is review else Lane.ADJUDICATE
+        newest = select(func.max(slot.c.number)).where(
+            slot.c.item_id == self.row.id, slot.c.lane == lane.value
+        )
+        held = select(assignment.c.id).join(slot, slot.c.id == assignment.c.slot_id)
+        return table.c.assignment_id.in_(
+            held.where(slot.c.item_id == self.row.id, slot.c.number == newest.scalar_subquery())
+        )
 
     def _post(self, stage: WebhookStage, facts: Mapping[str, Any]) -> None:
         body = {
@@ -338,7 +346,7 @@ def votes_of(
     """Each person's last live word on an item, and the question it answers; models and repeats are none."""
     rows = connection.execute(
         select(
-            judgment.c.user_id, judgment.c.payload, assignment.c.schema_id,
+            judgment.c.user_id, judgment.c.payload, judgment.c.received_ms, assignment.c.schema_id,
             standing.c.n_right, standing.c.n_gold,
         )
         .join(assignment, assignment.c.id == judgment.c.assignment_id)
@@ -352,11 +360,11 @@ def votes_of(
             assignment.c.purpose.in_(VOTES),
             func.coalesce(status_of(judgment.c.id), Mark.LIVE.value) == Mark.LIVE.value,
         )
-        .order_by(judgment.c.received_ms, judgment.c.revision)
+        .order_by(judgment.c.revision, judgment.c.received_ms)
     ).all()  # fmt: skip
     if not rows:
         return [], None
-    deciding = schema_of(rows[-1].schema_id).deciding
+    deciding = schema_of(max(rows, key=lambda row: row.received_ms).schema_id).deciding
     last = {
         row.user_id: Vote(
             user_id=row.user_id,

@@ -14,10 +14,13 @@ from accord.domain.errors import StoreError
 from accord.feedback.export import Row, last_rows, line_of
 from accord.feedback.work import Work
 from accord.store.database.projects import Projects
-from accord.store.database.tables import chain_head, definition
+from accord.store.database.recall import pseudonym
+from accord.store.database.tables import chain_head, definition, user
+from accord.store.database.vault import ERASED
 
-RECIPE = 1
-"""Which way of making rows; another way is another number, and hashes of the old one stay what they were."""
+RECIPE = 2
+"""Which way of making rows; another way is another number, and hashes of the old one stay what they were. The
+first one named annotators by their handles, which somebody who is forgotten loses; this one by pseudonyms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +46,10 @@ def take_snapshot(work: Work, project_id: str) -> Snapshot:
     return made
 
 
-def build_snapshot(work: Work, project_id: str, upto: int) -> Snapshot:
+def build_snapshot(work: Work, project_id: str, upto: int, *, recipe: int = RECIPE) -> Snapshot:
     """The snapshot of everything up to a number of the chain; computed, nothing is written."""
-    digest, n_rows = hashlib.sha256(f"accord snapshot {RECIPE}\n".encode()), 0
-    for row in _rows(work, project_id, upto):
+    digest, n_rows = hashlib.sha256(f"accord snapshot {recipe}\n".encode()), 0
+    for row in _rows(work, project_id, upto, recipe):
         digest.update(line_of(row).encode())
         n_rows += 1
     return Snapshot(hash=digest.hexdigest(), upto=upto, n_rows=n_rows)
@@ -57,18 +60,29 @@ def snapshot_lines(work: Work, project_id: str, snapshot_hash: str) -> Iterator[
     found = _known(work, project_id, snapshot_hash)
     if found is None:
         raise StoreError(f"there is no snapshot {snapshot_hash!r} of this project")
-    return (line_of(row) for row in _rows(work, project_id, found))
+    return (line_of(row) for row in _rows(work, project_id, *found))
 
 
-def _rows(work: Work, project_id: str, upto: int) -> Iterator[Row]:
-    yield from last_rows(work, project_id, upto=upto)
+def _rows(work: Work, project_id: str, upto: int, recipe: int) -> Iterator[Row]:
+    with work.database.read() as connection:
+        names = {
+            row.handle: pseudonym(row.id) for row in connection.execute(select(user.c.handle, user.c.id))
+        }
+    for row in last_rows(work, project_id, upto=upto):
+        if recipe == 1:
+            yield row
+            continue
+        handle = row["annotator"]  # of somebody forgotten meanwhile, it says the id
+        yield row | {"annotator": names.get(handle) or pseudonym(handle.removeprefix(ERASED))}
 
 
-def _known(work: Work, project_id: str, snapshot_hash: str) -> int | None:
+def _known(work: Work, project_id: str, snapshot_hash: str) -> tuple[int, int] | None:
     with work.database.read() as connection:
         bodies = connection.execute(
             select(definition.c.body).where(
                 definition.c.project_id == project_id, definition.c.kind == "snapshot"
             )
         ).scalars()
-        return next((int(body["upto"]) for body in bodies if body["hash"] == snapshot_hash), None)
+        return next(
+            ((int(one["upto"]), int(one["recipe"])) for one in bodies if one["hash"] == snapshot_hash), None
+        )

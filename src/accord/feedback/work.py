@@ -4,6 +4,7 @@ Stands between the queue, which knows nothing of questions, and the routes, whic
 database. Leaves out who may call it.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -328,17 +329,25 @@ class Work:
             for row in rows
         ]
 
-    def judgments(self, project_id: str, after: int, limit: int = PAGE) -> list[dict[str, Any]]:
+    def judgments(
+        self, project_id: str, after: int, limit: int = PAGE, *, upto: int | None = None
+    ) -> list[dict[str, Any]]:
         """Judgments in the order in which they came in, behind an event number; each says its own.
 
-        The chain of events has one order, so that whoever reads on from the last number misses none.
+        The chain of events has one order, so that whoever reads on from the last number misses none. With
+        `upto` all is told as it stood at that event, whatever was marked or became a known item since.
         """
+        status, is_known = (
+            (func.coalesce(status_of(judgment.c.id), Mark.LIVE.value), gold.c.item_id.is_not(None))
+            if upto is None
+            else (_mark_by(upto), _is_known_by(upto))
+        )
+        last = 2**62 if upto is None else upto
         with self.database.read() as connection:
             rows = connection.execute(
                 select(
                     chain.c.number, judgment, user.c.handle, assignment.c.purpose, item.c.attempt,
-                    func.coalesce(status_of(judgment.c.id), Mark.LIVE.value).label("status"),
-                    gold.c.item_id.is_not(None).label("is_known"),
+                    status.label("status"), is_known.label("is_known"),
                     assignment.c.presentation, assignment.c.schema_id, assignment.c.guideline_id,
                 )
                 .join(judgment, judgment.c.id == chain.c.entity_id)
@@ -347,7 +356,8 @@ class Work:
                 .outerjoin(gold, gold.c.item_id == judgment.c.item_id)
                 .join(user, user.c.id == judgment.c.user_id)
                 .where(
-                    chain.c.number > after, chain.c.entity == "judgment", item.c.project_id == project_id
+                    chain.c.number > after, chain.c.number <= last, chain.c.entity == "judgment",
+                    chain.c.action == "submit", item.c.project_id == project_id,
                 )
                 .order_by(chain.c.number)
                 .limit(min(limit, PAGE))
@@ -361,7 +371,7 @@ class Work:
                 "annotator": row.handle,
                 "source": row.source,
                 "purpose": row.purpose,
-                "status": row.status,
+                "status": row.status if upto is None else _status_in(row.status),
                 "is_known": row.is_known,
                 "revision": row.revision,
                 "is_late": row.is_late,
@@ -387,25 +397,32 @@ class Work:
                 .where(slot.c.project_id == project_id)
                 .group_by(slot.c.state)
             ).all()
-            people = connection.execute(
-                select(user.c.handle, func.count(), func.sum(assignment.c.active_ms))
-                .join(user, user.c.id == assignment.c.user_id)
-                .where(
-                    assignment.c.project_id == project_id,
-                    assignment.c.state.in_([one.value for one in AssignmentState if one.has_judgment]),
-                    assignment.c.purpose.not_in([Purpose.REVIEW.value, Purpose.ADJUDICATE.value]),
-                )
-                .group_by(user.c.handle)
-                .order_by(func.count().desc(), user.c.handle)
-            ).all()
+            people = self.paid(connection, project_id)
         return {
             "items": {state: count for state, count in items},
             "slots": {state: count for state, count in slots},
-            "annotators": [
-                {"handle": handle, "n": count, "active_ms": int(active or 0)}
-                for handle, count, active in people
-            ],
+            "annotators": people,
         }
+
+    def paid(self, connection: Connection, project_id: str) -> list[dict[str, Any]]:
+        """How many judgments each annotator gave and how long he worked on them: what he is paid for.
+
+        Late ones count, and those that were taken back or set aside; work that led to none does not.
+        """
+        people = connection.execute(
+            select(user.c.handle, func.count(), func.sum(assignment.c.active_ms))
+            .join(user, user.c.id == assignment.c.user_id)
+            .where(
+                assignment.c.project_id == project_id,
+                assignment.c.state.in_([one.value for one in AssignmentState if one.has_judgment]),
+                assignment.c.purpose.not_in([Purpose.REVIEW.value, Purpose.ADJUDICATE.value]),
+            )
+            .group_by(user.c.handle)
+            .order_by(func.count().desc(), user.c.handle)
+        ).all()
+        return [
+            {"handle": handle, "n": count, "active_ms": int(active or 0)} for handle, count, active in people
+        ]
 
     def owned(self, assignment_id: str, user_id: str) -> Row[Any]:
         """An assignment of this user, with what it shows; another's looks like one that is not there."""
@@ -462,6 +479,38 @@ def newest_definition(connection: Connection, project_id: str, kind: str) -> Row
         .order_by(definition.c.version.desc())
         .limit(1)
     ).first()
+
+
+def _mark_by(upto: int) -> Any:
+    """The facts of the last mark of a judgment up to an event, as a subquery."""
+    marked = chain.alias("marked")
+    return (
+        select(marked.c.facts)
+        .where(
+            marked.c.entity_id == judgment.c.id, marked.c.entity == "judgment", marked.c.action == "mark",
+            marked.c.number <= upto,
+        )
+        .order_by(marked.c.number.desc())
+        .limit(1)
+        .scalar_subquery()
+    )  # fmt: skip
+
+
+def _status_in(facts: str | None) -> str:
+    return Mark.LIVE.value if facts is None else str(json.loads(facts)["status"])
+
+
+def _is_known_by(upto: int) -> Any:
+    """Whether an item was a known one by an event, as an expression."""
+    added = chain.alias("added")
+    return (
+        select(added.c.number)
+        .where(
+            added.c.entity_id == judgment.c.item_id, added.c.entity == "gold", added.c.action == "add",
+            added.c.number <= upto,
+        )
+        .exists()
+    )  # fmt: skip
 
 
 def _presented(row: Row[Any]) -> Presented:

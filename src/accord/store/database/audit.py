@@ -61,9 +61,12 @@ def append_events(connection: Connection, events: list[Event]) -> None:
 
 
 def verify_chain(database: Database) -> ChainReport:
-    """Read the whole chain and check every link; raises `StoreError` at the first that does not hold."""
+    """Read the whole chain and check every link; raises `StoreError` at the first that does not hold.
+
+    The chain is read as it is at one moment: people may go on working.
+    """
     number, previous = 0, FIRST_HASH
-    with database.read() as connection:
+    with database.moment() as connection:
         while True:
             page = connection.execute(
                 select(chain).where(chain.c.number > number).order_by(chain.c.number).limit(PAGE)
@@ -92,6 +95,12 @@ def verify_chain(database: Database) -> ChainReport:
     if (head.number, head.hash) != (number, previous):
         raise StoreError(f"the chain ends at event {number}, but {head.number} were written")
     return ChainReport(n_events=number, last_hash=previous)
+
+
+def seal_of(payload: Mapping[str, Any]) -> str:
+    """SHA-256 of a judgment's payload, 64 hexadecimal digits: kept in the chain, which seals it."""
+    text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _row(number: int, entry: Event, previous: str) -> dict[str, Any]:

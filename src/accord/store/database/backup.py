@@ -45,7 +45,7 @@ def write_backup(database: Database, path: Path) -> Backup:
     with atomic_path(path) as place:
         place.touch(mode=0o600)
         os.chmod(place, 0o600)
-        with gzip.open(place, "wt", encoding="utf-8", compresslevel=5) as out, _one_moment(database) as at:
+        with gzip.open(place, "wt", encoding="utf-8", compresslevel=5) as out, database.moment() as at:
             out.write(json.dumps({"accord_backup": FORM, "tables": list(metadata.tables)}) + "\n")
             for line in _lines(at):
                 digest.update(line.encode())
@@ -86,13 +86,6 @@ def restore_backup(database: Database, path: Path) -> Backup:
             raise StoreError(f"{path}: it breaks off or was changed; {n_rows} rows do not add up to its hash")
     report = verify_chain(database)
     return Backup(n_rows=n_rows, hash=digest.hexdigest(), last_event=report.n_events)
-
-
-def _one_moment(database: Database) -> Any:
-    connection = database.engine.connect()
-    if not database.is_sqlite:
-        connection = connection.execution_options(isolation_level="REPEATABLE READ")
-    return connection
 
 
 def _lines(connection: Connection) -> Iterator[str]:

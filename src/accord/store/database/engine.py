@@ -65,6 +65,26 @@ class Database:
         with self.engine.begin() as connection:
             yield connection
 
+    @contextmanager
+    def moment(self) -> Iterator[Connection]:
+        """A transaction that only reads and sees the store as it is at one moment, while others write."""
+        with self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def attempt(self) -> Iterator[Connection]:
+        """A writing transaction that is taken back whatever comes of it."""
+        with (
+            self._writer,
+            self.engine.connect() as connection,
+            connection.execution_options(**{WRITES: True}).begin() as begun,
+        ):
+            yield connection
+            begun.rollback()
+
     def create(self) -> None:
         """Make all tables where there are none; raises `StoreError` for tables of another version."""
         with self.write() as connection:

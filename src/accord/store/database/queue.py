@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from accord.domain.clock import Clock, SystemClock
 from accord.domain.errors import LeaseLost, StoreError
 from accord.domain.ids import IdSource, TimeOrderedIds
-from accord.store.database.audit import Event, append_events
+from accord.store.database.audit import Event, append_events, seal_of
 from accord.store.database.engine import Database
 from accord.store.database.hidden import (
     DAY_MS,
@@ -32,6 +32,7 @@ from accord.store.database.slots import (
     GIVEN_UP,
     LIVE,
     close_assignment,
+    count_time,
     entry,
     expire_overdue,
     fill_slot,
@@ -233,7 +234,7 @@ class WorkQueue:
         self._touch(assignment_id, lease_token, "open")
 
     def extend(self, assignment_id: str, lease_token: str, *, active_ms: int = 0) -> None:
-        """Begin the lease anew, and add time that was worked; never more than passed since it was leased."""
+        """Begin the lease anew, and add time that was worked; never more than passed, nor any of it twice."""
         self._touch(assignment_id, lease_token, "extend", active_ms=active_ms)
 
     def release(self, assignment_id: str, lease_token: str) -> None:
@@ -397,7 +398,7 @@ class WorkQueue:
             state = AssignmentState(row.state)
             if not state.is_live:
                 raise LeaseLost(f"assignment {assignment_id} is {state}; ask for the next piece of work")
-            worked = min(row.active_ms + max(active_ms, 0), now - row.leased_ms)
+            worked = count_time(connection, row, active_ms, now)
             values = {"lease_until_ms": now + int(self.config.lease_s * 1000), "active_ms": worked}
             events = []
             if action == "open" and state is AssignmentState.LEASED:
@@ -509,7 +510,9 @@ class WorkQueue:
                 received_ms=now,
             )
         )
-        facts = {"assignment": row.id, "revision": receipt.revision, "late": is_late}
+        facts = {
+            "assignment": row.id, "revision": receipt.revision, "late": is_late, "payload": seal_of(payload),
+        }  # fmt: skip
         return receipt, entry(now, row.user_id, "submit", "judgment", receipt.judgment_id, facts)
 
     def now_ms(self) -> int:

@@ -23,7 +23,7 @@ from accord.store.database.states import (
     SlotState,
     check_step,
 )
-from accord.store.database.tables import assignment, item, slot
+from accord.store.database.tables import assignment, item, slot, user
 
 LIVE = [state.value for state in AssignmentState if state.is_live]
 GIVEN_UP = [AssignmentState.EXPIRED.value, AssignmentState.RELEASED.value]
@@ -136,15 +136,35 @@ def expire_overdue(connection: Connection, project_id: str, now: int) -> list[Ev
     return events
 
 
+def count_time(connection: Connection, row: Row[Any], active_ms: int, now: int) -> int:
+    """Time worked on an assignment, in milliseconds, once `active_ms` more are told; the row is locked.
+
+    It never exceeds what passed since the lease began, and of a person with several leases no time counts for
+    two: what is told is laid behind what is counted already, whichever lease that was for.
+    """
+    if active_ms <= 0:
+        return int(row.active_ms)
+    until = connection.execute(
+        select(user.c.worked_until_ms).where(user.c.id == row.user_id).with_for_update(key_share=True)
+    ).scalar_one()
+    begun = max(row.leased_ms, until)
+    # A clock that was set back adds nothing until it has caught up.
+    added = max(0, min(active_ms, now - begun, now - row.leased_ms - row.active_ms))
+    if added:
+        connection.execute(update(user).where(user.c.id == row.user_id).values(worked_until_ms=begun + added))
+    return int(row.active_ms + added)
+
+
 def close_assignment(
     connection: Connection, row: Row[Any], state: AssignmentState, now: int, *, skip_reason: str | None = None
 ) -> None:
-    """End an assignment in that state."""
+    """End an assignment in that state; not before what was worked on it, whatever the clock says."""
     check_step(ASSIGNMENT_STEPS, AssignmentState(row.state), state)
+    closed = max(now, row.leased_ms + row.active_ms)
     connection.execute(
         update(assignment)
         .where(assignment.c.id == row.id)
-        .values(state=state.value, closed_ms=now, skip_reason=skip_reason)
+        .values(state=state.value, closed_ms=closed, skip_reason=skip_reason)
     )
 
 

@@ -59,8 +59,10 @@ user = Table(
     Column("password_hash", String(200), nullable=True),
     Column("n_failed_logins", Integer, nullable=False, default=0),
     Column("locked_until_ms", BigInteger, nullable=False, default=0),
+    Column("worked_until_ms", BigInteger, nullable=False, server_default="0"),
 )
-"""Who judges. `source` tells people from simulated annotators and models."""
+"""Who judges. `source` tells people from simulated annotators and models. Up to `worked_until_ms` time is
+counted to work he did, so that two pieces of work in hand at once do not count it twice."""
 
 project = Table(
     "project",

@@ -26,6 +26,8 @@ from accord.store.database.slots import entry
 from accord.store.database.tables import assignment, draft, role_binding, user
 from accord.store.database.workflow_tables import standing
 
+ERASED = "erased-"
+"""How the handle of somebody who was forgotten begins; his id follows."""
 FEWEST = 10
 """People of one answer below which it is not told: k of k-anonymity."""
 MAX_VALUE = 200
@@ -118,7 +120,7 @@ class Vault:
                 connection.execute(delete(table).where(table.c.user_id == user_id))
             own = select(assignment.c.id).where(assignment.c.user_id == user_id)
             connection.execute(delete(draft).where(draft.c.assignment_id.in_(own)))
-            gone: dict[str, object] = {"handle": f"erased-{user_id}", "password_hash": None, "skills": []}
+            gone: dict[str, object] = {"handle": f"{ERASED}{user_id}", "password_hash": None, "skills": []}
             connection.execute(update(user).where(user.c.id == user_id).values(gone))
             append_events(connection, [entry(now, by, "erase", "user", user_id, {})])
 
