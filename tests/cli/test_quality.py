@@ -238,6 +238,32 @@ def test_nothing_is_written_when_something_is_wrong(tmp_path):
     assert list(tmp_path.iterdir()) == [labels]
 
 
+def test_every_module_of_the_quality_engine_needs_numpy_and_scipy_alone():
+    code = """
+import importlib, pkgutil, sys
+import scipy.special, scipy.optimize, scipy.sparse.linalg, scipy.stats, scipy.integrate, scipy.interpolate
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in {"accord", "numpy", "scipy", *sys.stdlib_module_names}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+import accord.quality
+names = [one.name for one in pkgutil.walk_packages(accord.quality.__path__, "accord.quality.")]
+for name in names:
+    importlib.import_module(name)
+from accord.domain import LabelColumns
+from accord.quality import tabulate_labels
+from accord.quality.consensus import fit_consensus
+labels = LabelColumns(items=list("iijj"), annotators=list("wvwv"), values=list("aabb"))
+print(len(names), *fit_consensus(tabulate_labels(labels)).consensus.labels)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    count, *labels = done.stdout.split()
+    assert int(count) > 60
+    assert labels == ["a", "b"]
+
+
 def test_the_quality_engine_never_loads_torch():
     code = (
         "import sys, accord.quality, accord.quality.consensus, accord.quality.people, accord.cli.quality;"
