@@ -174,20 +174,45 @@ def test_bad_input_gets_one_clear_error(tmp_path, text, arguments, message):
     assert re.search(message, str(result.exception)), str(result.exception)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        HEAD + "i,w,a\nj,w,a\nj,v,a\n",  # one class
-        HEAD + "i,w,a\nj,w,b\n",  # one annotator
-        HEAD + "i,w,a\ni,v,b\nj,w,b\nj,v,a\n",  # all ties
-        HEAD + "i,w,a\nj,w,b\nj,v,b\n",  # an annotator with a single label
-    ],
-    ids=["one class", "one annotator", "all ties", "single label"],
-)
+LITTLE = {
+    "one class": HEAD + "i,w,a\nj,w,a\nj,v,a\n",
+    "one annotator": HEAD + "i,w,a\nj,w,b\n",
+    "all ties": HEAD + "i,w,a\ni,v,b\nj,w,b\nj,v,a\n",
+    "single label": HEAD + "i,w,a\nj,w,b\nj,v,b\n",
+}
+
+
+@pytest.mark.parametrize("text", LITTLE.values(), ids=LITTLE)
 def test_little_to_go_on_is_no_error(tmp_path, text):
     found = run_json("consensus", write(tmp_path / "labels.csv", text))
     assert found["n_items"] == 2
     assert found["calibrated"] is False
+
+
+@pytest.mark.parametrize("command", ["agreement", "annotators", "curve", "report"])
+def test_other_commands_say_the_same_of_bad_labels_and_have_results_for_few(tmp_path, command):
+    gold = write(tmp_path / "gold.csv", "item,gold\ni,a\nj,b\n")
+    more = {
+        "agreement": ("--json",),
+        "annotators": ("--json",),
+        "curve": ("--gold", gold, "--parts", 2, "--json"),
+        "report": ("--out", tmp_path / "page.html"),
+    }[command]
+    for text, message in (
+        ("", "the file is empty"),
+        ("a,b,c\n1,2,3\n", "no column is known as the item"),
+        (HEAD + "i,w,a\nj,w,\n", "labels.csv:3: column 'label' is ''"),
+        (HEAD + f"i,w,{'x' * 10**6}\n", "labels.csv:2.*1,000,000 characters"),
+    ):
+        result = run(command, write(tmp_path / "labels.csv", text), *more)
+        assert isinstance(result.exception, DataError), (text[:40], result.output)
+        assert re.search(message, str(result.exception)), str(result.exception)
+    for text in LITTLE.values():
+        result = run(command, write(tmp_path / "labels.csv", text), *more)
+        assert result.exit_code == 0, (text, result.output, result.exception)
+        if "--json" in more:
+            assert not re.search("NaN|Infinity", result.stdout)
+            assert json.loads(result.stdout)
 
 
 def test_not_a_number_is_an_error_with_its_line(tmp_path):
@@ -236,6 +261,32 @@ def test_nothing_is_written_when_something_is_wrong(tmp_path):
     out = tmp_path / "posterior.jsonl"
     assert run("consensus", labels, "--out", out).exit_code != 0
     assert list(tmp_path.iterdir()) == [labels]
+
+
+def test_every_module_of_the_quality_engine_needs_numpy_and_scipy_alone():
+    code = """
+import importlib, pkgutil, sys
+import scipy.special, scipy.optimize, scipy.sparse.linalg, scipy.stats, scipy.integrate, scipy.interpolate
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in {"accord", "numpy", "scipy", *sys.stdlib_module_names}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+import accord.quality
+names = [one.name for one in pkgutil.walk_packages(accord.quality.__path__, "accord.quality.")]
+for name in names:
+    importlib.import_module(name)
+from accord.domain import LabelColumns
+from accord.quality import tabulate_labels
+from accord.quality.consensus import fit_consensus
+labels = LabelColumns(items=list("iijj"), annotators=list("wvwv"), values=list("aabb"))
+print(len(names), *fit_consensus(tabulate_labels(labels)).consensus.labels)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    count, *labels = done.stdout.split()
+    assert int(count) > 60
+    assert labels == ["a", "b"]
 
 
 def test_the_quality_engine_never_loads_torch():

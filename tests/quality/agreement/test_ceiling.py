@@ -8,10 +8,15 @@ from scipy import stats
 from scipy.special import betaln
 
 from accord.domain import LabelColumns
-from accord.quality.agreement import BootstrapConfig, measure_ceiling
+from accord.quality.agreement import BootstrapConfig, ceiling, measure_ceiling
 from accord.quality.agreement.ceiling import ceiling_statistic
 from accord.quality.agreement.coincidence import count_rows
-from accord.quality.agreement.dirichlet import expected_entropy, expected_largest_share, fit_dirichlet
+from accord.quality.agreement.dirichlet import (
+    chance_of_largest,
+    expected_entropy,
+    expected_largest_share,
+    fit_dirichlet,
+)
 from accord.quality.agreement.resampling import Link, student_interval
 from accord.quality.labels import tabulate_labels
 
@@ -120,6 +125,25 @@ def test_human_accuracy_by_hand(table_of):
     )
     found = measure_ceiling(table, config=FEW)
     assert found.human.value == pytest.approx((1 / 3 + 1 + 1 / 6 + 3 / 4) / 4)
+
+
+@pytest.mark.parametrize("concentrations", [(1.0, 1.5), (0.5, 1.2, 0.3), (0.1, 0.2, 0.05, 3.0)])
+def test_the_chance_of_being_the_largest_equals_a_simulation(concentrations):
+    parts = np.random.default_rng(0).dirichlet(concentrations, size=200_000)
+    share = np.bincount(parts.argmax(axis=1), minlength=len(concentrations)) / 200_000
+    # four standard errors of a share of 200,000
+    assert chance_of_largest(np.array([concentrations]))[0] == pytest.approx(share, abs=0.0045)
+
+
+def test_the_majority_ceiling_by_hand(table_of, monkeypatch):
+    # uniform shares of two classes, two judgments: aa has chance 1/3 and then p_a ~ beta(3, 1) is the larger
+    # with 7/8; the same for bb; ab is a tie, right half of the time: 2/3 * 7/8 + 1/3 * 1/2 = 3/4
+    rows = count_rows(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]), n_items=2, n_classes=2)
+    assert ceiling._majority_accuracy(rows, np.ones(2), 0) == pytest.approx(0.75)
+    exact = ceiling._majority_accuracy(rows, np.array([0.4, 1.3]), 0)
+    monkeypatch.setattr(ceiling, "MOST_COUNTS", 0)
+    # four standard errors of 100,000 simulated items
+    assert ceiling._majority_accuracy(rows, np.array([0.4, 1.3]), 0) == pytest.approx(exact, abs=0.006)
 
 
 def test_total_agreement_needs_no_model(table_of):

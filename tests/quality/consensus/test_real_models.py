@@ -20,15 +20,22 @@ pytestmark = [
 ]
 
 
-def crowd(name):
+def rows_of(name):
     with gzip.open(DATA / f"crowd_{name}" / "labels.jsonl.gz", "rt", encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
+        return [json.loads(line) for line in file]
+
+
+def table_of_rows(rows):
     columns = LabelColumns(
         items=[row["task"] for row in rows],
         annotators=[row["worker"] for row in rows],
         values=[row["label"] for row in rows],
     )
     return tabulate_labels(columns, repeats="first")
+
+
+def crowd(name):
+    return table_of_rows(rows_of(name))
 
 
 def test_glad_climbs_on_until_the_gradient_is_flat():
@@ -101,3 +108,32 @@ def test_loss_of_held_out_labels_is_the_published_one_up_to_the_draw(name):
     assert min(prior, pooled) < no_prior < one_coin
     assert max(prior, pooled) < vote - 0.05
     assert abs(prior - pooled) < 0.01
+
+
+@pytest.mark.parametrize(("name", "tolerances"), [
+    ("bluebirds", (0.001, 0.001, 0.001, 0.001, 0.001)),
+    ("sentiment1000", (0.0025, 0.0025, 0.05, 0.0025, 0.001)),
+])  # fmt: skip
+def test_the_published_draw_gives_the_published_losses(name, tolerances):
+    # a tenth by default_rng(0), rows in the file's order
+    rows = rows_of(name)
+    is_held = np.random.default_rng(0).random(len(rows)) < 0.1
+    rest = table_of_rows([row for row, held in zip(rows, is_held, strict=True) if not held])
+    item = {value: i for i, value in enumerate(rest.items.tolist())}
+    annotator = {value: i for i, value in enumerate(rest.annotators.tolist())}
+    place = {value: k for k, value in enumerate(rest.classes)}
+    held = [
+        (item[row["task"]], annotator[row["worker"]], place[row["label"]])
+        for row, is_out in zip(rows, is_held, strict=True)
+        if is_out and row["task"] in item and row["worker"] in annotator
+    ]
+    items, annotators, classes = np.array(held).T
+    found = [
+        -np.log(
+            fit_model(rest, method, config=config).predict(items, annotators)[np.arange(len(held)), classes]
+        ).mean()
+        for method, config in MODELS
+    ]
+    assert (np.abs(np.array(found) - PUBLISHED[name]) <= tolerances).all(), found
+    # where the printed figure was not met (one-coin on sentiment1000) ours is the lower loss
+    assert found[2] <= PUBLISHED[name][2] + 0.001

@@ -5,15 +5,24 @@ items' true shares are modeled as a Dirichlet. Leaves out that annotators differ
 numeric closeness: a class is hit or missed.
 """
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
 
 from accord.domain import Value
 from accord.quality.agreement.coincidence import CountRows, rows_of_table
-from accord.quality.agreement.dirichlet import expected_entropy, expected_largest_share, fit_dirichlet
+from accord.quality.agreement.dirichlet import (
+    chance_of_largest,
+    expected_entropy,
+    expected_largest_share,
+    fit_dirichlet,
+)
 from accord.quality.agreement.resampling import (
     DEFAULT_BOOTSTRAP,
     BootstrapConfig,
@@ -30,10 +39,12 @@ from accord.quality.labels import LabelTable
 
 METHODS = ("human_accuracy", "ceiling_fresh", "ceiling_nll", "ceiling_majority")
 UNANIMOUS = "no interval: on every item all judgments agree"
+MOST_COUNTS = 2000
+"""Different class counts of an item up to which the majority ceiling is a sum over all of them."""
 MAJORITY_DRAWS = 100_000
-"""Simulated items behind the majority ceiling; its own error is below 0.0016."""
+"""Simulated items behind it where there are more; its own error is below 0.0016."""
 MAJORITY_FITS = 24
-"""Resampled fits at which it is simulated; between them it is interpolated."""
+"""Resampled fits at which it is computed; between them it is interpolated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +76,7 @@ def measure_ceiling(
     Total agreement gives 1, 1, 0 and 1 without intervals; no item with two judgments gives None with the
     reason. The interval of `human` is the bootstrap's; the modeled three have Student's on the log-odds of
     their place between chance and certainty. For its own, `majority` is taken for a quadratic of `fresh` and
-    `nll`, fitted to simulations with the same draws at a few resampled fits.
+    `nll`, fitted to its values at a few resampled fits.
     """
     numbers = None if clusters is None else number_clusters(clusters, n_items=table.n_items)
     rows = rows_of_table(table, clusters=numbers).pairable
@@ -172,10 +183,44 @@ def _quadratic(offsets: FloatArray) -> FloatArray:
 
 
 def _majority_accuracy(rows: CountRows, concentrations: FloatArray, seed: int) -> float:
-    """Share of simulated items whose likeliest class is the majority of their judgments."""
+    """Chance that the likeliest class of an item is the majority of its judgments, ties at random.
+
+    Simulated only where an item can have more than `MOST_COUNTS` different counts.
+    """
+    totals = np.repeat(rows.totals, rows.units.multiplicity).astype(np.int64)
+    sizes, tally = np.unique(totals, return_counts=True)
+    n_classes = len(concentrations)
+    if sum(math.comb(int(size) + n_classes - 1, n_classes - 1) for size in sizes) > MOST_COUNTS:
+        return _simulated_majority(sizes, tally, concentrations, seed)
+    counts = np.concatenate([_all_counts(int(size), n_classes) for size in sizes])
+    total = counts.sum(axis=1)
+    chance = np.exp(
+        gammaln(total + 1)
+        - gammaln(counts + 1).sum(axis=1)
+        + (gammaln(counts + concentrations) - gammaln(concentrations)).sum(axis=1)
+        + gammaln(concentrations.sum())
+        - gammaln(total + concentrations.sum())
+    )
+    is_top = counts == counts.max(axis=1, keepdims=True)
+    # given its counts an item's shares are again a Dirichlet
+    hit = (is_top * chance_of_largest(counts + concentrations)).sum(axis=1) / is_top.sum(axis=1)
+    share = tally[np.searchsorted(sizes, total)] / tally.sum()
+    return float((share * chance * hit).sum())
+
+
+def _all_counts(n_judgments: int, n_classes: int) -> FloatArray:
+    """Every way to spread judgments over classes [way, class]."""
+    places = n_judgments + n_classes - 1
+    bars = np.array(list(itertools.combinations(range(places), n_classes - 1))).reshape(-1, n_classes - 1)
+    ends = np.pad(bars, ((0, 0), (1, 1)), constant_values=((0, 0), (-1, places)))
+    return np.asarray(np.diff(ends, axis=1) - 1, dtype=np.float64)
+
+
+def _simulated_majority(
+    sizes: NDArray[np.int64], tally: NDArray[np.int64], concentrations: FloatArray, seed: int
+) -> float:
     rng = np.random.default_rng(seed)
-    sizes, tally = np.unique(np.repeat(rows.totals, rows.units.multiplicity), return_counts=True)
-    n_judgments = rng.choice(sizes.astype(np.int64), size=MAJORITY_DRAWS, p=tally / tally.sum())
+    n_judgments = rng.choice(sizes, size=MAJORITY_DRAWS, p=tally / tally.sum())
     parts = rng.dirichlet(concentrations, size=MAJORITY_DRAWS)
     counts = rng.multinomial(n_judgments, parts)
     top = counts.max(axis=1)

@@ -1,7 +1,7 @@
 """Items' true class shares as a Dirichlet, fitted to class counts: how much items differ, noise aside."""
 
 import numpy as np
-from scipy.special import digamma, gammainc, gammaincinv
+from scipy.special import betainc, digamma, gammainc, gammaincinv
 
 from accord.quality.agreement.coincidence import CountRows
 from accord.quality.agreement.resampling import FloatArray
@@ -54,18 +54,37 @@ def expected_largest_share(concentrations: FloatArray) -> FloatArray:
     E[max p] = sum_k a_k / a * E[prod_{j != k} F_j(G)], G ~ gamma(a_k + 1), an integral over the
     quantiles of G. For two equal concentrations it is 1/2 + 4^-a / (a B(a, a)).
     """
-    nodes, node_weights = np.polynomial.legendre.leggauss(NODES)
-    levels = (nodes + 1) / 2
     share = concentrations / concentrations.sum(axis=1, keepdims=True)
     result = np.zeros(len(concentrations))
     for k in range(concentrations.shape[1]):
-        points = gammaincinv(concentrations[:, k, None] + 1, levels)
-        below = np.ones_like(points)
-        for j in range(concentrations.shape[1]):
-            if j != k:
-                below *= gammainc(concentrations[:, j, None], points)
-        result += share[:, k] * (below @ node_weights) / 2
+        result += share[:, k] * _mean_below(concentrations, k, concentrations[:, k] + 1)
     return result
+
+
+def chance_of_largest(concentrations: FloatArray) -> FloatArray:
+    """P(p_k is the largest) [row, class] for p ~ Dirichlet(concentrations [row, class]).
+
+    Two classes: a tail of the beta distribution. More: E[prod_{j != k} F_j(G)], G ~ gamma(a_k).
+    """
+    n_classes = concentrations.shape[1]
+    if n_classes == 2:
+        second = betainc(concentrations[:, 0], concentrations[:, 1], 0.5)
+        return np.stack([1 - second, second], axis=1)
+    result = np.stack(
+        [_mean_below(concentrations, k, concentrations[:, k]) for k in range(n_classes)], axis=1
+    )
+    return np.asarray(result / result.sum(axis=1, keepdims=True))
+
+
+def _mean_below(concentrations: FloatArray, k: int, shape: FloatArray) -> FloatArray:
+    """E[prod_{j != k} F_j(G)] [row], G ~ gamma(shape [row]) and F_j that of gamma(concentrations[:, j])."""
+    nodes, node_weights = np.polynomial.legendre.leggauss(NODES)
+    points = gammaincinv(shape[:, None], (nodes + 1) / 2)
+    below = np.ones_like(points)
+    for j in range(concentrations.shape[1]):
+        if j != k:
+            below *= gammainc(concentrations[:, j, None], points)
+    return np.asarray(below @ node_weights / 2)
 
 
 def expected_entropy(concentrations: FloatArray) -> FloatArray:
