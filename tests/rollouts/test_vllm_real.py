@@ -27,6 +27,10 @@ from accord.rollouts import SamplingConfig
 from accord.rollouts.engine import Piece, Request
 from accord.rollouts.vllm import VllmSampler
 from accord.rollouts.vllm_engine import VllmEngine
+from accord.training.observers import Recorder
+from accord.training.online_config import OnlineConfig
+from accord.training.optimizer import OptimizationConfig
+from accord.training.rloo import train_rloo
 
 pytestmark = [
     pytest.mark.slow,
@@ -164,6 +168,28 @@ def test_new_weights_reach_every_part_of_the_engine(kind, sampler):
         after = used.sample(PROMPTS, group=2, config=config, streams=Streams(0))
         check_logprobs(used.model, PROMPTS, after)
     assert after[0][0].policy_version != before[0][0].policy_version
+
+
+def test_a_policy_trains_on_samples_in_bf16_and_the_gap_to_the_learner_is_rounding(record_property):
+    model, recorder = small_model(), Recorder()
+    config = OnlineConfig(
+        prompts_per_step=2,
+        group_size=4,
+        sampling=SamplingConfig(max_tokens=16),
+        optimization=OptimizationConfig(steps=4, learning_rate=2e-2),
+    )
+    train_rloo(
+        model,
+        PROMPTS,
+        lambda prompts, completions: [float(len(set(each.text))) for each in completions],
+        config,
+        sampler=VllmSampler(model, options={**OPTIONS, "dtype": "bfloat16"}),
+        observers=[recorder],
+    )
+    gaps = [report.metrics["sampler/logprob_gap"] for report in recorder.steps]
+    record_property("nats a token between vLLM in bf16 and the learner in fp32", gaps)
+    assert len(gaps) == 4
+    assert all(0 < gap < 0.05 for gap in gaps)  # weights one step old are several times as far
 
 
 def collect(queue, n=1):
