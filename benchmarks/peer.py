@@ -21,9 +21,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 import datasets
+import safetensors.torch
 import torch
 import transformers
 import trl
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerCallback
 
 HEAD_STD = 0.02
@@ -168,7 +170,25 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
     parser.add_argument("--variant", choices=["tuned", "default"], default="tuned")
     parser.add_argument("--steps", type=int)
+    parser.add_argument(
+        "--keep", type=Path, help="write the gradients that the first step gets (safetensors)"
+    )
     return parser.parse_args()
+
+
+def keep_first_gradient(model: Any, file: Path) -> None:
+    """Write the gradients that the first step gets, by names without what the model puts before them."""
+
+    def write(*_: Any) -> None:
+        handle.remove()
+        gradients = {
+            "head" if name == "score.weight" else name.removeprefix("model."): weight.grad.clone()
+            for name, weight in model.named_parameters()
+            if weight.grad is not None
+        }
+        safetensors.torch.save_file(gradients, file)
+
+    handle = register_optimizer_step_pre_hook(write)
 
 
 def main() -> None:
@@ -187,6 +207,8 @@ def main() -> None:
         lines = (options.data / "pairs.jsonl").read_text(encoding="utf-8").splitlines()
         rows = pair_rows(options.task, [json.loads(line) for line in lines[:count]], count)
         trainer = trainer_for(options, settings, work, rows, clock)
+    if options.keep is not None:
+        keep_first_gradient(trainer.model, options.keep)
     trainer.train()
     warmup = settings["warmup_steps"]
     timed = clock.seconds[warmup:]

@@ -6,12 +6,19 @@ nothing ends early. Ours runs with the compiled kernel where it can be built, an
 under bf16 autocast (how trainers that keep fp32 weights sample). Runs alternate, and the ratio is the median
 of those of neighbors, so that what else the machine does falls on both sides. Seconds are CPU seconds of the
 one thread: on a shared machine they move less than the clock's.
+
+With `--peer-python`, an interpreter that has vLLM, that draws the same afterwards by `sampling_peer.py` on
+one thread, eager and compiled, and what it drew is scored here: `mismatch` is how far its log-probs are
+from ours.
 """
 
 import argparse
 import copy
 import json
+import os
 import statistics
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,11 +30,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from accord.models.allocator import keep_freed_memory
 from accord.models.chat import ChatTokenizer
 from accord.models.language_model import LanguageModel
+from accord.models.ragged import prompt_completion_batch
 from accord.models.silence import without_progress_bars
 from accord.rollouts.llama import LlamaDecoder
 from accord.rollouts.native import decode_rows
 from accord.rollouts.packing import has_fast_bf16
 from accord.rollouts.sampler import SamplingConfig
+from accord.training.precision import autocast
+from accord.training.reference import score_completions
 
 CEILING_SHAPE = (1024, 1024, 1024)
 """A matrix product whose speed stands for the machine's."""
@@ -93,6 +103,60 @@ def matrix_speed(dtype: torch.dtype) -> float:
     return 2 * rows * inner * columns / min(cpu_seconds(lambda: left @ right) for _ in range(7))
 
 
+def mismatch(model: LanguageModel, drawn: Sequence[dict[str, Any]], *, precision: Any) -> dict[str, float]:
+    """Sampler's log-probs less our scorer's, at the tokens drawn: mean, mean size, largest."""
+    distances = []
+    for each in drawn:
+        packed = prompt_completion_batch([(each["prompt"], [each["ids"]])])
+        with torch.no_grad(), autocast(precision, torch.device("cpu")):
+            own = score_completions(model, packed).logprobs
+        distances.append(torch.tensor(each["logprobs"]) - own.float())
+    every = torch.cat(distances)
+    return {
+        "mean": round(every.mean().item(), 5),
+        "mean_size": round(every.abs().mean().item(), 5),
+        "largest": round(every.abs().max().item(), 4),
+    }
+
+
+def peer(options: argparse.Namespace, model: LanguageModel, prompts: list[list[int]]) -> dict[str, Any]:
+    """vLLM's line for each mode, with the mismatch to our scorer."""
+    lines = {}
+    with tempfile.TemporaryDirectory(prefix="sampling-") as place:
+        asked, kept = Path(place) / "prompts.json", Path(place) / "drawn.json"
+        asked.write_text(json.dumps(prompts), encoding="utf-8")
+        for mode in options.peer_modes:
+            command = [str(options.peer_python), str(Path(__file__).with_name("sampling_peer.py"))]
+            command += ["--model", str(options.model), "--prompts", str(asked), "--keep", str(kept)]
+            command += ["--group", str(options.group), "--tokens", str(options.tokens)]
+            command += [
+                "--repeats",
+                str(options.repeats),
+                "--mode",
+                mode,
+                "--precision",
+                options.peer_precision,
+            ]
+            done = subprocess.run(
+                command,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            found = [line for line in done.stdout.splitlines() if line.startswith('{"impl"')]
+            if done.returncode or not found:
+                raise SystemExit(f"{' '.join(command)} failed ({done.returncode}):\n{done.stderr[-3000:]}")
+            drawn = json.loads(kept.read_text(encoding="utf-8"))
+            lines[mode] = {
+                **json.loads(found[-1]),
+                "mismatch": {
+                    precision: mismatch(model, drawn, precision=precision) for precision in ("fp32", "bf16")
+                },
+            }
+    return lines
+
+
 @torch.no_grad()
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """The line."""
@@ -125,6 +189,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     n_new = options.prompts * options.group * options.tokens
     body = sum(weight.numel() for weight in model.body.layers.parameters() if weight.ndim == 2)
     n_run = n_new - options.prompts * options.group + sum(map(len, prompts))
+    peers = {} if options.peer_python is None else {"peer": peer(options, model, prompts)}
     operations = 2 * (body * n_run + model.head_weight.numel() * n_new)
     return {
         "is_compiled": decoder.kernel is not None,
@@ -137,6 +202,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             if name != "ours"
         },
         "share_of_matrix_speed": round(operations / matrix_speed(low) / min(seconds["ours"]), 2),
+        **peers,
     }
 
 
@@ -149,6 +215,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--group", type=int, default=8)
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--peer-python", type=Path, help="interpreter that has vLLM; without it none is run")
+    parser.add_argument(
+        "--peer-modes", nargs="+", choices=["eager", "compiled"], default=["eager", "compiled"]
+    )
+    parser.add_argument("--peer-precision", choices=["float32", "bfloat16"], default="bfloat16")
     print(json.dumps(measure(parser.parse_args(arguments))))
 
 

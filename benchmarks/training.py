@@ -22,6 +22,7 @@ from typing import Any
 import torch
 import transformers
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import accord
@@ -45,6 +46,8 @@ from accord.training.trunk_cache import TrunkCache
 
 HEAD_STD = 0.02
 """Of the reward head's first weights, drawn from a generator with the settings' seed."""
+CEILING_SIDE = 2048
+"""Of a square matrix product whose speed stands for the machine's."""
 
 
 ONLINE = ("grpo", "rloo", "ppo")
@@ -97,18 +100,29 @@ class FixedKto(KtoTask):
 
 
 class StepClock:
-    """Seconds and loss of each step, everything between two steps included, and what other processes used."""
+    """Seconds and loss of each step, everything between two steps included, and what other processes used.
 
-    def __init__(self, loss_name: str):
+    With `counts`, the operations of the first step's matrix products as well, which slows that one.
+    """
+
+    def __init__(self, loss_name: str, *, counts: bool = False):
         self.loss_name = loss_name
         self.seconds: list[float] = []
         self.losses: list[float] = []
+        self.operations = 0
+        self._counter = FlopCounterMode(display=False) if counts else None
 
     def on_start(self, start: RunStart) -> None:
+        if self._counter is not None:
+            self._counter.__enter__()
         self._own, self._all = own_cpu_s(), machine_cpu_s()
         self._began = self._last = time.perf_counter()
 
     def on_step(self, report: StepReport) -> None:
+        if self._counter is not None:
+            self._counter.__exit__(None, None, None)
+            self.operations = self._counter.get_total_flops()
+            self._counter = None
         now = time.perf_counter()
         self.seconds.append(now - self._last)
         self.losses.append(report.metrics[self.loss_name])
@@ -136,6 +150,28 @@ def machine_cpu_s() -> float:
     ticks = [int(value) for value in stat.read_text(encoding="ascii").split("\n", 1)[0].split()[1:]]
     idle, waiting = ticks[3], ticks[4]
     return (sum(ticks) - idle - waiting) / os.sysconf("SC_CLK_TCK")
+
+
+def matrix_speed(precision: str) -> float:
+    """Operations a second of a large product on all threads; the best of seven."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    left, right = torch.randn(2, CEILING_SIDE, CEILING_SIDE).to(dtype).unbind()
+    seconds = []
+    for _ in range(7):
+        began = time.perf_counter()
+        left @ right
+        seconds.append(time.perf_counter() - began)
+    return 2 * CEILING_SIDE**3 / min(seconds)
+
+
+def ceiling_figures(precision: str, operations_per_token: float, tokens_per_s: float) -> dict[str, float]:
+    """The share of the machine's matrix speed that the timed steps reached: near 1 it is what bounds them."""
+    speed = matrix_speed(precision)
+    return {
+        "operations_per_token": round(operations_per_token),
+        "matrix_gflops": round(speed / 1e9, 1),
+        "share_of_matrix_speed": round(operations_per_token * tokens_per_s / speed, 3),
+    }
 
 
 def read_rows(data: Path, count: int) -> list[dict[str, str]]:
@@ -416,9 +452,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         task = kto_task(model, rows, work, optimization)
     tokens = tokens_of(task, work["steps"])
-    clock = StepClock(f"{options.task}/loss")
+    clock = StepClock(f"{options.task}/loss", counts=settings["warmup_steps"] > 0)
     loop.optimize(task, optimization, streams=Streams(settings["seed"]), observers=[clock])
-    print(json.dumps(report(options, settings, work, clock, tokens)), flush=True)
+    line = report(options, settings, work, clock, tokens)
+    if clock.operations:
+        line |= ceiling_figures(options.precision, clock.operations / tokens[0], line["tokens_per_s"])
+    print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

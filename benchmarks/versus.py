@@ -81,6 +81,7 @@ def compare(ours: Sequence[Line], peer: Sequence[Line], *, is_disturbed: bool) -
         "own_gb": round(own_mb / 1000, 1),
         "peer_gb": round(peer_mb / 1000, 1),
         "largest_loss_distance": max(distances, default=None),
+        "share_of_matrix_speed": ours[0].get("share_of_matrix_speed"),
         "foreign_cpu_cores": max(line["foreign_cpu_cores"] for line in (*ours, *peer)),
         "is_disturbed": is_disturbed,
     }
@@ -90,18 +91,19 @@ def table(rows: Sequence[Line]) -> str:
     """The rows in Markdown."""
     lines = [
         "| task, precision, threads | peer | its s a step | ours | ratio | tokens/s, its and ours "
-        "| memory, ours / its | losses differ by at most | foreign cores |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| memory, ours / its | losses differ by at most | ours, of the matrix speed | foreign cores |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         mark = " (disturbed)" if row["is_disturbed"] else ""
         distance = row["largest_loss_distance"]
         losses = "own samples" if distance is None else f"{distance:.1e}"
+        share = "-" if row["share_of_matrix_speed"] is None else row["share_of_matrix_speed"]
         lines.append(
             f"| {row['task']}, {row['precision']}, {row['threads']} | {row['peer']} | {row['peer_step_s']} "
             f"| {row['own_step_s']} | {row['ratio']}{mark} | {row['peer_tokens_per_s']}, "
             f"{row['own_tokens_per_s']} | {row['own_gb']} / {row['peer_gb']} GB = {row['memory_ratio']} "
-            f"| {losses} | {row['foreign_cpu_cores']} |"
+            f"| {losses} | {share} | {row['foreign_cpu_cores']} |"
         )
     return "\n".join(lines) + "\n"
 

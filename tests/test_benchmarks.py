@@ -24,6 +24,7 @@ KEYS = {
     *("median_step_s", "tokens_per_s", "samples_per_s", "peak_rss_mb", "foreign_cpu_cores", "loss"),
     *("step_s", "tokens_per_step", "allocator", "preloaded"),
 }
+CEILING_KEYS = {"operations_per_token", "matrix_gflops", "share_of_matrix_speed"}
 ROWS = [
     {"prompt": f"<|user|>{question}{END}<|assistant|>", "chosen": good + END, "rejected": bad + END}
     for question, good, bad in (
@@ -95,7 +96,9 @@ def ids_of(place: Path, row: dict[str, str], side: str) -> tuple[list[int], list
 @pytest.mark.parametrize("task", ["sft", "reward", "dpo", "kto"])
 def test_the_line_has_all_keys_and_finite_figures(task: str, measure: Callable[..., dict]):
     line = measure(task)
-    assert set(line) == KEYS
+    assert set(line) == KEYS | CEILING_KEYS
+    speed = line["operations_per_token"] * line["tokens_per_s"] / (line["matrix_gflops"] * 1e9)
+    assert line["share_of_matrix_speed"] == pytest.approx(speed, abs=0.002)
     assert line["steps"] == len(line["loss"]) == len(line["step_s"]) == len(line["tokens_per_step"]) == 2
     assert all(math.isfinite(loss) for loss in line["loss"])
     assert line["median_step_s"] > 0
@@ -117,6 +120,11 @@ def test_the_first_sft_loss_is_that_of_a_plain_forward(measure: Callable[..., di
     line = measure("sft")
     assert line["loss"][0] == pytest.approx(total / count, abs=2e-5)
     assert line["tokens_per_step"][0] == tokens
+    # forward and twice as much backward, two operations a weight; the head at completion tokens only
+    body = sum(weight.numel() for weight in network.model.layers.parameters() if weight.ndim == 2)
+    operations = 6 * (body * tokens + network.lm_head.weight.numel() * count)
+    # attention, and that the lowest layer's input wants no gradient, are left out of the sum
+    assert line["operations_per_token"] * tokens == pytest.approx(operations, rel=0.2)
 
 
 def test_the_first_reward_loss_is_that_of_a_plain_forward_of_each_side(

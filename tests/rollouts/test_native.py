@@ -7,6 +7,10 @@ import pytest
 import torch
 from scipy.stats import chisquare
 from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GemmaConfig,
+    GemmaForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -15,6 +19,8 @@ from transformers import (
     MistralForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 from accord.domain import ConfigError, DataError, FinishReason, Prompt, Streams
@@ -58,6 +64,13 @@ def family(name):
         ),
         "mistral": lambda: MistralForCausalLM(MistralConfig(**llama, sliding_window=None)),
         "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**llama)),
+        "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**llama, head_dim=8)),
+        "gemma": lambda: GemmaForCausalLM(GemmaConfig(**llama, head_dim=8)),
+        "gemma3": lambda: Gemma3ForCausalLM(
+            Gemma3TextConfig(
+                **llama, head_dim=8, sliding_window=24, layer_types=["sliding_attention", "full_attention"]
+            )
+        ),
         "llama3_rope": lambda: LlamaForCausalLM(
             LlamaConfig(
                 **llama,
@@ -91,12 +104,16 @@ def full_logprobs(model, prompt, completion, temperature=1.0):
     return (logits / temperature).log_softmax(-1).gather(1, chosen).squeeze(1)
 
 
-@pytest.mark.parametrize("name", ["tiny", "mistral", "qwen2", "llama3_rope", "gpt2"])
+OWN_FORWARD = ("gpt2", "qwen3", "gemma", "gemma3")
+"""Families that run through transformers' forward."""
+
+
+@pytest.mark.parametrize("name", ["tiny", "mistral", "qwen2", "llama3_rope", *OWN_FORWARD])
 def test_greedy_equals_generate_token_by_token(name):
     model = sharpened() if name == "tiny" else family(name)
     config = SamplingConfig(max_tokens=80, temperature=0.0)
     sampler = NativeSampler(model, precision="fp32")
-    assert sampler.is_fast == (name != "gpt2")
+    assert sampler.is_fast == (name not in OWN_FORWARD)
     ours = sampler.sample(PROMPTS, config=config, streams=Streams(0))
     theirs = GenerateSampler(model).sample(PROMPTS, config=config, streams=Streams(0))
     for (mine,), (other,) in zip(ours, theirs, strict=True):
@@ -106,7 +123,7 @@ def test_greedy_equals_generate_token_by_token(name):
         assert np.allclose(mine.logprobs, other.logprobs, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", ["tiny", "qwen2", "llama3_rope", "gpt2"])
+@pytest.mark.parametrize("name", ["tiny", "qwen2", "llama3_rope", *OWN_FORWARD])
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_trap_9_logprobs_equal_a_full_forward_at_the_sampling_temperature(name, temperature):
     model = sharpened() if name == "tiny" else family(name)

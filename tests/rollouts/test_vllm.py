@@ -1,4 +1,7 @@
-"""The vLLM sampler against a stand-in with vLLM's call surface, which draws through the native sampler."""
+"""The vLLM sampler against a stand-in with vLLM's call surface, which draws through the native sampler.
+
+The real one is in `test_vllm_real.py`.
+"""
 
 from types import SimpleNamespace
 from typing import ClassVar
@@ -20,9 +23,10 @@ class SamplingParams:
     """Takes what vLLM's takes, and no other argument."""
 
     def __init__(
-        self, *, n, temperature, top_p, top_k, min_p, max_tokens, stop, stop_token_ids, logprobs, seed
-    ):
-        assert (n, logprobs) == (1, 0)
+        self, *, n, temperature, top_p, top_k, min_p, max_tokens, stop, stop_token_ids, ignore_eos,
+        logprobs, seed,
+    ):  # fmt: skip
+        assert (n, logprobs, ignore_eos) == (1, 0, True)
         self.config = SamplingConfig(
             max_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=max(0, top_k), min_p=min_p,
             stop=tuple(stop),
@@ -46,13 +50,13 @@ class LLM:
             self._one(one["prompt_token_ids"], how) for one, how in zip(prompts, sampling_params, strict=True)
         ]
 
-    def apply_model(self, function):
-        function(self)
-
-    def load_weights(self, weights):
+    def collective_rpc(self, method, kwargs):
+        assert method == "reload_weights"
+        self.packed_head = False
         own = dict(self.policy.causal_lm.named_parameters())
-        for name, weight in weights:
-            own[name].data.copy_(weight)
+        for name, weight in kwargs["weights_iterator"]:
+            self.packed_head = self.packed_head or name == "lm_head.weight"
+            own.get(name, self.policy.head_weight).data.copy_(weight)
 
     def reset_prefix_cache(self):
         self.resets += 1
@@ -117,6 +121,8 @@ def test_groups_come_in_order_with_the_policys_logprobs_and_repeat_under_equal_s
     assert engine.options["dtype"] == "float32"
     assert engine.options["max_model_len"] == model.context_tokens
     assert engine.options["logprobs_mode"] == "processed_logprobs"
+    # keys and values of 2 layers with 2 heads of 16 in fp32, 65,536 tokens
+    assert engine.options["kv_cache_memory_bytes"] == 2 * 2 * 2 * 16 * 4 * 65536
 
 
 @pytest.mark.parametrize("is_adapter", [False, True])
@@ -135,6 +141,7 @@ def test_changed_weights_reach_the_engine_and_change_the_version(is_adapter):
     assert groups[0][0].policy_version != before.policy_version
     (engine,) = LLM.started
     assert engine.resets == 1
+    assert engine.packed_head
     sampler.sample(PROMPTS, config=config, streams=Streams(0))
     assert engine.resets == 1  # unchanged weights are not handed over again
 

@@ -1,6 +1,6 @@
 """Serving through vLLM, against a stand-in with the call surface of `LLM.llm_engine`.
 
-It says nothing about a real installation, on which this has not been run.
+The real one is in `test_vllm_real.py`.
 """
 
 import threading
@@ -24,9 +24,11 @@ class SamplingParams:
     """Takes what vLLM's takes, and no other argument."""
 
     def __init__(
-        self, *, n, temperature, top_p, top_k, min_p, max_tokens, stop_token_ids, logprobs, seed, detokenize
-    ):
+        self, *, n, temperature, top_p, top_k, min_p, max_tokens, stop_token_ids, ignore_eos, logprobs,
+        seed, detokenize,
+    ):  # fmt: skip
         assert n == 1
+        assert ignore_eos
         assert detokenize is False
         self.temperature, self.max_tokens, self.logprobs = temperature, max_tokens, logprobs
         self.stop_token_ids = stop_token_ids

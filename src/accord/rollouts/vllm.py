@@ -7,12 +7,15 @@ the engine's own seeded sampling does.
 """
 
 import os
+import random
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
@@ -31,6 +34,9 @@ ENGINE_DEFAULTS: Mapping[str, Any] = {
     # Log-probs of the distribution drawn from (temperature, top-k, top-p), as the native sampler keeps them.
     "logprobs_mode": "processed_logprobs",
 }
+CACHED_TOKENS = 64 * 1024
+"""Tokens for whose keys and values an engine takes memory, or one whole context if that is more. Left to
+itself it takes nine tenths of the machine, or does not start where so much is not free."""
 
 
 class VllmSampler:
@@ -42,7 +48,7 @@ class VllmSampler:
         """`options` go to the engine over `ENGINE_DEFAULTS`; `library` is the vllm module unless given."""
         self.model = model
         self.library = import_vllm() if library is None else library
-        self.options = {**ENGINE_DEFAULTS, "max_model_len": model.context_tokens, **(options or {})}
+        self.options = {**ENGINE_DEFAULTS, **(options or {})}
         self._engine: Any = None
         self._version = ""
 
@@ -54,13 +60,14 @@ class VllmSampler:
         check_request(prompt_ids, group=group, config=config, context_tokens=self.model.context_tokens)
         if not prompts:
             return []
-        self._refresh()
         requests = [{"prompt_token_ids": ids} for ids in prompt_ids for _ in range(group)]
         parameters = [
             self.library.SamplingParams(**self._arguments(config), seed=seed)
             for seed in completion_seeds(prompts, group, streams)
         ]
-        results = self._engine.generate(requests, parameters, use_tqdm=False)
+        with undisturbed():
+            self._refresh()
+            results = self._engine.generate(requests, parameters, use_tqdm=False)
         if len(results) != len(requests):
             raise ModelError(f"vLLM answered {len(results)} of {len(requests)} requests; expected all")
         completions = [self._completion(result.outputs[0]) for result in results]
@@ -76,6 +83,7 @@ class VllmSampler:
             "max_tokens": config.max_tokens,
             "stop": list(config.stop),
             "stop_token_ids": sorted(self.model.tokenizer.stop_ids),
+            "ignore_eos": True,  # ours are among them
             "logprobs": 0,  # of the drawn token alone
         }
 
@@ -107,18 +115,56 @@ class VllmSampler:
         if self._engine is None:
             self._engine = start_vllm(self.model, self.library, self.options)
         else:
-            weights = list(plain_weights(self.model))
-            self._engine.apply_model(lambda network: network.load_weights(weights))
+            # Not `load_weights` on its network, which knows nothing of the copies packed for its kernels.
+            weights = {"weights_iterator": list(engine_weights(self.model))}
+            self._engine.collective_rpc("reload_weights", kwargs=weights)
             self._engine.reset_prefix_cache()
         self._version = version
 
 
 def start_vllm(model: LanguageModel, library: Any, options: Mapping[str, Any]) -> Any:
-    """A vLLM `LLM` on the model's weights, adapters merged."""
-    with tempfile.TemporaryDirectory(prefix="accord-vllm-") as place:
+    """A vLLM `LLM` on the model's weights, adapters merged; `options` go over what the model says."""
+    own = {"max_model_len": model.context_tokens, "kv_cache_memory_bytes": cache_bytes(model, options)}
+    with tempfile.TemporaryDirectory(prefix="accord-vllm-") as place, undisturbed():
         folder = Path(place) / "model"
         save_model(model, folder)
-        return library.LLM(model=str(folder), tokenizer=str(folder), **options)
+        return library.LLM(model=str(folder), tokenizer=str(folder), **{**own, **options})
+
+
+def cache_bytes(model: LanguageModel, options: Mapping[str, Any]) -> int:
+    """Memory of the keys and values of `CACHED_TOKENS`."""
+    config = model.causal_lm.config
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    size = 4 if options.get("dtype") == "float32" else 2
+    tokens = max(CACHED_TOKENS, options.get("max_model_len", model.context_tokens))
+    return int(2 * config.num_hidden_layers * heads * width * size * tokens)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Afterwards the generators and torch's threads are as before: an engine in this process sets them."""
+    states = random.getstate(), np.random.get_state()
+    set_threads, n_threads = torch.set_num_threads, torch.get_num_threads()
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+            torch.set_num_threads = set_threads
+            torch.set_num_threads(n_threads)
+
+
+def engine_weights(model: LanguageModel) -> Iterator[tuple[str, Tensor]]:
+    """`plain_weights`, and a tied head under its own name: the engine keeps a packed copy of it."""
+    head = model.head_weight
+    is_named = False
+    for name, weight in plain_weights(model):
+        is_named = is_named or name == "lm_head.weight"
+        yield name, weight
+    if not is_named:
+        yield "lm_head.weight", head.detach()
 
 
 def plain_weights(model: LanguageModel) -> Iterator[tuple[str, Tensor]]:

@@ -1,8 +1,8 @@
 """Answers many askers through vLLM, where it is installed: the interface of `engine`, vLLM's batching.
 
 vLLM joins requests to its running batch by itself; here are the line before it, text as it is drawn, stop
-strings, and leaving. One model, since an engine takes the memory it finds. One thread talks to it.
-Not proven on a real installation yet; it uses `LLM.llm_engine` with `add_request`, `step`, `abort_request`.
+strings, and leaving. One model. One thread talks to the engine, through `LLM.llm_engine` with `add_request`,
+`step` and `abort_request`.
 """
 
 import threading
@@ -56,7 +56,7 @@ class VllmEngine:
         self.config = config if config is not None else EngineConfig()
         ((_, self._model),) = self.models.items()
         self._library = import_vllm() if library is None else library
-        chosen = {**SERVING_DEFAULTS, "max_model_len": self._model.context_tokens, **(options or {})}
+        chosen = {**SERVING_DEFAULTS, **(options or {})}
         self._vllm: Any = start_vllm(self._model, self._library, chosen).llm_engine
         self._line = Line(self.models, self.config)
         self._running: dict[str, _Answer] = {}
@@ -135,6 +135,7 @@ class VllmEngine:
             min_p=config.min_p,
             max_tokens=config.max_tokens,
             stop_token_ids=sorted(self._model.tokenizer.stop_ids),
+            ignore_eos=True,  # ours are among them
             logprobs=request.top_logprobs,
             seed=seed,
             detokenize=False,  # text, half characters and stop strings are `TextStream`'s

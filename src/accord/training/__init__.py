@@ -3,6 +3,7 @@
 from accord.training.best_of_n import BestOfNConfig, train_best_of_n
 from accord.training.dpo import DpoConfig, train_dpo
 from accord.training.grpo import GrpoConfig, train_grpo
+from accord.training.kto import KtoConfig, train_kto
 from accord.training.loop import OptimizationResult, optimize
 from accord.training.metrics import METRICS, Metric, metrics_page
 from accord.training.observers import JsonlMetrics, ProgressBar, Recorder, TensorBoard, WandB
@@ -26,6 +27,7 @@ __all__ = [
     "EvalReport",
     "GrpoConfig",
     "JsonlMetrics",
+    "KtoConfig",
     "LossPart",
     "Metric",
     "Observer",
@@ -57,6 +59,7 @@ __all__ = [
     "train_best_of_n",
     "train_dpo",
     "train_grpo",
+    "train_kto",
     "train_online",
     "train_online_dpo",
     "train_ppo",
