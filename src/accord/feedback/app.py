@@ -12,7 +12,6 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
-from starlette.concurrency import run_in_threadpool
 
 import accord
 from accord.domain.errors import DataError, StoreError
@@ -21,6 +20,7 @@ from accord.feedback.conversing import Conversing
 from accord.feedback.export import export_lines
 from accord.feedback.items import content_of
 from accord.feedback.job_routes import job_routes
+from accord.feedback.keyed import KeyedRoute
 from accord.feedback.live import Speakers
 from accord.feedback.live_routes import live_routes
 from accord.feedback.oidc import Provider
@@ -40,6 +40,7 @@ from accord.store.database.engine import Database
 from accord.store.database.people import People
 from accord.store.database.projects import NewItem, Projects
 from accord.store.database.queue import Receipt, WorkQueue
+from accord.store.database.repeats import Repeats
 from accord.store.database.settings import Settings
 from accord.store.database.states import Purpose
 from accord.store.database.tables import chain_head, project
@@ -161,7 +162,7 @@ def create_app(
     def signed_in(request: Request) -> Account:
         return account_of(request, accounts)
 
-    app.state.database = database
+    app.state.database, app.state.repeats = database, Repeats.of(database)
     figures = Figures()
     install_problems(app)
     install_headers(app)
@@ -186,7 +187,7 @@ def create_app(
 
 
 def _doors(accounts: Accounts, signed_in: Any, *, is_secure: bool) -> APIRouter:
-    router = APIRouter(prefix="/api/v1", tags=["people"])
+    router = APIRouter(prefix="/api/v1", tags=["people"], route_class=KeyedRoute)
 
     @router.post("/login")
     def log_in(body: Login, response: Response) -> Any:
@@ -223,7 +224,7 @@ def _doors(accounts: Accounts, signed_in: Any, *, is_secure: bool) -> APIRouter:
 
 
 def _setting_out(database: Database, projects: Projects, work: Work, signed_in: Any) -> APIRouter:
-    router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
+    router = APIRouter(prefix="/api/v1/projects", tags=["projects"], route_class=KeyedRoute)
 
     @router.get("")
     def list_projects(account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
@@ -244,15 +245,14 @@ def _setting_out(database: Database, projects: Projects, work: Work, signed_in: 
         return {"id": new_id}
 
     @router.post("/{project_id}/items")
-    async def add_items(
+    def add_items(
         project_id: Id,
-        request: Request,
+        lines: Annotated[bytes, Depends(_body_of)],
         account: Annotated[Account, Depends(signed_in)],
         overlap: Annotated[int, Query(ge=1, le=100)] = 1,
     ) -> dict[str, Any]:
         need(account, "import", project_id)
-        text = (await request.body()).decode(errors="replace")
-        return await run_in_threadpool(_import, projects, project_id, text, overlap)
+        return _import(projects, project_id, lines.decode(errors="replace"), overlap)
 
     @router.get("/{project_id}/judgments")
     def judgments(
@@ -276,7 +276,7 @@ def _setting_out(database: Database, projects: Projects, work: Work, signed_in: 
 
 
 def _working(work: Work, queue: WorkQueue, signed_in: Any, conversing: Conversing) -> APIRouter:
-    router = APIRouter(prefix="/api/v1", tags=["work"])
+    router = APIRouter(prefix="/api/v1", tags=["work"], route_class=KeyedRoute)
 
     @router.post("/projects/{project_id}/queue/next")
     def next_work(
@@ -383,6 +383,10 @@ def _receipt(receipt: Receipt) -> dict[str, Any]:
         "is_late": receipt.is_late,
         "received_ms": receipt.received_ms,
     }
+
+
+async def _body_of(request: Request) -> bytes:
+    return await request.body()
 
 
 def _check_project(database: Database, project_id: str) -> None:
