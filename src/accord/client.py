@@ -28,8 +28,11 @@ IDLE_LOOKS = 100
 """Looks at an import that does not move before its file is sent once more."""
 SNAPSHOT_HEAD = b"accord snapshot 1\n"
 """What the hash of a snapshot begins with."""
+TOO_OFTEN = 429
 AWAY = (502, 503, 504)
 """Answers of a proxy whose server is away."""
+MOST_WAIT_S = 60.0
+"""Longest pause before a request that came too often is made again."""
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):
@@ -250,17 +253,19 @@ class Client:
                 method=method,
                 headers=headers,
             )
+            pause_s = self._pause_s * 2 ** (tried - 1)
             try:
                 return self._opener.open(request, timeout=self._timeout_s)
             except urllib.error.HTTPError as error:
                 with error:
                     told = _told(error)
-                if error.code not in AWAY or tried == self._tries:
+                if error.code not in (*AWAY, TOO_OFTEN) or tried == self._tries:
                     raise ServerError(f"{method} {path}: {error.code}, {told}", status=error.code) from error
+                pause_s = _wait_s(error, pause_s)
             except (OSError, http.client.HTTPException) as error:
                 if tried == self._tries:
                     raise ServerError(f"{method} {path}: no answer after {tried} tries: {error}") from error
-            self._sleep(self._pause_s * 2 ** (tried - 1))
+            self._sleep(pause_s)
         raise ServerError(f"{method} {path}: tries is {self._tries}; expected 1 or more")
 
 
@@ -287,6 +292,12 @@ def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
         yield from lines
     if rest:
         raise OSError("the answer ends within a line")
+
+
+def _wait_s(error: urllib.error.HTTPError, otherwise: float) -> float:
+    """How long the server says to wait, up to a minute."""
+    told = error.headers.get("Retry-After", "")
+    return min(float(told), MOST_WAIT_S) if told.isdecimal() else otherwise
 
 
 def _told(error: urllib.error.HTTPError) -> str:

@@ -108,6 +108,8 @@ def scripted(*answers: tuple[int, str]) -> Iterator[tuple[str, list[tuple[str, s
             asked.append((self.command, self.path))
             status, body = left.pop(0)
             self.send_response(status)
+            if status == 429:
+                self.send_header("Retry-After", "7")
             if status == 302:
                 self.send_header("Location", body)
             # A stream without its last, empty piece is a connection that breaks off.

@@ -27,6 +27,7 @@ from accord.feedback.oidc import Provider
 from accord.feedback.pages import install_pages
 from accord.feedback.people_routes import people_router
 from accord.feedback.problems import install_problems, problem
+from accord.feedback.rates import AddressLimit, Limiter, Rates
 from accord.feedback.review_pages import install_review_pages
 from accord.feedback.review_routes import review_router
 from accord.feedback.reviewing import Reviewing
@@ -143,13 +144,14 @@ def create_app(
     ids: IdSource | None = None,
     speakers: Speakers | None = None,
     other: Provider | None = None,
+    limiter: Limiter | None = None,
 ) -> FastAPI:
     """The application over an open database; `is_secure` marks cookies for HTTPS only.
 
     `key_file` opens what people say of themselves; by default it lies beside an SQLite database, and
     without one nothing of the kind is kept. `ids` names what the queue makes; left out, ids are ordered by
     time and cannot be guessed. `speakers` ask live models; without them conversations wait.
-    `other` is a service that people may sign in through.
+    `other` is a service that people may sign in through. `limiter` makes wait who asks too often.
     """
     app = FastAPI(title="Accord", version=accord.__version__, docs_url=None, redoc_url=None)
     accounts, queue = Accounts.of(database), WorkQueue.of(database)
@@ -159,12 +161,17 @@ def create_app(
 
     vault = Vault(accounts, key_file or database.key_file)
 
+    limits = limiter or Limiter(Rates())
+
     def signed_in(request: Request) -> Account:
-        return account_of(request, accounts)
+        account = account_of(request, accounts)
+        limits.check_account(account.id)
+        return account
 
     app.state.database, app.state.repeats = database, Repeats.of(database)
     figures = Figures()
     install_problems(app)
+    app.add_middleware(AddressLimit, limiter=limits)
     install_headers(app)
     app.add_middleware(Telemetry, figures=figures)
     reviewing, people = Reviewing(work), People(accounts)

@@ -84,7 +84,7 @@ class Repeats:
         return answer
 
     def once_apart(self, user_id: str, asked: Asked, act: Callable[[], Any]) -> Any:
-        """The same for what takes long and may be done twice without harm: it comes before the transaction."""
+        """The same for what takes long and may be done twice without harm: done before the transaction."""
         with self.database.read() as connection:
             known = self._find(connection, user_id, asked)
         if known is not None:
