@@ -153,7 +153,11 @@ def test_sentences_that_a_fault_touches_are_false_steps(site):
     assert (len(steps), labels) == (3, [True, False, False])
     clean = judged(site, [{**item, "passages": []}], lambda _: {"faults": []}, kind="spans")
     assert [labels for _, labels, _ in sentences(clean, site)] == [[True, True, True]]
-    praise = {"id": "faults", "kind": "spans", "labels": [{"value": "good", "label": "Good"}, {"value": "x"}]}
+    praise = {
+        "id": "faults",
+        "kind": "spans",
+        "labels": [{"value": "good", "label": "Good"}, {"value": "x", "label": "x"}],
+    }
     mark = {**mark, "label": "good"}
     other = judged(site, [item], lambda _: {"faults": [mark]}, kind="spans", questions=[praise])
     assert sentences(other, site) == []
