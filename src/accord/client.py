@@ -1,8 +1,8 @@
 """A program's way to a server: set items out, judge, and read judgments as they come in, over HTTP.
 
-Uses the standard library alone. What can be asked twice without harm (reading, and all that carries a key or
-a lease) is asked again when the server is away; what cannot (adding items, making projects) is not, and the
-error says so. Leaves out signing in by password: make a token for the program.
+Uses the standard library alone. When the server is away it is asked again: what would do harm if it were done
+twice (adding items, making projects) carries a key, under which the server does it once. Leaves out
+signing in by password: make a token for the program.
 """
 
 import hashlib
@@ -28,8 +28,11 @@ IDLE_LOOKS = 100
 """Looks at an import that does not move before its file is sent once more."""
 SNAPSHOT_HEAD = b"accord snapshot 1\n"
 """What the hash of a snapshot begins with."""
+TOO_OFTEN = 429
 AWAY = (502, 503, 504)
 """Answers of a proxy whose server is away."""
+MOST_WAIT_S = 60.0
+"""Longest pause before a request that came too often is made again."""
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):
@@ -97,7 +100,7 @@ class Client:
     def add_project(self, name: str, task: Mapping[str, Any], guideline: str = "") -> str:
         """A new project's id."""
         body = {"name": name, "task": dict(task), "guideline": guideline}
-        return str(self._ask("POST", "/projects", body, is_repeatable=False)["id"])
+        return str(self._ask("POST", "/projects", body, key=str(uuid.uuid4()))["id"])
 
     def add_items(self, project_id: str, rows: Iterable[Mapping[str, Any]], *, overlap: int = 1) -> Added:
         """Add items, some hundred rows a request; rows that do not fit are told, the others are taken."""
@@ -106,7 +109,7 @@ class Client:
         for lines in _batches(rows):
             path = f"/projects/{quote(project_id, safe='')}/items?overlap={overlap}"
             try:
-                answer = self._ask("POST", path, "\n".join(lines), is_repeatable=False)
+                answer = self._ask("POST", path, "\n".join(lines), key=str(uuid.uuid4()))
             except ServerError as error:
                 last = n_sent + len(lines)
                 raise ServerError(
@@ -128,7 +131,7 @@ class Client:
         query = urlencode({"name": place.name, "format": shape, "overlap": overlap})
         base = f"/projects/{quote(project_id, safe='')}/imports"
         for _ in range(self._tries):
-            job = self._ask("POST", f"{base}?{query}", place.read_bytes(), is_repeatable=True)
+            job = self._ask("POST", f"{base}?{query}", place.read_bytes())
             known, still = -1, 0
             while still < IDLE_LOOKS:
                 found = self._ask("GET", f"{base}/{job['id']}")
@@ -148,7 +151,7 @@ class Client:
     def snapshot_rows(self, project_id: str, snapshot_hash: str) -> list[dict[str, Any]]:
         """The rows of a snapshot; raises where they do not have its hash."""
         path = f"/projects/{quote(project_id, safe='')}/snapshots/{quote(snapshot_hash, safe='')}/rows"
-        with self._send("GET", path, None, is_repeatable=True) as response:
+        with self._send("GET", path, None) as response:
             text = response.read()
         if hashlib.sha256(SNAPSHOT_HEAD + text).hexdigest() != snapshot_hash:
             raise ServerError(f"the rows of snapshot {snapshot_hash} came with another hash; ask again")
@@ -199,7 +202,7 @@ class Client:
         path, failures = f"/projects/{quote(project_id, safe='')}/judgments?after=", 0
         while True:
             try:
-                with self._send("GET", f"{path}{after}", None, is_repeatable=True) as response:
+                with self._send("GET", f"{path}{after}", None) as response:
                     for line in _lines(response):
                         row = json.loads(line)
                         yield row
@@ -223,10 +226,10 @@ class Client:
         path: str,
         body: Mapping[str, Any] | str | bytes | None = None,
         *,
-        is_repeatable: bool = True,
+        key: str = "",
     ) -> dict[str, Any]:
         try:
-            with self._send(method, path, body, is_repeatable=is_repeatable) as response:
+            with self._send(method, path, body, key) as response:
                 found = json.loads(response.read())
         except (OSError, http.client.HTTPException) as error:
             raise ServerError(f"{method} {path}: the answer broke off: {error}") from error
@@ -237,27 +240,32 @@ class Client:
         return found
 
     def _send(
-        self, method: str, path: str, body: Mapping[str, Any] | str | bytes | None, *, is_repeatable: bool
+        self, method: str, path: str, body: Mapping[str, Any] | str | bytes | None, key: str = ""
     ) -> Any:
+        """The answer; `key` is the request's own, where it carries none in its body."""
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        headers |= {"Idempotency-Key": key} if key else {}
         text = body if isinstance(body, str | bytes) or body is None else json.dumps(body)
         for tried in range(1, self._tries + 1):
             request = urllib.request.Request(
                 self._base + path,
                 data=text.encode() if isinstance(text, str) else text,
                 method=method,
-                headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+                headers=headers,
             )
+            pause_s = self._pause_s * 2 ** (tried - 1)
             try:
                 return self._opener.open(request, timeout=self._timeout_s)
             except urllib.error.HTTPError as error:
                 with error:
                     told = _told(error)
-                if error.code not in AWAY or not is_repeatable or tried == self._tries:
+                if error.code not in (*AWAY, TOO_OFTEN) or tried == self._tries:
                     raise ServerError(f"{method} {path}: {error.code}, {told}", status=error.code) from error
+                pause_s = _wait_s(error, pause_s)
             except (OSError, http.client.HTTPException) as error:
-                if not is_repeatable or tried == self._tries:
+                if tried == self._tries:
                     raise ServerError(f"{method} {path}: no answer after {tried} tries: {error}") from error
-            self._sleep(self._pause_s * 2 ** (tried - 1))
+            self._sleep(pause_s)
         raise ServerError(f"{method} {path}: tries is {self._tries}; expected 1 or more")
 
 
@@ -284,6 +292,12 @@ def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
         yield from lines
     if rest:
         raise OSError("the answer ends within a line")
+
+
+def _wait_s(error: urllib.error.HTTPError, otherwise: float) -> float:
+    """How long the server says to wait, up to a minute."""
+    told = error.headers.get("Retry-After", "")
+    return min(float(told), MOST_WAIT_S) if told.isdecimal() else otherwise
 
 
 def _told(error: urllib.error.HTTPError) -> str:

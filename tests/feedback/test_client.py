@@ -108,6 +108,8 @@ def scripted(*answers: tuple[int, str]) -> Iterator[tuple[str, list[tuple[str, s
             asked.append((self.command, self.path))
             status, body = left.pop(0)
             self.send_response(status)
+            if status == 429:
+                self.send_header("Retry-After", "7")
             if status == 302:
                 self.send_header("Location", body)
             # A stream without its last, empty piece is a connection that breaks off.
@@ -142,12 +144,30 @@ def test_what_can_be_repeated_is_repeated_with_growing_pauses():
     assert len(asked) == 3
 
 
-def test_items_are_never_sent_twice():
-    with scripted((503, "away")) as (place, asked):
-        client = accord.Client(place, "accord_t", sleep=lambda _: None)
+def test_items_are_sent_again_under_one_key_and_an_end_says_which_may_be_in():
+    with scripted((503, "away"), (503, "away")) as (place, asked):
+        client = accord.Client(place, "accord_t", tries=2, sleep=lambda _: None)
         with pytest.raises(ServerError, match="0 items are in, rows 1 to 1 may be"):
             client.add_items("p", [PAIR])
-    assert len(asked) == 1
+    assert len(asked) == 2
+
+
+def test_items_whose_answer_was_lost_are_in_once(site, address, monkeypatch):
+    lead = client_of(site, address, "lead", "manage", "import", "export", "watch")
+    send, lost = lead._opener.open, iter([True, False, True, False])
+
+    def lose(request: Any, **rest: Any) -> Any:
+        answer = send(request, **rest)
+        if next(lost):
+            answer.close()
+            raise ConnectionResetError("the answer was lost")
+        return answer
+
+    monkeypatch.setattr(lead._opener, "open", lose)
+    project_id = lead.add_project("parcels", {"kind": "pairwise"})
+    assert lead.add_items(project_id, [PAIR, {**PAIR, "prompt": "Why?"}]).n_items == 2
+    monkeypatch.undo()
+    assert lead.progress(project_id)["items"] == {"queued": 2}
 
 
 def test_a_broken_stream_goes_on_behind_the_last_judgment_read():

@@ -114,6 +114,67 @@ def test_a_ranking_keeps_candidates_in_stored_order(site):
     assert row["completions"][0] == says("Best.")
 
 
+SAID = "It was in 1815. Nobody won! Then it rained."
+
+
+def sentences(project_id: str, site: Any) -> list[tuple[list[str], list[bool], str]]:
+    rows = exported(site, project_id, "stepwise")
+    assert all(row["prompt"] == "Why?" for row in rows)
+    return [(row["completions"], row["labels"], row["dimension"]) for row in rows]
+
+
+@pytest.mark.parametrize("attempt", range(2))  # sides are drawn
+def test_sentences_held_against_passages_are_steps(site, attempt):
+    item = {"prompt": "Why?", "candidates": [SAID, "Yes."], "passages": ["1815."]}
+    told = {SAID: ["supported", "contradicted", "not_found"], "Yes.": ["supported"]}
+
+    def answer(texts: list[str]) -> dict:
+        return {"support": {str(place): told[text] for place, text in enumerate(texts)}}
+
+    task = {"kind": "grounded", "questions": [{"id": "support", "kind": "support", "options": SUPPORT}]}
+    project_id = judged(site, [item], answer, **task)
+    steps = ["It was in 1815.", "Nobody won!", "Then it rained."]
+    assert sentences(project_id, site) == [
+        (steps, [True, False, False], "support"),
+        (["Yes."], [True], "support"),
+    ]
+
+
+SUPPORT = [{"value": value, "label": value} for value in ("supported", "contradicted", "not_found")]
+
+
+def test_sentences_that_a_fault_touches_are_false_steps(site):
+    item = {"prompt": "Why?", "response": SAID}
+    start = SAID.index("won! Then")
+    mark = {"place": 0, "start": start, "end": start + 9, "label": "factual_error"}  # over two sentences
+    edge = {"place": 0, "start": 15, "end": 16, "label": "unsafe"}  # the space between the first two
+    project_id = judged(site, [item], lambda _: {"faults": [mark, edge]}, kind="spans")
+    ((steps, labels, _),) = sentences(project_id, site)
+    assert (len(steps), labels) == (3, [True, False, False])
+    clean = judged(site, [{**item, "passages": []}], lambda _: {"faults": []}, kind="spans")
+    assert [labels for _, labels, _ in sentences(clean, site)] == [[True, True, True]]
+    praise = {
+        "id": "faults",
+        "kind": "spans",
+        "labels": [{"value": "good", "label": "Good"}, {"value": "x", "label": "x"}],
+    }
+    mark = {**mark, "label": "good"}
+    other = judged(site, [item], lambda _: {"faults": [mark]}, kind="spans", questions=[praise])
+    assert sentences(other, site) == []
+
+
+def test_steps_are_read_back_by_the_formats_of_files(site, tmp_path):
+    from accord.store.reading import read_step_labels
+
+    item = {"prompt": "Why?", "response": SAID}
+    project_id = judged(site, [item], lambda _: {"faults": []}, kind="spans")
+    work = Work(site.database, WorkQueue.of(site.database))
+    path = tmp_path / "steps.jsonl"
+    path.write_text("".join(export_lines(work, project_id, "stepwise")))
+    (record,) = read_step_labels(path, format="stepwise")
+    assert (record.steps[1], record.labels, record.annotator_id) == ("Nobody won!", (1.0,) * 3, "annotator")
+
+
 def test_grades_are_ratings_of_each_answer_by_question(site):
     project_id = judged(
         site,

@@ -192,7 +192,8 @@ def export(
         typer.Option(
             "--format",
             help="raw: all that is known; comparisons: for accord quality; preference, unpaired, "
-            "prompt-completion, ranking, ratings: for trainers; choices: labels and meta of the item.",
+            "prompt-completion, ranking, ratings, stepwise: for trainers; choices: labels and meta of "
+            "the item.",
         ),
     ] = "raw",
     store: StoreOption = STORE,

@@ -70,6 +70,24 @@ KeyFileOption = Annotated[
 SecureOption = Annotated[
     bool, typer.Option("--secure", help="Browsers come by HTTPS: mark cookies accordingly.")
 ]
+AccountRateOption = Annotated[
+    int | None,
+    typer.Option(
+        "--account-rate",
+        help="Requests a minute that an account may make of the interface; no limit if left out.",
+        min=1,
+        show_default=False,
+    ),
+]
+AddressRateOption = Annotated[
+    int | None,
+    typer.Option(
+        "--address-rate",
+        help="Requests a minute that an address may make of the interface; no limit if left out.",
+        min=1,
+        show_default=False,
+    ),
+]
 LogsOption = Annotated[
     bool, typer.Option("--json-logs", help="A line of JSON for each request, on standard error.")
 ]
@@ -102,6 +120,8 @@ def serve(
     oidc: OidcOption = None,
     key_file: KeyFileOption = None,
     secure: SecureOption = False,
+    account_rate: AccountRateOption = None,
+    address_rate: AddressRateOption = None,
     json_logs: LogsOption = False,
 ) -> None:
     """Start the server where people judge, in the browser and over HTTP; or serve models.
@@ -124,11 +144,16 @@ def serve(
     if model:
         if workers > 1:
             raise ConfigError("--workers", ["models run in one process; leave it at 1"])
+        if account_rate or address_rate:
+            raise ConfigError(
+                "--account-rate, --address-rate", ["models keep a line of their own, see --max-waiting"]
+            )
         _serve_models(model, backend, store, votes, host, port, max_waiting, max_rows, secure, hosts.split())
         return
     import os
 
     from accord.feedback.oidc_config import read_oidc
+    from accord.feedback.rates import Rates
     from accord.feedback.serving import run_server
     from accord.pipeline.site import FACTORY
     from accord.pipeline.workspace import VARIABLE
@@ -150,6 +175,7 @@ def serve(
         has_json_logs=json_logs,
         oidc=oidc,
         key_file=key_file,
+        rates=Rates(account=account_rate, address=address_rate),
         factory=FACTORY,
     )
 

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
-from starlette.concurrency import run_in_threadpool
 
 import accord
 from accord.domain.clock import Clock
@@ -22,12 +21,14 @@ from accord.feedback.conversing import Conversing
 from accord.feedback.export import export_lines
 from accord.feedback.items import content_of
 from accord.feedback.job_routes import job_routes
+from accord.feedback.keyed import KeyedRoute
 from accord.feedback.live import Speakers
 from accord.feedback.live_routes import live_routes
 from accord.feedback.oidc import Provider
 from accord.feedback.pages import install_pages
 from accord.feedback.people_routes import people_router
 from accord.feedback.problems import install_problems, problem
+from accord.feedback.rates import AddressLimit, Limiter, Rates
 from accord.feedback.review_pages import install_review_pages
 from accord.feedback.review_routes import review_router
 from accord.feedback.reviewing import Reviewing
@@ -41,6 +42,7 @@ from accord.store.database.engine import Database
 from accord.store.database.people import People
 from accord.store.database.projects import NewItem, Projects
 from accord.store.database.queue import Receipt, WorkQueue
+from accord.store.database.repeats import Repeats
 from accord.store.database.settings import Settings
 from accord.store.database.states import Purpose
 from accord.store.database.tables import chain_head, project
@@ -146,6 +148,7 @@ def create_app(
     other: Provider | None = None,
     clock: Clock | None = None,
     leases: QueueConfig | None = None,
+    limiter: Limiter | None = None,
 ) -> FastAPI:
     """The application over an open database; `is_secure` marks cookies for HTTPS only.
 
@@ -153,7 +156,7 @@ def create_app(
     without one nothing of the kind is kept. `ids` names what the queue makes; left out, ids are ordered by
     time and cannot be guessed. `speakers` ask live models; without them conversations wait.
     `other` is a service that people may sign in through. `clock` is the queue's, the machine's if left out;
-    `leases` says how long work stays in somebody's hands.
+    `leases` says how long work stays in somebody's hands. `limiter` makes wait who asks too often.
     """
     app = FastAPI(title="Accord", version=accord.__version__, docs_url=None, redoc_url=None)
     accounts, queue = Accounts.of(database), WorkQueue.of(database, leases)
@@ -165,12 +168,17 @@ def create_app(
 
     vault = Vault(accounts, key_file or database.key_file)
 
-    def signed_in(request: Request) -> Account:
-        return account_of(request, accounts)
+    limits = limiter or Limiter(Rates())
 
-    app.state.database = database
+    def signed_in(request: Request) -> Account:
+        account = account_of(request, accounts)
+        limits.check_account(account.id)
+        return account
+
+    app.state.database, app.state.repeats = database, Repeats.of(database)
     figures = Figures()
     install_problems(app)
+    app.add_middleware(AddressLimit, limiter=limits)
     install_headers(app)
     app.add_middleware(Telemetry, figures=figures)
     reviewing, people = Reviewing(work), People(accounts)
@@ -193,7 +201,7 @@ def create_app(
 
 
 def _doors(accounts: Accounts, signed_in: Any, *, is_secure: bool) -> APIRouter:
-    router = APIRouter(prefix="/api/v1", tags=["people"])
+    router = APIRouter(prefix="/api/v1", tags=["people"], route_class=KeyedRoute)
 
     @router.post("/login")
     def log_in(body: Login, response: Response) -> Any:
@@ -230,7 +238,7 @@ def _doors(accounts: Accounts, signed_in: Any, *, is_secure: bool) -> APIRouter:
 
 
 def _setting_out(database: Database, projects: Projects, work: Work, signed_in: Any) -> APIRouter:
-    router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
+    router = APIRouter(prefix="/api/v1/projects", tags=["projects"], route_class=KeyedRoute)
 
     @router.get("")
     def list_projects(account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
@@ -251,15 +259,14 @@ def _setting_out(database: Database, projects: Projects, work: Work, signed_in: 
         return {"id": new_id}
 
     @router.post("/{project_id}/items")
-    async def add_items(
+    def add_items(
         project_id: Id,
-        request: Request,
+        lines: Annotated[bytes, Depends(_body_of)],
         account: Annotated[Account, Depends(signed_in)],
         overlap: Annotated[int, Query(ge=1, le=100)] = 1,
     ) -> dict[str, Any]:
         need(account, "import", project_id)
-        text = (await request.body()).decode(errors="replace")
-        return await run_in_threadpool(_import, projects, project_id, text, overlap)
+        return _import(projects, project_id, lines.decode(errors="replace"), overlap)
 
     @router.get("/{project_id}/judgments")
     def judgments(
@@ -283,7 +290,7 @@ def _setting_out(database: Database, projects: Projects, work: Work, signed_in: 
 
 
 def _working(work: Work, queue: WorkQueue, signed_in: Any, conversing: Conversing) -> APIRouter:
-    router = APIRouter(prefix="/api/v1", tags=["work"])
+    router = APIRouter(prefix="/api/v1", tags=["work"], route_class=KeyedRoute)
 
     @router.post("/projects/{project_id}/queue/next")
     def next_work(
@@ -390,6 +397,10 @@ def _receipt(receipt: Receipt) -> dict[str, Any]:
         "is_late": receipt.is_late,
         "received_ms": receipt.received_ms,
     }
+
+
+async def _body_of(request: Request) -> bytes:
+    return await request.body()
 
 
 def _check_project(database: Database, project_id: str) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from accord.feedback.questions import Choice, Comparison, Ranking, Rating, Text
-from accord.feedback.schema import TaskSchema
+from accord.feedback.items import sentence_bounds
+from accord.feedback.questions import Choice, Comparison, Ranking, Rating, Spans, Support, Text
+from accord.feedback.schema import FAULTS, TaskSchema
 from accord.feedback.transcripts import conversation_of
 from accord.feedback.work import PAGE, Work
 from accord.store.database.recall import voided
@@ -37,6 +38,10 @@ def export_lines(
       ties say nothing;
     - `prompt-completion`: what was written, demonstrations and corrections;
     - `ranking`: `prompt`, `completions`, and `groups` of their places, best first;
+    - `stepwise`: `prompt`, `completions` (the sentences of one answer), `labels`, `dimension`: a row for each
+      answer and question about its sentences. One held against passages is True where the question's first
+      option was chosen; one searched for faults is True where no mark touches it. Marks of other labels than
+      those of the kind `spans` are no row, for nobody says whether they are faults;
     - `choices`: `prompt`, `completions`, `question`, `choice`, and the item's `meta`: a row for each choice;
     - `conversations`: `messages`, `labels` of its turns, `outcome`, and `topic`: a row for each conversation
       with a live model that was finished; preferences of its turns are rows of the formats above;
@@ -183,6 +188,34 @@ def _ratings(schema: TaskSchema, row: Row, body: Row) -> Iterator[Row]:
             }
 
 
+def _steps(schema: TaskSchema, row: Row, body: Row) -> Iterator[Row]:
+    messages = body["messages"]
+    is_plain = len(messages) == 1 and messages[0]["role"] == "user"
+    for question in schema.questions:
+        value = row["values"].get(question.id)
+        if value is None:
+            continue
+        for candidate in range(len(body["candidates"])):
+            text = _text(body, candidate)
+            bounds = sentence_bounds(text)
+            if isinstance(question, Support):
+                labels = [one == question.options[0].value for one in value[candidate]]
+            elif isinstance(question, Spans) and FAULTS.issuperset(one.value for one in question.labels):
+                marks = [(one["start"], one["end"]) for one in value if one["candidate"] == candidate]
+                labels = [
+                    not any(start < end and begin < stop for begin, end in marks) for start, stop in bounds
+                ]
+            else:
+                break
+            if bounds:
+                yield {
+                    "prompt": messages[0]["content"] if is_plain else messages,
+                    "completions": [text[start:stop] for start, stop in bounds],
+                    "labels": labels,
+                    "dimension": question.id,
+                }
+
+
 def _choices(schema: TaskSchema, row: Row, body: Row) -> Iterator[Row]:
     for question in schema.questions:
         if isinstance(question, Choice) and question.id in row["values"]:
@@ -203,6 +236,7 @@ SHAPES: Mapping[str, Callable[[TaskSchema, Row, Row], Iterator[Row]]] = MappingP
         "prompt-completion": _written,
         "ranking": _rankings,
         "ratings": _ratings,
+        "stepwise": _steps,
         "choices": _choices,
     }
 )

@@ -9,16 +9,19 @@ from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from accord.domain.errors import DataError, StoreError
 from accord.feedback.importing import begin_import, import_file, import_id, progress_of
 from accord.feedback.item_rows import FORMATS
+from accord.feedback.keyed import IdempotencyKey, asked_for, asked_of, repeats_of
 from accord.feedback.security import need
 from accord.feedback.snapshots import snapshot_lines, take_snapshot
 from accord.feedback.work import Work
 from accord.store.database.accounts import Account
 from accord.store.database.projects import Projects
+from accord.store.database.repeats import Asked, Repeats
 from accord.store.database.tables import project
 from accord.store.rows import KNOWN_SUFFIXES, data_suffix
 
@@ -46,6 +49,7 @@ def _imports(router: APIRouter, work: Work, projects: Projects, signed_in: Any) 
         name: Annotated[str, Query(max_length=200)] = "items.jsonl",
         format: Annotated[str, Query(max_length=40)] = "auto",
         overlap: Annotated[int, Query(ge=1, le=100)] = 1,
+        key: IdempotencyKey = None,
     ) -> dict[str, Any]:
         """Take a file as the body; the answer names the import, which goes on behind it."""
         need(account, "import", project_id)
@@ -56,9 +60,23 @@ def _imports(router: APIRouter, work: Work, projects: Projects, signed_in: Any) 
         if format not in FORMATS:
             raise DataError(f"format is {format!r}; expected one of {', '.join(FORMATS)}")
         path = await _spool(request, suffix)
-        job = begin_import(projects, project_id, import_id(path))
+        name_of_it = await run_in_threadpool(import_id, path)
+
+        def begin() -> dict[str, Any]:
+            job = begin_import(projects, project_id, name_of_it)
+            return {"id": job.id, "is_done": job.is_done}
+
+        try:
+            if key is None:
+                begun = await run_in_threadpool(begin)
+            else:
+                asked = asked_for(request, key, name_of_it.encode())
+                begun = await run_in_threadpool(repeats_of(request).once, account.id, asked, begin)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         jobs.add_task(_run, projects, project_id, path, format, overlap)
-        return {"id": job.id, "is_done": job.is_done}
+        return begun
 
     @router.get("/imports/{import_name}")
     def ask_import(
@@ -74,11 +92,20 @@ def _imports(router: APIRouter, work: Work, projects: Projects, signed_in: Any) 
 
 def _snapshots(router: APIRouter, work: Work, signed_in: Any) -> None:
     @router.post("/snapshots", status_code=201)
-    def snapshot(project_id: Id, account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
+    def snapshot(
+        project_id: Id,
+        account: Annotated[Account, Depends(signed_in)],
+        asked: Annotated[Asked | None, Depends(asked_of)],
+        repeats: Annotated[Repeats, Depends(repeats_of)],
+    ) -> dict[str, Any]:
         """Fix what is judged by now under a hash of its content."""
         need(account, "export", project_id)
         check_project(work, project_id)
-        return asdict(take_snapshot(work, project_id))
+
+        def act() -> dict[str, Any]:
+            return asdict(take_snapshot(work, project_id))
+
+        return act() if asked is None else dict(repeats.once_apart(account.id, asked, act))
 
     @router.get("/snapshots/{snapshot_hash}/rows")
     def rows(

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from accord.feedback.calibrating import Calibrating
 from accord.feedback.guidelines import Guidelines
+from accord.feedback.keyed import KeyedRoute
 from accord.feedback.own_work import alerts_of, answer_alert, feedback_of, standing_of
 from accord.feedback.policy import parse_policy
 from accord.feedback.security import need
@@ -105,7 +106,7 @@ def people_router(work: Work, people: People, vault: Vault, signed_in: Any) -> A
 
 
 def _doors(people: People, signed_in: Any) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=KeyedRoute)
 
     @router.post("/invitations", status_code=201)
     def invite(body: InvitationBody, account: Annotated[Account, Depends(signed_in)]) -> dict[str, str]:
@@ -143,7 +144,7 @@ def _doors(people: People, signed_in: Any) -> APIRouter:
 
 
 def _own(work: Work, people: People, guidelines: Guidelines, signed_in: Any) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=KeyedRoute)
 
     @router.get("/me/standing")
     def own_standing(project: Project, account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
@@ -202,7 +203,7 @@ def _own(work: Work, people: People, guidelines: Guidelines, signed_in: Any) -> 
 
 
 def _leading(work: Work, people: People, guidelines: Guidelines, signed_in: Any) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=KeyedRoute)
 
     @router.post("/projects/{project_id}/guideline", status_code=201)
     def publish(
@@ -244,7 +245,7 @@ def _leading(work: Work, people: People, guidelines: Guidelines, signed_in: Any)
 
 
 def _rounds(calibrating: Calibrating, guidelines: Guidelines, signed_in: Any) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=KeyedRoute)
 
     @router.post("/projects/{project_id}/calibrations", status_code=201)
     def open_round(
@@ -274,7 +275,7 @@ def _rounds(calibrating: Calibrating, guidelines: Guidelines, signed_in: Any) ->
 
 
 def _secret(people: People, vault: Vault, signed_in: Any) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=KeyedRoute)
 
     @router.get("/me/attributes")
     def own(account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:

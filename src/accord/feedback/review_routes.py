@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
+from accord.feedback.keyed import KeyedRoute
 from accord.feedback.reviewing import Reviewing
 from accord.feedback.security import need
 from accord.feedback.workflow import parse_workflow
@@ -71,7 +72,7 @@ def review_router(reviewing: Reviewing, signed_in: Any) -> APIRouter:
 
 
 def _reading(reviewing: Reviewing, signed_in: Any) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=KeyedRoute)
 
     @router.post("/projects/{project_id}/review/next")
     def next_review(project_id: Id, account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def _reading(reviewing: Reviewing, signed_in: Any) -> APIRouter:
 
 
 def _steering(reviewing: Reviewing, signed_in: Any) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=KeyedRoute)
 
     @router.post("/items/{item_id}/gold", status_code=201)
     def make_gold(

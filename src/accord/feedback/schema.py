@@ -62,6 +62,8 @@ _FAULTS = (
     {"value": "unsafe", "label": "Unsafe"},
     {"value": "unsupported", "label": "Not supported by the context"},
 )
+FAULTS = frozenset(one["value"] for one in _FAULTS)
+"""Labels of passages that are known to be faults."""
 _SUPPORT = (
     {"value": "supported", "label": "Supported"},
     {"value": "contradicted", "label": "Contradicted"},

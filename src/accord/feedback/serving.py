@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import socket
@@ -21,6 +22,7 @@ from accord.feedback.app import create_app
 from accord.feedback.live import Speakers
 from accord.feedback.oidc import Provider
 from accord.feedback.oidc_config import read_oidc
+from accord.feedback.rates import Limiter, Rates, shared_file
 from accord.feedback.telemetry import log_as_json
 from accord.store.database.accounts import Accounts, Role
 from accord.store.database.engine import Database, open_database
@@ -34,6 +36,8 @@ OIDC = "ACCORD_OIDC"
 """Environment variable in which workers find the file that says through whom people may sign in."""
 KEY_FILE = "ACCORD_KEY_FILE"
 """Environment variable in which workers find the file of the key to what people say of themselves."""
+RATES = "ACCORD_RATES"
+"""Environment variable in which workers find how often one may ask, and where that is counted."""
 SECURE = "ACCORD_SECURE"
 """Set to 1 where browsers come by HTTPS."""
 
@@ -59,6 +63,7 @@ def run_server(
     has_json_logs: bool = False,
     oidc: Path | None = None,
     key_file: Path | None = None,
+    rates: Rates | None = None,
     factory: str = "accord.feedback.serving:app_of_environment",
 ) -> None:
     """Serve until stopped; `factory` names what makes each worker's application from the environment.
@@ -75,16 +80,35 @@ def run_server(
     os.environ[KEY_FILE] = "" if key_file is None else str(key_file)
     os.environ[LOGS] = "json" if has_json_logs else ""
     config: dict[str, Any] = {"log_config": None} if has_json_logs else {}
-    uvicorn.run(
-        factory,
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        log_level="warning",
-        access_log=False,
-        **config,
-    )
+    with _shared_rates(rates or Rates(), workers) as told:
+        os.environ[RATES] = told
+        uvicorn.run(
+            factory,
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            log_level="warning",
+            access_log=False,
+            **config,
+        )
+
+
+@contextlib.contextmanager
+def _shared_rates(rates: Rates, workers: int) -> Iterator[str]:
+    """What workers are told of rates; with several they count in one file, which goes at the end."""
+    file = shared_file() if workers > 1 and rates.is_limited else None
+    try:
+        yield json.dumps([rates.account, rates.address, None if file is None else str(file)])
+    finally:
+        if file is not None:
+            file.unlink(missing_ok=True)
+
+
+def limiter_of(told: str) -> Limiter:
+    """The limiter that a worker was told of."""
+    account, address, file = json.loads(told or "[null, null, null]")
+    return Limiter(Rates(account=account, address=address), file=Path(file) if file else None)
 
 
 def serving_here(
@@ -135,4 +159,5 @@ def app_of_environment(
         key_file=Path(key_file) if key_file else None,
         speakers=speakers,
         other=Provider(read_oidc(Path(oidc))) if oidc else None,
+        limiter=limiter_of(environment.get(RATES, "")),
     )

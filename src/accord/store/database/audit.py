@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from accord.domain.errors import StoreError
-from accord.store.database.engine import Database, insert_rows
+from accord.store.database.engine import WAITING, Database, insert_rows
 from accord.store.database.tables import FIRST_HASH, chain, chain_head
 
 PAGE = 10_000
@@ -46,8 +46,22 @@ class ChainReport:
 
 def append_events(connection: Connection, events: list[Event]) -> None:
     """Put events at the end of the chain. Call it last in a transaction: the end is locked until commit."""
-    if not events:
+    waiting: list[Event] | None = connection.get_execution_options().get(WAITING)
+    if waiting is not None:
+        waiting += events
         return
+    if events:
+        _append(connection, events)
+
+
+def append_waiting(connection: Connection) -> None:
+    """Put the events of all transactions within `Database.together` at the end; call it last in there."""
+    waiting: list[Event] = connection.get_execution_options()[WAITING]
+    if waiting:
+        _append(connection, waiting)
+
+
+def _append(connection: Connection, events: list[Event]) -> None:
     head = connection.execute(select(chain_head.c.number, chain_head.c.hash).with_for_update()).one()
     number, previous = int(head.number), str(head.hash)
     rows = []

@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
 
 from accord.domain.errors import MissingExtra, StoreError
-from accord.store.database import live_tables, people_tables, workflow_tables
+from accord.store.database import live_tables, people_tables, upkeep_tables, workflow_tables
 from accord.store.database.copying import FROM_ROWS, copy_rows
 from accord.store.database.tables import FIRST_HASH, chain_head, guard_unchanging, metadata
 from accord.store.database.versions import Upgrade, check_version, note_version, upgrade_tables, version_of
@@ -26,11 +26,13 @@ BUSY_TIMEOUT_MS = 30_000
 """How long SQLite waits for another process's write to end."""
 WRITES = "accord_writes"
 """Execution option of a connection that will write."""
+WAITING = "accord_waiting"
+"""Execution option of a connection whose events wait for the end of a transaction around several."""
 ROWS_AT_A_TIME = 500
 """Rows of one statement: with ten columns well below the parameters a database takes."""
 
 
-TABLES = (workflow_tables, people_tables, live_tables)
+TABLES = (workflow_tables, people_tables, live_tables, upkeep_tables)
 """Modules that add tables to the metadata."""
 
 
@@ -42,6 +44,7 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
         # Threads of one process wait here, in order, and not in SQLite's polling.
         self._writer = threading.Lock() if self.is_sqlite else nullcontext()
+        self._around = threading.local()
 
     @property
     def key_file(self) -> Path | None:
@@ -52,6 +55,11 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may change rows: all of it or nothing."""
+        outer: Connection | None = getattr(self._around, "connection", None)
+        if outer is not None:
+            with outer.begin_nested():
+                yield outer
+            return
         with (
             self._writer,
             self.engine.connect() as connection,
@@ -62,12 +70,20 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads."""
+        outer: Connection | None = getattr(self._around, "connection", None)
+        if outer is not None:
+            yield outer
+            return
         with self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def moment(self) -> Iterator[Connection]:
         """A transaction that only reads and sees the store as it is at one moment, while others write."""
+        outer: Connection | None = getattr(self._around, "connection", None)
+        if outer is not None:
+            yield outer
+            return
         with self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
@@ -77,6 +93,12 @@ class Database:
     @contextmanager
     def attempt(self) -> Iterator[Connection]:
         """A writing transaction that is taken back whatever comes of it."""
+        outer: Connection | None = getattr(self._around, "connection", None)
+        if outer is not None:
+            with outer.begin_nested() as inner:
+                yield outer
+                inner.rollback()
+            return
         with (
             self._writer,
             self.engine.connect() as connection,
@@ -84,6 +106,21 @@ class Database:
         ):
             yield connection
             begun.rollback()
+
+    @contextmanager
+    def together(self) -> Iterator[Connection]:
+        """One writing transaction around all that this thread reads and writes within: all of it or nothing.
+
+        Events of the transactions within wait until `append_waiting`, which ends it: the end of the chain is
+        locked last, whatever is done before.
+        """
+        with self.write() as connection:
+            connection.execution_options(**{WAITING: []})
+            self._around.connection = connection
+            try:
+                yield connection
+            finally:
+                self._around.connection = None
 
     def create(self) -> None:
         """Make all tables where there are none; raises `StoreError` for tables of another version."""

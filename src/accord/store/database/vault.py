@@ -24,6 +24,7 @@ from accord.store.database.people import end_sessions
 from accord.store.database.people_tables import attribute, user_key, user_skill
 from accord.store.database.slots import entry
 from accord.store.database.tables import assignment, draft, role_binding, user
+from accord.store.database.upkeep_tables import answered
 from accord.store.database.workflow_tables import standing
 
 ERASED = "erased-"
@@ -116,7 +117,7 @@ class Vault:
             if row is None:
                 raise StoreError(f"there is no user {user_id!r}")
             end_sessions(connection, user_id)
-            for table in (user_key, attribute, user_skill, role_binding, identity):
+            for table in (user_key, attribute, user_skill, role_binding, identity, answered):
                 connection.execute(delete(table).where(table.c.user_id == user_id))
             own = select(assignment.c.id).where(assignment.c.user_id == user_id)
             connection.execute(delete(draft).where(draft.c.assignment_id.in_(own)))
