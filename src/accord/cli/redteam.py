@@ -126,7 +126,10 @@ def run(
 @app.command("import")
 def import_logs(
     logs: Annotated[
-        list[Path], typer.Argument(help="garak's *.report.jsonl, PyRIT's exported JSON, promptfoo's output.")
+        list[Path],
+        typer.Argument(
+            help="garak's *.report.jsonl, PyRIT's memory (.db) or exported JSON, promptfoo's output."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="JSONL file of findings to write.")],
 ) -> None:

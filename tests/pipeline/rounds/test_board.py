@@ -119,6 +119,19 @@ def test_a_ledger_of_before_there_were_monitors_is_still_shown(finished_loop):
     assert "What gates ask for" not in page
 
 
+def test_a_stage_that_a_round_never_had_is_not_called_done(finished_loop):
+    _, (first, second) = finished_loop
+    stages = {name: took for name, took in first.facts["stages"].items() if name != "drift"}
+    old = replace(first, facts={**first.facts, "stages": stages})
+    page = loop_to_html([old, second], {"state": "ended", "planned": 2})
+    of_drift = [one.rpartition('class="stage ')[2] for one in page.split(">drift<")[:-1]]
+    assert of_drift == [
+        'absent"><span title="no stage of this round"',
+        'done"><span title="done"',
+    ]
+    assert page.count('class="stage done"') == 2 * 10 - 1
+
+
 def test_equal_ledgers_give_equal_pages(finished_loop):
     _, records = finished_loop
     state = {"state": "ended", "planned": 2, "title": "T & <T>"}

@@ -1,8 +1,9 @@
-"""Findings from logs of other tools: garak's report, PyRIT's exported conversations, promptfoo's output.
+"""Findings from logs of other tools: garak's report, PyRIT's memory or conversations, promptfoo's output.
 
 The tool's verdict becomes the judge's. What has no text of an answer is left out and counted.
 """
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from accord.evaluation.imports.log_file import LogFile, read_log
 from accord.evaluation.imports.promptfoo import is_promptfoo
 from accord.evaluation.imports.record import as_score
 from accord.evaluation.redteam.findings import Finding
+from accord.evaluation.redteam.pyrit_memory import is_database, read_memory
 
 PYRIT_ROLES: Mapping[str, str] = MappingProxyType(
     {
@@ -29,6 +31,8 @@ PYRIT_ROLES: Mapping[str, str] = MappingProxyType(
 """Roles of PyRIT's pieces as roles of messages; what tools said is left out."""
 BESIDE_ANSWERS = ("reasoning", "function_call", "tool_call", "function_call_output")
 """Types of pieces that stand beside an answer and are none."""
+HIDDEN = "[REDACTED]"
+"""What promptfoo writes for a request that looks like a secret to it, such as some in Base64."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +47,18 @@ class ToolFindings:
 
 def read_tool_log(path: Path) -> ToolFindings:
     """Findings of a log whose tool is told by its shape; raises `DataError` for one that is none of them."""
+    if is_database(path):
+        return _pyrit(read_memory(path))
     log = read_log(path)
     if is_garak(log):
         return _garak(log)
     if _is_pyrit(log):
-        return _pyrit(log)
+        return _pyrit(_pieces(log))
     if is_promptfoo(log):
         return _promptfoo(log)
-    raise log.refuse("is no report of garak, no exported conversations of PyRIT, no output of promptfoo")
+    raise log.refuse(
+        "is no report of garak, no memory or exported conversations of PyRIT, no output of promptfoo"
+    )
 
 
 def _garak(log: LogFile) -> ToolFindings:
@@ -118,15 +126,20 @@ def _is_pyrit(log: LogFile) -> bool:
     return isinstance(first, Mapping) and {"conversation_id", "role", "converted_value"} <= set(first)
 
 
-def _pyrit(log: LogFile) -> ToolFindings:
+def _pieces(log: LogFile) -> list[Mapping[str, Any]]:
+    for piece in log.value:
+        if not isinstance(piece, Mapping):
+            raise log.refuse(f"a piece is a {type(piece).__name__}; expected an object")
+    return list(log.value)
+
+
+def _pyrit(all_pieces: Sequence[Mapping[str, Any]]) -> ToolFindings:
     """Each answer of the target with all before it; a score of a piece is about that piece.
 
     An answer that the attack put into the target's mouth is part of what came before, and no finding.
     """
     conversations: dict[str, list[Mapping[str, Any]]] = {}
-    for piece in log.value:
-        if not isinstance(piece, Mapping):
-            raise log.refuse(f"a piece is a {type(piece).__name__}; expected an object")
+    for piece in all_pieces:
         conversations.setdefault(str(piece.get("conversation_id")), []).append(piece)
     found, left_out = [], 0
     for pieces in conversations.values():
@@ -157,7 +170,7 @@ def _pyrit_finding(
         _pyrit_name(one, "converter") for turn in turns for one in turn.get("converter_identifiers") or []
     ]
     target = piece.get("prompt_target_identifier") or asked.get("prompt_target_identifier") or {}
-    goals = [one.get("objective") or one.get("task") for one in scores]
+    goals = [piece.get("objective"), *(one.get("objective") or one.get("task") for one in scores)]
     names = [one.get("scorer_class_identifier") or {} for one in scores]
     return Finding(
         behavior=str(next((goal for goal in goals if goal), None) or asked.get("original_value") or ""),
@@ -201,7 +214,10 @@ def _pyrit_value(score: Mapping[str, Any]) -> float | None:
 
 
 def _promptfoo(log: LogFile) -> ToolFindings:
-    """A red-team test passes where the model withstood, so that what fails is a break."""
+    """A red-team test passes where the model withstood, so that what fails is a break.
+
+    A request that promptfoo hid is left out, but for those in Base64, which its original text gives back.
+    """
     value = log.value
     rows: Any = [row for _, row in log.rows]
     if isinstance(value, Mapping):
@@ -212,11 +228,12 @@ def _promptfoo(log: LogFile) -> ToolFindings:
         response, prompt = row.get("response"), row.get("prompt")
         answer = response.get("output") if isinstance(response, Mapping) else None
         text = prompt.get("raw") if isinstance(prompt, Mapping) else prompt
+        case = row.get("testCase")
+        meta = {**((case or {}).get("metadata") or {}), **(row.get("metadata") or {})}
+        text = _unhidden(meta) if text == HIDDEN else text
         if not isinstance(answer, str) or not isinstance(text, str) or not text:
             left_out += 1
             continue
-        case = row.get("testCase")
-        meta = {**((case or {}).get("metadata") or {}), **(row.get("metadata") or {})}
         provider = row.get("provider")
         name = (provider.get("label") or provider.get("id")) if isinstance(provider, Mapping) else provider
         if not isinstance(row.get("success"), bool):
@@ -235,3 +252,11 @@ def _promptfoo(log: LogFile) -> ToolFindings:
             )
         )
     return ToolFindings(tool="promptfoo", findings=tuple(found), n_left_out=left_out)
+
+
+def _unhidden(meta: Mapping[str, Any]) -> str | None:
+    """The request that promptfoo made of a test's original text, where that can be made again."""
+    original = meta.get("originalText")
+    if meta.get("strategyId") != "base64" or not isinstance(original, str):
+        return None
+    return base64.b64encode(original.encode()).decode()

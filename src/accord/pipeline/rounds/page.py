@@ -160,12 +160,15 @@ def standing(records: Sequence[RoundRecord], state: Mapping[str, Any]) -> Markup
         done = place <= len(records)
         cells = []
         passed = False
+        ran = _stages_of(records[place - 1]) if done else frozenset(STAGES)
         for stage in STAGES:
             here = not over and within == f"r{place}-{stage}" and not done
             before = not done and current.startswith(f"r{place}-") and not passed and not here
             passed = passed or here
-            kind = "done" if done or before else "now" if here else "later"
-            words = {"done": "done", "now": "under way", "later": "to come"}[kind]
+            kind = "absent" if stage not in ran else "done" if done or before else "now" if here else "later"
+            words = {
+                "done": "done", "now": "under way", "later": "to come", "absent": "no stage of this round",
+            }[kind]  # fmt: skip
             cells.append(element("td", element("span", stage, title=words), class_=f"stage {kind}"))
         verdict = records[place - 1].verdict if done else ""
         released = "released" if done and records[place - 1].is_released else verdict
@@ -181,6 +184,12 @@ def standing(records: Sequence[RoundRecord], state: Mapping[str, Any]) -> Markup
         words,
         element("div", element("table", element("tbody", rows), class_="standing"), class_="scroll"),
     )
+
+
+def _stages_of(record: RoundRecord) -> frozenset[str]:
+    """Stages the round had when it ran, by its own record: a stage that came later is not called done."""
+    ran = record.facts.get("stages")
+    return frozenset(STAGES if ran is None else (*ran, STAGES[-1]))
 
 
 def trends(records: Sequence[RoundRecord]) -> Markup | None:
