@@ -38,6 +38,7 @@ from accord.store.database.slots import (
     find_slot,
     freed,
     make_slots,
+    move_slot,
     set_item,
     set_slot,
 )
@@ -52,6 +53,8 @@ from accord.store.database.states import (
     check_step,
 )
 from accord.store.database.tables import assignment, content, definition, item, judgment, slot, user
+from accord.store.database.tally import Kind
+from accord.store.database.tally import count as count_in
 from accord.store.database.terms import QueueConfig, Terms
 from accord.store.database.workflow_tables import standing
 
@@ -348,6 +351,7 @@ class WorkQueue:
         """Put an open slot into somebody's hands, inside the caller's transaction."""
         check_step(SLOT_STEPS, SlotState.OPEN, SlotState.LEASED)
         connection.execute(update(slot).where(slot.c.id == free.id).values(state=SlotState.LEASED.value))
+        move_slot(connection, free, SlotState.OPEN, SlotState.LEASED)
         shown = connection.execute(
             select(content.c.body, item.c.n_candidates, item.c.state)
             .join(item, item.c.content_hash == content.c.hash)
@@ -509,6 +513,7 @@ class WorkQueue:
                 received_ms=now,
             )
         )
+        count_in(connection, row.project_id, Kind.DAY, str(now // DAY_MS))
         facts = {"assignment": row.id, "revision": receipt.revision, "late": is_late}
         return receipt, entry(now, row.user_id, "submit", "judgment", receipt.judgment_id, facts)
 
