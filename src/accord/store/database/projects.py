@@ -182,8 +182,8 @@ class Projects:
             insert_rows(connection, item, items)
             insert_rows(connection, slot, slots)
             count(connection, project_id, Kind.ITEM, ItemState.QUEUED, len(items))
-            for one in slots:
-                count_slot(connection, project_id, one["required_skill"], SlotState.OPEN)
+            for skill in (skill for one in batch for skill in _skills(one)):
+                count_slot(connection, project_id, skill, SlotState.OPEN)
             append_events(connection, events)
         return ids
 
