@@ -53,8 +53,7 @@ from accord.store.database.states import (
     check_step,
 )
 from accord.store.database.tables import assignment, content, definition, item, judgment, slot, user
-from accord.store.database.tally import Kind
-from accord.store.database.tally import count as count_in
+from accord.store.database.tally import count_judgment
 from accord.store.database.terms import QueueConfig, Terms
 from accord.store.database.workflow_tables import standing
 
@@ -513,7 +512,7 @@ class WorkQueue:
                 received_ms=now,
             )
         )
-        count_in(connection, row.project_id, Kind.DAY, str(now // DAY_MS))
+        count_judgment(connection, row.project_id, now)
         facts = {"assignment": row.id, "revision": receipt.revision, "late": is_late}
         return receipt, entry(now, row.user_id, "submit", "judgment", receipt.judgment_id, facts)
 

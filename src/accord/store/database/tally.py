@@ -59,6 +59,11 @@ def count_slot(connection: Connection, project_id: str, skill: str | None, state
         count(connection, project_id, Kind.SLOT, state, by)
 
 
+def count_judgment(connection: Connection, project_id: str, at_ms: int) -> None:
+    """Count a judgment to its day."""
+    count(connection, project_id, Kind.DAY, str(at_ms // DAY_MS))
+
+
 def write_counts(connection: Connection) -> None:
     """Write what this transaction moved: one statement, last of all."""
     moved: Counts = connection.get_execution_options()[COUNTS]
