@@ -7,7 +7,7 @@ import pytest
 from accord.feedback.charts import bar_chart, drift_line, share_line
 from accord.feedback.dashboard import build_dashboard, cost_of, share_of
 from accord.feedback.work import Work
-from accord.store.database import NewItem, Projects, Role, WorkQueue
+from accord.store.database import NewItem, Projects, QueueConfig, Role, WorkQueue
 
 
 def ready(site: Any, rows: list[dict], **rest: Any) -> tuple[Work, str]:
@@ -53,6 +53,21 @@ def test_who_always_takes_the_left_and_disagrees_is_named_with_the_evidence(site
     assert skill["ann"].share == 1.0
     assert skill["lefty"].n == 24
     assert any("agrees with the others" in one["text"] for one in facts["alerts"])
+
+
+def test_an_item_judged_twice_unawares_is_one_vote_of_its_person(site):
+    """Agreement is with others: a repeat neither breaks the page nor agrees with its own first judgment."""
+    work, project_id = ready(site, ROWS)
+    often = QueueConfig(gold_rate=0.0, repeat_rate=0.6, repeat_gap=1)
+    again = Work(site.database, WorkQueue.of(site.database, often))
+    judge(again, project_id, people(site, "ann")["ann"], better)
+    rows = list(work.judgments(project_id, 0))
+    assert {row["purpose"] for row in rows} == {"primary", "repeat"}
+    facts = build_dashboard(work, project_id)
+    (ann,) = facts["people"]
+    assert ann["skill"].n == 0
+    assert facts["cost"]["n_done"] == len(rows)
+    assert sum(facts["sides"].values()) == len(ROWS)
 
 
 def test_position_and_length_are_told_with_their_counts(site):

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from scipy.special import bdtr
-from sqlalchemy import Row, func, literal_column, select
+from sqlalchemy import Row, select
 
 from accord.domain.judgments import Source
 from accord.feedback.charts import bar_chart, drift_line, share_line
@@ -31,13 +31,14 @@ from accord.quality.people.drift import (
     watch_drift,
 )
 from accord.quality.people.intervals import wilson_interval
+from accord.store.database.states import Purpose
 from accord.store.database.tables import assignment, content, item, judgment, user
+from accord.store.database.tally import Kind, counts_of
 
 NEWEST = 10_000
 """Judgments that people, drift and position are told from."""
 NEWEST_TEXTS = 2_000
 """Judgments whose texts are read, for length and for disputes."""
-DAY_MS = 86_400_000
 MIN_ALERT = 20
 """Judgments of somebody before anything is said against him."""
 ALERT_LEVEL = 0.01
@@ -116,7 +117,12 @@ def _last_judgments(project_id: str) -> Any:
         .join(assignment, assignment.c.id == judgment.c.assignment_id)
         .join(item, item.c.id == judgment.c.item_id)
         .join(user, user.c.id == judgment.c.user_id)
-        .where(item.c.project_id == project_id, ~is_revised, judgment.c.source != Source.MODEL.value)
+        .where(
+            item.c.project_id == project_id,
+            ~is_revised,
+            judgment.c.source != Source.MODEL.value,
+            assignment.c.purpose != Purpose.REPEAT.value,  # nobody agrees with himself
+        )
         .order_by(judgment.c.id.desc())
     )
 
@@ -141,17 +147,9 @@ def _seen(work: Work, row: Row[Any]) -> Seen | None:
 
 def _daily(work: Work, project_id: str) -> Any:
     """Judgments of each of the last thirty days on which there were any."""
-    day = (judgment.c.received_ms // literal_column(str(DAY_MS))).label("day")
     with work.database.read() as connection:
-        rows = connection.execute(
-            select(day, func.count())
-            .join(item, item.c.id == judgment.c.item_id)
-            .where(item.c.project_id == project_id)
-            .group_by(day)
-            .order_by(day.desc())
-            .limit(30)
-        ).all()
-    found = [(_date(int(when)), count) for when, count in reversed(rows)]
+        days = counts_of(connection, project_id).get(Kind.DAY, {})
+    found = [(_date(int(when)), days[when]) for when in sorted(days, key=int)[-30:]]
     return bar_chart("Judgments a day", found)
 
 

@@ -11,8 +11,9 @@ from accord.feedback.definitions import Definitions
 from accord.feedback.policy import Policy
 from accord.store.database.hidden import DAY_MS
 from accord.store.database.people_tables import acknowledgement, consent
-from accord.store.database.states import Lane, PersonState, SlotState
+from accord.store.database.states import AssignmentState, Lane, PersonState, Purpose, SlotState
 from accord.store.database.tables import assignment, slot
+from accord.store.database.tally import NOT_COUNTED
 from accord.store.database.workflow_tables import standing
 
 
@@ -101,6 +102,12 @@ def _queue_reason(connection: Connection, project_id: str, user_id: str) -> Reas
         return Reason(code="skill", text="What is left asks for a skill you do not have yet.")
     if is_any(is_open):
         return Reason(code="done", text="You have judged everything here; the rest waits for others.")
-    if is_any(is_ours, slot.c.state == SlotState.LEASED.value):
+    # By who holds them, for of those there are few; slots that were filled may be millions.
+    held = select(assignment.c.id).where(
+        assignment.c.project_id == project_id,
+        assignment.c.state.in_([state.value for state in AssignmentState if state.is_live]),
+        assignment.c.purpose.not_in([*NOT_COUNTED, Purpose.TURN.value]),
+    )
+    if connection.execute(held.limit(1)).first() is not None:
         return Reason(code="leased", text="Others hold the last pieces; some may come back.")
     return Reason(code="done", text="Everything is judged. Thank you.")

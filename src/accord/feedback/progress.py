@@ -13,10 +13,11 @@ from accord.feedback.work import Work
 from accord.quality.agreement import krippendorff_alpha
 from accord.quality.labels import tabulate_labels
 from accord.quality.people.intervals import wilson_interval
+from accord.store.database.states import Purpose
 from accord.store.database.tables import assignment, gold, item, judgment, user
 
 NEWEST = 20_000
-"""Judgments the agreement of a dashboard is computed from."""
+"""Judgments the agreement of a dashboard is computed from, and known items that people are scored on."""
 
 
 def describe_project(work: Work, project_id: str) -> dict[str, Any]:
@@ -40,7 +41,11 @@ def describe_project(work: Work, project_id: str) -> dict[str, Any]:
             .join(assignment, assignment.c.id == judgment.c.assignment_id)
             .join(item, item.c.id == judgment.c.item_id)
             .join(user, user.c.id == judgment.c.user_id)
-            .where(item.c.project_id == project_id, ~is_revised)
+            .where(
+                item.c.project_id == project_id,
+                ~is_revised,
+                assignment.c.purpose != Purpose.REPEAT.value,  # one vote of each person
+            )
             .order_by(judgment.c.id.desc())
             .limit(NEWEST)
         ).all()
@@ -82,7 +87,7 @@ def score_gold(work: Work, project_id: str) -> list[dict[str, Any]]:
     """For each annotator who met known items: how many, how many right, and the share's 95 % Wilson interval.
 
     Right is an answer whose verdict is the expected one on every question that has an expectation. The last
-    revision counts.
+    revision counts. Of very many the newest count.
     """
     with work.database.read() as connection:
         rows = connection.execute(
@@ -90,10 +95,12 @@ def score_gold(work: Work, project_id: str) -> list[dict[str, Any]]:
             .join(gold, gold.c.item_id == judgment.c.item_id)
             .join(user, user.c.id == judgment.c.user_id)
             .where(gold.c.project_id == project_id)
-            .order_by(judgment.c.revision)
+            .order_by(judgment.c.received_ms.desc(), judgment.c.revision.desc())
+            .limit(NEWEST)
         ).all()
     last = {
-        row.assignment_id: (row.handle, is_as_expected(row.payload["values"], row.expected)) for row in rows
+        row.assignment_id: (row.handle, is_as_expected(row.payload["values"], row.expected))
+        for row in reversed(rows)
     }
     n_met, n_right = Counter(handle for handle, _ in last.values()), Counter[str]()
     n_right.update(handle for handle, is_right in last.values() if is_right)

@@ -7,8 +7,9 @@ from sqlalchemy import func, select
 
 from accord.feedback.work import Work
 from accord.store.database.accounts import Role
-from accord.store.database.states import AssignmentState, SlotState
-from accord.store.database.tables import assignment, role_binding, slot, user
+from accord.store.database.states import AssignmentState
+from accord.store.database.tables import assignment, role_binding, user
+from accord.store.database.tally import Kind, counts_of
 
 MOST = 50
 """Leases and people that are listed; all are counted."""
@@ -19,11 +20,8 @@ def describe_queue(work: Work, project_id: str) -> dict[str, Any]:
     now = int(work.queue.clock.now().timestamp() * 1000)
     live = [state.value for state in AssignmentState if state.is_live]
     with work.database.read() as connection:
-        wanted = connection.execute(
-            select(slot.c.required_skill, func.count())
-            .where(slot.c.project_id == project_id, slot.c.state == SlotState.OPEN.value)
-            .group_by(slot.c.required_skill)
-        ).all()
+        n_open = counts_of(connection, project_id).get(Kind.OPEN, {})
+        wanted = [(skill or None, count) for skill, count in sorted(n_open.items())]
         held = (assignment.c.project_id == project_id) & assignment.c.state.in_(live)
         n_leases = connection.execute(select(func.count()).select_from(assignment).where(held)).scalar_one()
         leases = connection.execute(

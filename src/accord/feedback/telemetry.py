@@ -18,8 +18,10 @@ from typing import Any
 from sqlalchemy import func, select
 
 from accord.store.database.engine import Database
-from accord.store.database.states import AssignmentState
-from accord.store.database.tables import assignment, chain_head, item, judgment, slot
+from accord.store.database.states import AssignmentState, SlotState
+from accord.store.database.tables import assignment, chain_head
+from accord.store.database.tally import Kind
+from accord.store.database.upkeep_tables import tally
 
 LOGGER = "accord.requests"
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.08, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -121,13 +123,26 @@ def store_lines(database: Database) -> Iterator[str]:
     """How the store stands, in Prometheus' text format: counts over all projects, and nothing else."""
     live = [state.value for state in AssignmentState if state.is_live]
     with database.read() as connection:
-        items = connection.execute(select(item.c.state, func.count()).group_by(item.c.state)).all()
-        slots = connection.execute(select(slot.c.state, func.count()).group_by(slot.c.state)).all()
-        n_judgments = connection.execute(select(func.count()).select_from(judgment)).scalar_one()
+        kinds = [Kind.ITEM.value, Kind.SLOT.value]
+        states = connection.execute(
+            select(tally.c.kind, tally.c.name, func.sum(tally.c.n))
+            .where(tally.c.kind.in_(kinds))
+            .group_by(tally.c.kind, tally.c.name)
+        ).all()
+        sums = connection.execute(
+            select(tally.c.kind, func.sum(tally.c.n))
+            .where(tally.c.kind.in_([Kind.OPEN.value, Kind.DAY.value]))
+            .group_by(tally.c.kind)
+        ).all()
         n_live = connection.execute(
             select(func.count()).select_from(assignment).where(assignment.c.state.in_(live))
         ).scalar_one()
         n_events = connection.execute(select(chain_head.c.number)).scalar_one()
+    found = {kind: int(count) for kind, count in sums}
+    n_open, n_judgments = found.get(Kind.OPEN, 0), found.get(Kind.DAY, 0)
+    items = [(state, int(count)) for kind, state, count in states if kind == Kind.ITEM and count]
+    slots = [(state, int(count)) for kind, state, count in states if kind == Kind.SLOT and count]
+    slots += [(SlotState.OPEN.value, n_open)] if n_open else []
     yield from _head("accord_items", "gauge", "Items by state.")
     yield from (_sample("accord_items", count, state=state) for state, count in items)
     yield from _head("accord_slots", "gauge", "Judgments wanted, by state.")

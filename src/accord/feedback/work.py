@@ -40,9 +40,9 @@ from accord.store.database.tables import (
     item,
     judgment,
     project,
-    slot,
     user,
 )
+from accord.store.database.tally import Kind, counts_of, slots_by_state
 
 HISTORY = 50
 """Own judgments that can still be looked at and corrected."""
@@ -387,20 +387,11 @@ class Work:
     def progress(self, project_id: str) -> dict[str, Any]:
         """Items and slots by state, and how many judgments each annotator gave."""
         with self.database.read() as connection:
-            items = connection.execute(
-                select(item.c.state, func.count())
-                .where(item.c.project_id == project_id)
-                .group_by(item.c.state)
-            ).all()
-            slots = connection.execute(
-                select(slot.c.state, func.count())
-                .where(slot.c.project_id == project_id)
-                .group_by(slot.c.state)
-            ).all()
+            counts = counts_of(connection, project_id)
             people = self.paid(connection, project_id)
         return {
-            "items": {state: count for state, count in items},
-            "slots": {state: count for state, count in slots},
+            "items": counts.get(Kind.ITEM, {}),
+            "slots": slots_by_state(counts),
             "annotators": people,
         }
 
@@ -409,19 +400,14 @@ class Work:
 
         Late ones count, and those that were taken back or set aside; work that led to none does not.
         """
+        counts = counts_of(connection, project_id)
+        judged, active = counts.get(Kind.PERSON, {}), counts.get(Kind.ACTIVE, {})
         people = connection.execute(
-            select(user.c.handle, func.count(), func.sum(assignment.c.active_ms))
-            .join(user, user.c.id == assignment.c.user_id)
-            .where(
-                assignment.c.project_id == project_id,
-                assignment.c.state.in_([one.value for one in AssignmentState if one.has_judgment]),
-                assignment.c.purpose.not_in([Purpose.REVIEW.value, Purpose.ADJUDICATE.value]),
-            )
-            .group_by(user.c.handle)
-            .order_by(func.count().desc(), user.c.handle)
+            select(user.c.id, user.c.handle).where(user.c.id.in_(sorted(judged)))
         ).all()
         return [
-            {"handle": handle, "n": count, "active_ms": int(active or 0)} for handle, count, active in people
+            {"handle": row.handle, "n": judged[row.id], "active_ms": active.get(row.id, 0)}
+            for row in sorted(people, key=lambda one: (-judged[one.id], one.handle))
         ]
 
     def owned(self, assignment_id: str, user_id: str) -> Row[Any]:

@@ -39,6 +39,7 @@ from accord.store.database.tables import assignment, chain, item, judgment, slot
 from accord.store.database.workflow_tables import review, stage_run
 
 from .conftest import HandClock
+from .test_tally import counted, counters
 
 LEASE_S = 60
 PEOPLE = 4
@@ -282,6 +283,10 @@ class Shop(RuleBasedStateMachine):
         still = select(stage_run.c.item_id).where(stage_run.c.left_ms.is_(None))
         found = [row.item_id for row in self.rows(still)]
         assert len(found) == len(set(found))
+
+    @invariant()
+    def counters_say_what_counting_says(self) -> None:
+        assert counters(self.database) == counted(self.database)
 
     def teardown(self) -> None:
         report = verify_chain(self.database)

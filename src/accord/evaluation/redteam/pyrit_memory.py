@@ -75,7 +75,7 @@ def _rows(database: sqlite3.Connection, table: str, path: Path) -> list[dict[str
     found = database.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
     if found.fetchone() is None:
         return []
-    cursor = database.execute(f'SELECT * FROM "{table}" ORDER BY rowid')  # noqa: S608 (one of four names)
+    cursor = database.execute(f'SELECT * FROM "{table}" ORDER BY rowid')
     kinds = {row["name"]: row["type"] for row in database.execute(f'PRAGMA table_info("{table}")')}
     return [{name: _cell(row[name], kinds[name], table, path) for name in row.keys()} for row in cursor]  # noqa: SIM118
 

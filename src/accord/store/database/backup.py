@@ -21,6 +21,8 @@ from accord.domain.files import atomic_path
 from accord.store.database.audit import verify_chain
 from accord.store.database.engine import Database, insert_rows
 from accord.store.database.tables import chain_head, metadata
+from accord.store.database.tally import recount
+from accord.store.database.upkeep_tables import tally
 
 FORM = 1
 ROWS_AT_A_TIME = 500
@@ -66,7 +68,7 @@ def restore_backup(database: Database, path: Path) -> Backup:
     with database.write() as connection:
         _refuse_full(connection)
         batch: list[dict[str, Any]] = []
-        name = ""
+        name, has_counts = "", False
         for line, row in _read(path):
             if "table" not in row:
                 end = row
@@ -75,6 +77,7 @@ def restore_backup(database: Database, path: Path) -> Backup:
                 raise StoreError(f"{path}: there are rows behind its end")
             digest.update(line.encode())
             n_rows += 1
+            has_counts = has_counts or row["table"] == tally.name
             if batch and (row["table"] != name or len(batch) == ROWS_AT_A_TIME):
                 _put(connection, name, batch)
                 batch = []
@@ -82,6 +85,8 @@ def restore_backup(database: Database, path: Path) -> Backup:
             batch.append(row["row"])
         if batch:
             _put(connection, name, batch)
+        if not has_counts:
+            recount(connection)
         if end is None or (end["n_rows"], end["hash"]) != (n_rows, digest.hexdigest()):
             raise StoreError(f"{path}: it breaks off or was changed; {n_rows} rows do not add up to its hash")
     report = verify_chain(database)

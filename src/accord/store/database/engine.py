@@ -20,6 +20,7 @@ from accord.domain.errors import MissingExtra, StoreError
 from accord.store.database import live_tables, people_tables, upkeep_tables, workflow_tables
 from accord.store.database.copying import FROM_ROWS, copy_rows
 from accord.store.database.tables import FIRST_HASH, chain_head, guard_unchanging, metadata
+from accord.store.database.tally import COUNTS, Counts, write_counts
 from accord.store.database.versions import Upgrade, check_version, note_version, upgrade_tables, version_of
 
 BUSY_TIMEOUT_MS = 30_000
@@ -57,15 +58,16 @@ class Database:
         """A transaction that may change rows: all of it or nothing."""
         outer: Connection | None = getattr(self._around, "connection", None)
         if outer is not None:
-            with outer.begin_nested():
+            with _part_of(outer):
                 yield outer
             return
         with (
             self._writer,
             self.engine.connect() as connection,
-            connection.execution_options(**{WRITES: True}).begin(),
+            connection.execution_options(**{WRITES: True, COUNTS: Counts()}).begin(),
         ):
             yield connection
+            write_counts(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -141,6 +143,23 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+@contextmanager
+def _part_of(outer: Connection) -> Iterator[None]:
+    """A part of a transaction; where it fails it leaves no rows, no counts and no events that wait."""
+    options = outer.get_execution_options()
+    moved: Counts = options[COUNTS]
+    waiting: list[Any] = options.get(WAITING, [])
+    before, n_waiting = moved.copy(), len(waiting)
+    try:
+        with outer.begin_nested():
+            yield
+    except BaseException:
+        moved.clear()
+        moved.update(before)
+        del waiting[n_waiting:]
+        raise
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -20,6 +20,7 @@ from accord.store.database.queue import WorkQueue, held_assignment
 from accord.store.database.slots import entry
 from accord.store.database.states import AssignmentState, ItemState, Lane, Purpose, SlotState
 from accord.store.database.tables import assignment, item, slot
+from accord.store.database.tally import Kind, count, count_slot
 
 STAGE = "turn"
 """Where turns stand: in no workflow. Whoever was in the conversation judges them, nobody else."""
@@ -160,6 +161,8 @@ class LiveTurns:
                     lane=Lane.LIVE.value,
                 )
             )
+            count(connection, said.project_id, Kind.ITEM, ItemState.QUEUED)
+            count_slot(connection, said.project_id, None, SlotState.OPEN)
             free = connection.execute(select(slot).where(slot.c.id == slot_id)).one()
             versions = {"schema": schema_id, **({"guideline": guideline_id} if guideline_id else {})}
             made, leased = self.queue.lease(connection, free, None, said.user_id, now, versions)

@@ -20,6 +20,7 @@ from accord.store.database.engine import ROWS_AT_A_TIME, Database, insert_rows
 from accord.store.database.hidden import GOLD_PURPOSE
 from accord.store.database.states import ItemState, Purpose, SlotState
 from accord.store.database.tables import content, definition, gold, item, project, slot, user
+from accord.store.database.tally import Kind, count, count_slot
 
 ITEMS_AT_A_TIME = 1000
 """Items written in one transaction; a broken import keeps whole batches."""
@@ -140,6 +141,7 @@ class Projects:
         with self.database.write() as connection:
             keep_content(connection, {body_hash: dict(one.content)})
             connection.execute(insert(item).values(row))
+            count(connection, project_id, Kind.ITEM, ItemState.QUEUED)
             connection.execute(insert(gold).values(known))
             append_events(connection, [_event(now, "add", "gold", new_id, {"hash": body_hash})])
         return new_id
@@ -179,6 +181,9 @@ class Projects:
             keep_content(connection, bodies)
             insert_rows(connection, item, items)
             insert_rows(connection, slot, slots)
+            count(connection, project_id, Kind.ITEM, ItemState.QUEUED, len(items))
+            for skill in (skill for one in batch for skill in _skills(one)):
+                count_slot(connection, project_id, skill, SlotState.OPEN)
             append_events(connection, events)
         return ids
 

@@ -39,6 +39,7 @@ from accord.store.database.slots import (
     find_slot,
     freed,
     make_slots,
+    move_slot,
     set_item,
     set_slot,
 )
@@ -53,6 +54,7 @@ from accord.store.database.states import (
     check_step,
 )
 from accord.store.database.tables import assignment, content, definition, item, judgment, slot, user
+from accord.store.database.tally import count_judgment
 from accord.store.database.terms import QueueConfig, Terms
 from accord.store.database.workflow_tables import standing
 
@@ -349,6 +351,7 @@ class WorkQueue:
         """Put an open slot into somebody's hands, inside the caller's transaction."""
         check_step(SLOT_STEPS, SlotState.OPEN, SlotState.LEASED)
         connection.execute(update(slot).where(slot.c.id == free.id).values(state=SlotState.LEASED.value))
+        move_slot(connection, free, SlotState.OPEN, SlotState.LEASED)
         shown = connection.execute(
             select(content.c.body, item.c.n_candidates, item.c.state)
             .join(item, item.c.content_hash == content.c.hash)
@@ -510,6 +513,7 @@ class WorkQueue:
                 received_ms=now,
             )
         )
+        count_judgment(connection, row.project_id, now)
         facts = {
             "assignment": row.id, "revision": receipt.revision, "late": is_late, "payload": seal_of(payload),
         }  # fmt: skip

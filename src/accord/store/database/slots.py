@@ -24,6 +24,7 @@ from accord.store.database.states import (
     check_step,
 )
 from accord.store.database.tables import assignment, item, slot, user
+from accord.store.database.tally import NOT_COUNTED, Kind, count, count_slot
 
 LIVE = [state.value for state in AssignmentState if state.is_live]
 GIVEN_UP = [AssignmentState.EXPIRED.value, AssignmentState.RELEASED.value]
@@ -113,6 +114,7 @@ def make_slots(
         for k, one in enumerate(made)
     ]
     insert_rows(connection, slot, rows)
+    count_slot(connection, row.project_id, skill, SlotState.OPEN, len(rows))
     return made
 
 
@@ -166,15 +168,29 @@ def close_assignment(
         .where(assignment.c.id == row.id)
         .values(state=state.value, closed_ms=closed, skip_reason=skip_reason)
     )
+    if state.has_judgment and row.purpose not in NOT_COUNTED:
+        count(connection, row.project_id, Kind.PERSON, row.user_id)
+        count(connection, row.project_id, Kind.ACTIVE, row.user_id, row.active_ms)
 
 
 def set_slot(connection: Connection, slot_id: str, old: SlotState, new: SlotState) -> bool:
     """Move a slot; says whether it was in the old state."""
     check_step(SLOT_STEPS, old, new)
     moved = connection.execute(
-        update(slot).where(slot.c.id == slot_id, slot.c.state == old.value).values(state=new.value)
-    )
-    return moved.rowcount == 1
+        update(slot)
+        .where(slot.c.id == slot_id, slot.c.state == old.value)
+        .values(state=new.value)
+        .returning(slot.c.project_id, slot.c.required_skill)
+    ).first()
+    if moved is not None:
+        move_slot(connection, moved, old, new)
+    return moved is not None
+
+
+def move_slot(connection: Connection, row: Row[Any], old: SlotState, new: SlotState) -> None:
+    """Count a slot as one of its new state; `row` has its project and the skill it asks for."""
+    count_slot(connection, row.project_id, row.required_skill, old, -1)
+    count_slot(connection, row.project_id, row.required_skill, new)
 
 
 def freed(row: Row[Any]) -> SlotState:
@@ -205,19 +221,28 @@ def fill_slot(connection: Connection, slot_id: str, item_id: str, old: SlotState
 def cancel_slots(connection: Connection, item_id: str, *, purpose: Purpose | None = None) -> None:
     """Ask for nothing more of an item; what is in somebody's hands still is taken, as surplus."""
     is_meant = slot.c.purpose == purpose.value if purpose is not None else slot.c.purpose.is_not(None)
-    connection.execute(
+    cancelled = connection.execute(
         update(slot)
         .where(slot.c.item_id == item_id, slot.c.state == SlotState.OPEN.value, is_meant)
         .values(state=check_step(SLOT_STEPS, SlotState.OPEN, SlotState.CANCELLED).value)
-    )
+        .returning(slot.c.project_id, slot.c.required_skill)
+    ).all()
+    for row in cancelled:
+        move_slot(connection, row, SlotState.OPEN, SlotState.CANCELLED)
 
 
 def set_item(connection: Connection, item_id: str, old: ItemState, new: ItemState) -> None:
     """Move an item that is in the old state."""
     check_step(ITEM_STEPS, old, new)
-    connection.execute(
-        update(item).where(item.c.id == item_id, item.c.state == old.value).values(state=new.value)
-    )
+    project_id = connection.execute(
+        update(item)
+        .where(item.c.id == item_id, item.c.state == old.value)
+        .values(state=new.value)
+        .returning(item.c.project_id)
+    ).scalar()
+    if project_id is not None:
+        count(connection, project_id, Kind.ITEM, old, -1)
+        count(connection, project_id, Kind.ITEM, new)
 
 
 def entry(now: int, actor: str, action: str, entity: str, entity_id: str, facts: Mapping[str, Any]) -> Event:

@@ -1,11 +1,11 @@
-"""Tables of what the server keeps for its own sake, such as requests answered, that a repeat be no second.
+"""Tables of what the server keeps for its own sake: requests it answered, and counters.
 
-Nothing here is anybody's evidence: rows are deleted when their time is over.
+Nothing here is anybody's evidence: answers go when their time is over, and counters can be counted anew.
 """
 
 from sqlalchemy import BigInteger, Column, ForeignKey, String, Table, Text
 
-from accord.store.database.tables import HASH, ID, metadata
+from accord.store.database.tables import HASH, ID, WORD, metadata
 
 answered = Table(
     "answered_request",
@@ -19,3 +19,13 @@ answered = Table(
 )
 """A request under its sender's own key, and what it was answered; sealed so that only the session or token
 that asked can read it."""
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("project_id", ID, ForeignKey("project.id"), primary_key=True),
+    Column("kind", WORD, primary_key=True),
+    Column("name", String(100), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)
+"""How much there is of what in a project, so that no page counts rows; moved with what it counts."""
