@@ -77,9 +77,8 @@ def compare_runs(
     strays = [name for name in metrics if name not in shared]
     if strays or not shared:
         said = f"metric {strays[0]!r} is not in both" if strays else "they have no metric in common"
-        raise EvaluationError(
-            f"{said}: {', '.join(matched.candidate.metrics)} and {', '.join(matched.incumbent.metrics)}"
-        )
+        both = [", ".join(run.metrics) or "no score at all" for run in (matched.candidate, matched.incumbent)]
+        raise EvaluationError(f"{said}: {both[0]} and {both[1]}")
     if not 0 < alpha < 1:
         raise EvaluationError(f"alpha is {alpha}; expected a number between 0 and 1")
     tasks = sorted({one.task for one, _ in matched.pairs})
