@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from accord.domain.messages import Completion, Prompt
+from accord.domain.messages import Completion, Prompt, content_hash
 from accord.evaluation.clusters import FloatArray
 from accord.evaluation.comparison.columns import difference_measurement, paired_measurements
 from accord.evaluation.comparison.gold import measure_gold
@@ -102,6 +102,7 @@ def compare_responses(
         "incumbent_digest": incumbent.digest,
     }
     shared = {
+        "prompts_digest": content_hash(sorted(prompt.text for prompt in candidate.prompts)),
         "candidate_digest": candidate.digest,
         "incumbent_digest": incumbent.digest,
         "seed": seed,
