@@ -1,6 +1,9 @@
 """How often 95 % intervals hold the truth, from win rates and leaderboards to suites, by simulation.
 
     python benchmarks/coverage.py --draws 1000
+    python benchmarks/coverage.py --draws 2000 --only reward_accuracy divergence
+
+Reward models, optimization, KL, drift and texts have their scenarios in `coverage_rewards.py`.
 
 Prints one JSON line: for each scenario the share of draws whose interval holds the true value, its Monte
 Carlo standard error, and the same for an interval that ignores clusters, which is the control.
@@ -16,14 +19,14 @@ import numpy as np
 from scipy.special import expit, ndtr
 
 from accord.evaluation.clusters import Clusters
-from accord.evaluation.imports.comparison import paired_share_interval
-from accord.evaluation.intervals import Estimate, mean_estimate, share_estimate, wilson
+from accord.evaluation.intervals import mean_estimate, share_estimate, wilson
 from accord.evaluation.judged_pairs import JudgedPair, measure_judged_pairs
 from accord.evaluation.judges.label_errors import LabelErrors, correct_difference, correct_share
 from accord.evaluation.judges.validation import validate_judge
 from accord.evaluation.leaderboard.battles import make_battles
 from accord.evaluation.leaderboard.ranking import RankingConfig, rank_models
 from accord.evaluation.leaderboard.ranks import measure_ranks
+from accord.evaluation.paired import paired_share_interval
 from accord.evaluation.prediction_powered import prediction_powered_mean
 from accord.evaluation.reward_frontier import Form, fit_frontier
 from accord.evaluation.reward_groups import measure_groups
@@ -36,16 +39,11 @@ from accord.evaluation.suites.pronouns import Winogenerated
 from accord.evaluation.suites.safety import XSTest
 from accord.evaluation.suites.suite import SuiteRun
 from accord.evaluation.suites.truthfulqa import TruthfulQA
+from coverage_rewards import SCENARIOS, Held, holds
 
-Held = tuple[list[bool], list[bool]]
-"""Whether each interval held the truth, and whether each of the control did (empty where there is none)."""
 STRENGTHS = np.array([0.9, 0.5, 0.1, -0.1, -0.5, -0.9])
 PROMPTS = 300
 BATTLES = 3
-
-
-def holds(found: Estimate, truth: float) -> bool:
-    return found.low <= truth <= found.high
 
 
 def win_rate_of_single_votes(generator: np.random.Generator, seed: int) -> Held:
@@ -400,6 +398,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "judge_less_people": judge_less_people,
         "judge_corrected": judge_corrected,
         "labels_corrected": labels_corrected,
+        **SCENARIOS,
     }
     found = {
         name: measure(scenario, options.draws, number)

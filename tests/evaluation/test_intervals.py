@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 from accord.domain.errors import EvaluationError
 from accord.evaluation.clusters import Clusters
@@ -14,7 +14,9 @@ from accord.evaluation.intervals import (
     Estimate,
     bca_quantiles,
     bootstrap_estimate,
+    bootstrap_reach,
     mean_estimate,
+    quantile_estimate,
     ratio_estimate,
     share_estimate,
     wilson,
@@ -65,6 +67,28 @@ def test_bca_without_bias_or_skew_is_the_percentile_interval():
     draws = np.array([-1.0, 1.0])
     levels = bca_quantiles(draws, value=0.0, leave_one_out=np.array([-1.0, 0.0, 1.0]))
     assert levels == pytest.approx((0.025, 0.975))
+
+
+def test_few_clusters_reach_further_by_hand():
+    # Student's t of 2 degrees at .975 is 4.3027, times sqrt(3 / 2); of many clusters it is 1.96
+    assert bootstrap_reach(3) == pytest.approx(4.302653 * 1.5**0.5)
+    assert bootstrap_reach(10**9) == pytest.approx(1.959964)
+    levels = bca_quantiles(
+        np.array([-1.0, 1.0]), value=0.0, leave_one_out=np.array([-1.0, 0.0, 1.0]), clusters=3
+    )
+    assert levels == pytest.approx((norm.cdf(-bootstrap_reach(3)), norm.cdf(bootstrap_reach(3))))
+
+
+def test_few_skewed_clusters_are_covered():
+    # ten clusters, exponential: plain BCa covers .90; 800 draws have a standard error of .01
+    generator = np.random.default_rng(12)
+    held = [
+        (found := mean_estimate(generator.exponential(size=10), resamples=600, seed=seed)).low
+        <= 1.0
+        <= found.high
+        for seed in range(800)
+    ]
+    assert 0.91 < np.mean(held) < 0.97
 
 
 def test_mean_of_one_prompt_has_no_interval():
@@ -180,3 +204,29 @@ def test_wilson_and_share_intervals_cover():
     assert 0.91 <= np.mean([_covers(share_estimate(row), 0.7) for row in outcomes]) <= 0.98
     coins = generator.binomial(80, 0.7, size=2000)
     assert 0.935 <= np.mean([_covers(wilson(int(count), 80), 0.7) for count in coins]) <= 0.965
+
+
+def test_quantiles_lie_between_order_statistics_by_hand():
+    # Bin(10, 1/2): F(1) = 11/1024 <= .025 < F(2) = 56/1024, so l = 2; F(8) = 1013/1024 >= .975, so u = 9
+    found = quantile_estimate(range(1, 11), 0.5)
+    assert (found.value, found.low, found.high, found.confidence) == (5.0, 2.0, 9.0, 0.95)
+    # the largest of 100 lies above the 99th percentile in 1 - .99^100, the 97th too in F(96)
+    few = quantile_estimate(range(100), 0.99)
+    assert (few.value, few.low, few.high) == (98.0, 96.0, 99.0)
+    assert few.confidence == pytest.approx(1 - 0.99**100 - binom.cdf(96, 100, 0.99))
+    assert few.confidence < 0.65
+    assert quantile_estimate(np.arange(368), 0.99).confidence == 0.95
+    assert quantile_estimate(np.arange(300), 0.99).confidence < 0.95
+    assert not quantile_estimate([1.0], 0.5).has_interval
+    with pytest.raises(EvaluationError, match="share of a quantile is 1"):
+        quantile_estimate([1.0, 2.0], 1)
+
+
+def test_quantile_intervals_cover_whatever_the_distribution():
+    generator = np.random.default_rng(9)
+    held = [
+        (found := quantile_estimate(generator.exponential(size=400), 0.99)).low <= -np.log(0.01) <= found.high
+        for _ in range(1500)
+    ]
+    # F(u - 1) - F(l - 1) of Bin(400, .99) is .9640; 1,500 draws have a standard error of .0048
+    assert np.mean(held) == pytest.approx(0.964, abs=0.015)

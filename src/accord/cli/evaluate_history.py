@@ -25,9 +25,10 @@ def history(
       accord evaluate history releases.jsonl
       accord evaluate history releases.jsonl --json
     """
-    from accord.evaluation.gates.history import history_series, read_history
+    from accord.evaluation.gates.history import heldout_uses, history_series, read_history, worn_words
 
     records = read_history(file)
+    uses = heldout_uses(file)
     series = history_series(records)
     if as_json:
         rows = [{**vars(one), "change": one.change, "trend": one.trend} for one in series]
@@ -41,7 +42,7 @@ def history(
             }
             for one in records
         ]
-        print_json({"releases": releases, "gates": rows})
+        print_json({"releases": releases, "gates": rows, "heldout": [vars(one) for one in uses]})
         return
     names = [one.release for one in records]
     cells = []
@@ -56,5 +57,9 @@ def history(
         cells.append((one.id, kind, *numbers, change, one.trend))
     print_table(("gate", "metric", *names, "change", "trend"), cells)
     print_text("releases: " + ", ".join(f"{one.release} {one.verdict} ({one.day})" for one in records))
+    for one in uses:
+        print_text(f"judged on {one.name}: {one.uses} times, {len(one.releases)} releases")
+    for said in worn_words(uses):
+        print_text(f"careful: {said}")
     if len({one.plan_hash for one in records}) > 1:
         print_text("careful: the plan of gates changed between these releases")

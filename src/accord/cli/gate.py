@@ -68,11 +68,12 @@ def gate(
     reasons = {name: reason for part in found for name, reason in part.not_measured.items()}
     today = SystemClock().now().date()
     release = judge_release(gates, measured, today=today, reasons=reasons)
-    records = []
+    records, worn = [], []
     if history is not None:
-        from accord.evaluation.gates.history import add_release, record_release
+        from accord.evaluation.gates.history import add_release, heldout_uses, record_release, worn_words
 
         records = add_release(history, record_release(release_name, release, measured, day=today))
+        worn = worn_words(heldout_uses(history))
     if junit is not None:
         write_text_atomic(junit, to_junit(release))
     if report is not None:
@@ -88,14 +89,18 @@ def gate(
         given = [] if evidence is None else [read_evidence(evidence)]
         given += [history_evidence(records)] if records else []
         made = report_release(
-            release, measured, evidence=join_evidence([*given, evidence_of(found)]), not_measured=reasons
+            release,
+            measured,
+            evidence=join_evidence([*given, evidence_of(found)]),
+            not_measured=reasons,
+            notes=worn,
         )
         write_text_atomic(report, comparison_to_html(made))
-    _show(release, as_json=as_json)
+    _show(release, worn, as_json=as_json)
     raise typer.Exit(release.exit_code)
 
 
-def _show(release: "Release", *, as_json: bool) -> None:
+def _show(release: "Release", worn: list[str], *, as_json: bool) -> None:
     if as_json:
         rows = [
             {
@@ -111,11 +116,13 @@ def _show(release: "Release", *, as_json: bool) -> None:
             for one in release.results
         ]
         facts = {"plan": release.plan_name, "plan_hash": release.plan_hash, "verdict": release.verdict.value}
-        print_json({**facts, "gates": rows})
+        print_json({**facts, "gates": rows, "careful": worn})
     else:
         cells = [
             (one.gate.id, one.verdict.value, one.gate.severity, one.reason, one.more_needed)
             for one in release.results
         ]
         print_table(("gate", "verdict", "severity", "because", "rows more"), cells)
+        for one in worn:
+            print_text(f"careful: {one}")
         print_text(f"release: {release.verdict.value} (plan {release.plan_name}, {release.plan_hash})")

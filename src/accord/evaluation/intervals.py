@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr, ndtri
+from scipy.special import bdtr, ndtr, ndtri, stdtrit
 
 from accord.domain.errors import EvaluationError
 from accord.evaluation.clusters import Clusters, FloatArray, finite_array, share_array
@@ -24,6 +24,8 @@ STATISTIC_RESAMPLES = 1_000
 """Resamples of a statistic that is computed row by row in Python."""
 ROUNDING = 1e-12
 """Draws this close to the value, relatively, are ties: the same clusters summed in another order."""
+MIN_STRETCH = 1e-3
+"""Least divisor of BCa's levels: with few clusters and a strong skew it would turn around."""
 MAX_DRAWS = 4_000_000
 """Resampled indices held in memory at a time (32 MB)."""
 
@@ -187,6 +189,39 @@ def ratio_estimate(
     )
 
 
+def quantile_estimate(values: ArrayLike, share: float, *, confidence: float = 0.95) -> Estimate:
+    """A quantile of independent rows between two of them, without any assumption (order statistics).
+
+        rows l and u, from the smallest: P(Bin(n, share) < l) <= alpha / 2, P(Bin(n, share) >= u) <= alpha / 2
+
+    The value is the smallest row that `share` of the rows do not exceed. Where even the largest row is no
+    upper bound, it stands for it, and `confidence` says how often such an interval holds: the 99th percentile
+    takes 368 rows, from which on .99^n <= .025. n = 0 raises; n = 1 has no interval.
+    """
+    rows = np.sort(finite_array(values, name="values"))
+    _require_rows(len(rows))
+    if not 0.0 < share < 1.0:
+        raise EvaluationError(f"the share of a quantile is {share}; expected a number between 0 and 1")
+    tail = (1.0 - confidence) / 2
+    n = len(rows)
+    value = float(rows[min(n - 1, max(0, math.ceil(share * n - ROUNDING) - 1))])
+    if n == 1:
+        return _without_interval(value, n, confidence)
+    # [l - 1] P(fewer than l rows lie below the quantile)
+    fewer = bdtr(np.arange(n, dtype=np.float64), n, share)
+    low = max(0, int(np.searchsorted(fewer, tail, side="right")) - 1)
+    high = min(n - 1, int(np.searchsorted(fewer, 1.0 - tail, side="left")))
+    held = float(fewer[high] - fewer[low])
+    return Estimate(
+        value=value,
+        low=float(rows[low]),
+        high=float(rows[high]),
+        n=n,
+        method="order statistics",
+        confidence=min(confidence, held),
+    )
+
+
 def bootstrap_estimate(
     statistic: Callable[[FloatArray], float],
     clusters: Clusters,
@@ -227,7 +262,12 @@ def bootstrap_estimate(
 
 
 def bca_quantiles(
-    draws: FloatArray, *, value: float, leave_one_out: FloatArray, confidence: float = 0.95
+    draws: FloatArray,
+    *,
+    value: float,
+    leave_one_out: FloatArray,
+    confidence: float = 0.95,
+    clusters: int | None = None,
 ) -> tuple[float, float]:
     """The two quantile levels of the bias-corrected and accelerated interval.
 
@@ -235,9 +275,10 @@ def bca_quantiles(
         a  = sum(u^3) / (6 sum(u^2)^1.5),  u = mean(leave_one_out) - leave_one_out
         level = Phi(z0 + (z0 + z) / (1 - a (z0 + z)))
 
-    Efron 1987. Falls back to the plain percentiles where z0 or a is not finite.
+    Efron 1987. Falls back to the plain percentiles where z0 or a is not finite. With `clusters` z is
+    `bootstrap_reach`, without which few clusters cover too little.
     """
-    z_value = _two_sided_z(confidence)
+    z_value = _two_sided_z(confidence) if clusters is None else bootstrap_reach(clusters, confidence)
     is_tied = np.isclose(draws, value, rtol=ROUNDING, atol=0.0)
     below = float(((draws < value) & ~is_tied).mean() + 0.5 * is_tied.mean())
     spread = leave_one_out[np.isfinite(leave_one_out)]
@@ -248,10 +289,19 @@ def bca_quantiles(
     bias = float(ndtri(below))
     acceleration = float((influence**3).sum()) / (6.0 * power)
     low, high = (
-        float(ndtr(bias + (bias + tail) / (1.0 - acceleration * (bias + tail))))
+        float(ndtr(bias + (bias + tail) / max(1.0 - acceleration * (bias + tail), MIN_STRETCH)))
         for tail in (-z_value, z_value)
     )
     return low, high
+
+
+def bootstrap_reach(clusters: int, confidence: float = 0.95) -> float:
+    """What stands for z in a bootstrap of so many clusters: sqrt(n / (n - 1)) times Student's t of n - 1.
+
+    Draws of n clusters vary by (n - 1) / n less than they should and know no Student (Hesterberg 2015); with
+    few of them the interval reaches to the outermost draws.
+    """
+    return -float(stdtrit(clusters - 1, (1.0 - confidence) / 2)) * math.sqrt(clusters / (clusters - 1))
 
 
 def _from_draws(
@@ -264,9 +314,12 @@ def _from_draws(
     confidence: float,
 ) -> Estimate:
     if method == "bca":
-        levels = bca_quantiles(draws, value=value, leave_one_out=leave_one_out, confidence=confidence)
+        levels = bca_quantiles(
+            draws, value=value, leave_one_out=leave_one_out, confidence=confidence, clusters=count
+        )
     else:
-        levels = (0.5 - confidence / 2, 0.5 + confidence / 2)
+        reach = bootstrap_reach(count, confidence)
+        levels = (float(ndtr(-reach)), float(ndtr(reach)))
     low, high = (float(bound) for bound in np.quantile(draws[np.isfinite(draws)], levels))
     name = f"{method}, {count} clusters"
     return Estimate(value=value, low=low, high=high, n=n, method=name, confidence=confidence)

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit
+from scipy.special import expit, ndtr
 
 from accord.domain.errors import EvaluationError
 from accord.evaluation.clusters import FloatArray, finite_array, share_array
-from accord.evaluation.intervals import Estimate, mean_estimate
+from accord.evaluation.intervals import Estimate, bootstrap_reach, mean_estimate
 
 REWRITING_WEIGHT = 0.1
 """Of each row of a rewritten baseline: 0.2 for both, against 1 for a row of the model."""
@@ -141,7 +141,7 @@ def control_length(
         counts = np.bincount(drawn, minlength=n).astype(float)
         shown = everywhere if all_difficulty is not None else hard[drawn]
         draws[k] = _win_rate(_fit(rows, label, counts, rewritings, weights), shown)
-    tail = (1 - confidence) / 2
+    tail = float(ndtr(-bootstrap_reach(n, confidence)))
     low, high = np.quantile(draws, [tail, 1 - tail]) if resamples else (np.nan, np.nan)
     raw = mean_estimate(label, confidence=confidence, seed=seed)
     controlled = Estimate(

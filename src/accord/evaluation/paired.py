@@ -1,17 +1,21 @@
 """Two models on the same prompts: tests of their difference.
 
-McNemar for right and wrong, sign flips by prompt for any score. Intervals are in `intervals.py`.
+McNemar for right and wrong, with the interval of the difference; sign flips by prompt for any score. Other
+intervals are in `intervals.py`.
 """
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtri
 from scipy.stats import binom
 
 from accord.domain.errors import EvaluationError
-from accord.evaluation.clusters import finite_array
+from accord.evaluation.clusters import FloatArray, finite_array
+from accord.evaluation.intervals import Estimate
 
 EXACT_BELOW = 25
 """Discordant pairs below which the exact p-value is told; from there on the mid-p, which wastes less."""
@@ -101,3 +105,28 @@ def _binary(values: ArrayLike, name: str) -> np.ndarray:
     if array.ndim != 1 or not np.isin(array, (0, 1)).all():
         raise EvaluationError(f"{name} must be one row of True and False; score other values by sign_flip")
     return array.astype(bool)
+
+
+def paired_share_interval(
+    candidate: FloatArray, incumbent: FloatArray, *, confidence: float = 0.95
+) -> Estimate:
+    """Difference of two paired proportions with Bonett and Price's interval (2012); [item] 0 or 1 each.
+
+        d = (b - c) / (n + 2) +- z sqrt(((b + 1 + c + 1) / (n + 2) - d^2) / (n + 2))
+
+    b and c are the items only one of both got right. Never of width 0, also where no item differs.
+    """
+    n = len(candidate)
+    won, lost = float((candidate > incumbent).sum()), float((candidate < incumbent).sum())
+    center = (won - lost) / (n + 2)
+    spread = math.sqrt(((won + lost + 2) / (n + 2) - center**2) / (n + 2))
+    z_value = float(ndtri(0.5 + confidence / 2))
+    value = (won - lost) / n
+    return Estimate(
+        value=value,
+        low=min(value, max(-1.0, center - z_value * spread)),
+        high=max(value, min(1.0, center + z_value * spread)),
+        n=n,
+        method="bonett-price",
+        confidence=confidence,
+    )

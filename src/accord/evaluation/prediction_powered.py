@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from accord.domain.errors import EvaluationError
 from accord.evaluation.clusters import finite_array
@@ -38,10 +38,11 @@ def prediction_powered_mean(
 
         theta = lambda mean_U(f) + mean_L(y - lambda f)
         lambda = Cov_L(y, f) / ((1 + n/N) Var(f)), kept in [0, 1]
-        SE^2 = lambda^2 Var_U(f) / N + Var_L(y - lambda f) / n
+        SE^2 = lambda^2 Var_U(f) / N + Var_L(y - lambda f) / n;  theta +- t_(n - 1) SE
 
     `labels` and `judged_labeled` [n] are of the same rows, `judged_only` [N] of rows nobody labeled. Rows
-    count as independent. Fewer than 10 of either raise.
+    count as independent. Fewer than 10 of either raise. Departs from the paper in Student's t for z, by which
+    few labels cover too little.
     """
     label = finite_array(labels, name="labels")
     judged = finite_array(judged_labeled, name="judged_labeled", length=len(label))
@@ -58,7 +59,7 @@ def prediction_powered_mean(
     value = weight * float(rest.mean()) + float(residual.mean())
     variance = weight**2 * float(rest.var(ddof=1)) / total + float(residual.var(ddof=1)) / n
     alone = float(label.var(ddof=1)) / n
-    half = float(ndtri(0.5 + confidence / 2)) * math.sqrt(variance)
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * math.sqrt(variance)
     return Corrected(
         estimate=Estimate(
             value=value,

@@ -12,6 +12,7 @@ import numpy as np
 
 from accord.domain.errors import EvaluationError
 from accord.domain.messages import Completion
+from accord.domain.splits import hash_fraction
 from accord.evaluation.clusters import FloatArray
 from accord.evaluation.degeneracy import distinct_ngrams, repeated_share
 from accord.evaluation.intervals import Estimate, mean_estimate, share_estimate
@@ -52,7 +53,8 @@ class RepetitionChange:
     repeated: dict[int, Estimate]
     capped: Estimate
     opening: Estimate
-    """Share of the candidate's most common opening, in the candidate less in the start."""
+    """Share of the candidate's most common opening, in the candidate less in the start; each half of the
+    prompts at the opening of the other half (`held_out_openings`)."""
 
 
 def measure_repetition(
@@ -99,7 +101,9 @@ def compare_repetition(
             f"{len(candidate)} answers against {len(start)}; rows must pair up, one prompt each"
         )
     new, old = _words(candidate, split), _words(start, split)
-    opening = _common_opening(new)
+    ids = list(range(len(new))) if prompt_ids is None else list(prompt_ids)
+    columns = ([tuple(row[:OPENING]) if len(row) >= OPENING else () for row in side] for side in (new, old))
+    openings = held_out_openings(*columns, ids, seed=seed)
 
     def change(left: FloatArray, right: FloatArray) -> Estimate:
         return mean_estimate(left - right, prompt_ids, method="percentile", seed=seed)
@@ -107,8 +111,37 @@ def compare_repetition(
     return RepetitionChange(
         repeated={order: change(_repeated(new, order), _repeated(old, order)) for order in ORDERS},
         capped=change(_capped(candidate), _capped(start)),
-        opening=change(_opens_with(new, opening), _opens_with(old, opening)),
+        opening=change(*openings),
     )
+
+
+def held_out_openings(
+    new: Sequence[tuple[str, ...]],
+    old: Sequence[tuple[str, ...]],
+    prompt_ids: Sequence[Hashable],
+    *,
+    seed: int = 0,
+) -> tuple[FloatArray, FloatArray]:
+    """[row] Whether an answer opens as most of the new answers do, for the new and for the old answers.
+
+    Which opening that is, is told by the OTHER half of the prompts, so that the difference of two sets that
+    do not differ has expectation 0. Where one half is empty all rows tell it. The empty opening counts
+    nowhere.
+    """
+    half = np.array([hash_fraction(str(label), seed=seed) < 0.5 for label in prompt_ids], dtype=bool)
+    if half.all() or not half.any():
+        parts = [(np.ones(len(half), dtype=bool), np.ones(len(half), dtype=bool))]
+    else:
+        parts = [(half, ~half), (~half, half)]
+    found = np.zeros((2, len(half)))
+    for told, measured in parts:
+        counts = Counter(one for one, is_told in zip(new, told, strict=True) if is_told and one)
+        if not counts:
+            continue
+        opening = min(counts, key=lambda one: (-counts[one], one))
+        for i, side in enumerate((new, old)):
+            found[i] += measured * np.array([float(one == opening) for one in side])
+    return found[0], found[1]
 
 
 def compression_ratio(text: bytes) -> float:

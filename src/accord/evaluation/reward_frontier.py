@@ -10,11 +10,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr
 
 from accord.domain.errors import EvaluationError
 from accord.evaluation.clusters import Clusters, FloatArray, finite_array
-from accord.evaluation.intervals import Estimate, bootstrap_estimate
+from accord.evaluation.intervals import Estimate, bootstrap_estimate, bootstrap_reach
 
 Form = Literal["best_of_n", "rl"]
 
@@ -297,8 +297,7 @@ def _coefficient_draws(
 def _percentile(value: float, draws: FloatArray, rows: int, count: int) -> Estimate:
     if not len(draws):
         return Estimate(value=value, n=rows, method="no interval")
-    # A bootstrap of n prompts is short by n / (n - 1) and knows no Student: the tails are widened by both.
-    tail = float(ndtr(-math.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.975)))
+    tail = float(ndtr(-bootstrap_reach(count)))
     low = float(np.quantile(draws, tail, method="lower"))
     high = float(np.quantile(draws, 1 - tail, method="higher"))
     return Estimate(value=value, low=low, high=high, n=rows, method=f"expanded percentile, {count} clusters")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from accord.domain.errors import EvaluationError
+from accord.domain.messages import content_hash
 from accord.evaluation.imports.log_file import LogFile, parse_json, read_log
 
 NUMBERS = ("chosen_length", "rejected_length")
@@ -92,7 +93,11 @@ def read_scored_pairs(path: Path) -> ScoredPairs:
     return ScoredPairs(
         labeled=labeled,
         unlabeled=tuple(pair for pair in pairs if pair.p_chosen is None),
-        facts={"pairs_file": Path(path).name, "pairs_sha256": log.digest},
+        facts={
+            "pairs_file": Path(path).name,
+            "pairs_sha256": log.digest,
+            "pairs_digest": content_hash(sorted([one.id, one.group, str(one.p_chosen)] for one in labeled)),
+        },
     )
 
 

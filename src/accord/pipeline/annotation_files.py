@@ -44,12 +44,16 @@ class Instructions:
     """[rewriting][instruction] Lengths of rewritten baselines; empty where the file has none."""
 
 
+TIE = 1.5
+
+
 def read_annotations(path: Path) -> dict[str, Annotations]:
     """Model to its annotations, in the order of the file; a file without models has one without a name.
 
-    `preference` is 1 where the baseline wins to 2 where the model does, 0 or missing is none. Lengths are
-    `len_baseline` and `len_model`, or those of the texts `output_1` and `output_2`. `row` says which
-    instruction it is; without it rows count from 0 within each model. Raises `DataError`.
+    `preference` is 1 where the baseline wins to 2 where the model does, 0 a tie as AlpacaEval first wrote it
+    and still reads it, and missing where there is none. Lengths are `len_baseline` and `len_model`, or those
+    of the texts `output_1` and `output_2`. `row` says which instruction it is; without it rows count from 0
+    within each model. Raises `DataError`.
     """
     found: dict[str, Annotations] = {}
     seen: set[tuple[str, int]] = set()
@@ -65,10 +69,10 @@ def read_annotations(path: Path) -> dict[str, Annotations]:
                 f"row {number} of model {model!r} is there twice; keep one", path=str(path), line=line
             )
         seen.add((model, number))
-        if row.get("preference") in (None, "", 0, "0"):
+        if row.get("preference") in (None, ""):
             one.n_missing += 1
             continue
-        preference = _number(row, "preference", path, line)
+        preference = _number(row, "preference", path, line) or TIE
         if not 1 <= preference <= 2:
             raise DataError(
                 f"preference is {preference}; expected 1 (baseline wins) to 2", path=str(path), line=line

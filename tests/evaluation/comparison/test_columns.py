@@ -26,6 +26,17 @@ def test_difference_and_tests_by_hand():
     assert found.facts["judge"] == "j"
 
 
+def test_one_prompt_that_differs_leaves_both_sides_open():
+    # McNemar gives p = 1; a bootstrap of 26 prompts could draw nothing below 0
+    found = measure([1.0] + [0.0] * 25, [0.0] * 26)
+    assert found.facts["p_mcnemar_exact"] == 1.0
+    # Bonett and Price: center 1 / 28, spread sqrt((3 / 28 - 1 / 784) / 28)
+    half = 1.959964 * np.sqrt((3 / 28 - 1 / 784) / 28)
+    assert found.estimate.low == pytest.approx(1 / 28 - half)
+    assert found.estimate.high == pytest.approx(1 / 28 + half)
+    assert found.estimate.low < 0
+
+
 def test_no_difference_seen_is_not_certainty():
     found = measure([1.0] * 96, [1.0] * 96)
     assert found.estimate.value == 0.0

@@ -6,7 +6,14 @@ import math
 import pytest
 
 from accord.domain.errors import DataError
-from accord.evaluation.gates.history import add_release, history_series, read_history, record_release
+from accord.evaluation.gates.history import (
+    add_release,
+    heldout_uses,
+    history_series,
+    read_history,
+    record_release,
+    worn_words,
+)
 from accord.evaluation.gates.plan import parse_plan
 from accord.evaluation.gates.verdict import judge_release
 from accord.evaluation.intervals import Estimate
@@ -139,3 +146,36 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 def test_a_release_without_a_name_is_refused():
     with pytest.raises(DataError, match="no name"):
         record(" ", 0.6, 0.6)
+
+
+def test_held_out_data_that_judged_too_often_are_told(tmp_path):
+    path = tmp_path / "releases.jsonl"
+
+    def judged(name, wins, pairs):
+        facts = {
+            "prompts_digest": "a" * 16,
+            "pairs_digest": pairs,
+            "data_sha256": "c" * 64,
+            "suite": "xstest",
+        }
+        measured = [Measurement(metric="win_rate", estimate=around(wins), facts=facts)]
+        return record_release(name, judge_release(PLAN, measured, today=DAY), measured, day=DAY)
+
+    # five looks are borne: two releases, of which the second was judged four times
+    add_release(path, judged("1.0", 0.6, "old"))
+    for i in range(4):
+        add_release(path, judged("1.1", 0.6 + i / 100, "new"))
+    uses = heldout_uses(path)
+    assert [(one.name, one.uses, one.releases) for one in uses] == [
+        ("prompts " + "a" * 12, 5, ("1.0", "1.1")),
+        ("suite xstest " + "c" * 12, 5, ("1.0", "1.1")),
+        ("people's pairs new", 4, ("1.1",)),
+    ]
+    assert worn_words(uses) == []
+    add_release(path, judged("1.2", 0.7, "new"))
+    told = worn_words(heldout_uses(path))
+    assert len(told) == 2
+    assert told[0].startswith("held-out data prompts aaaaaaaaaaaa have judged 6 times, in 3 releases")
+    # what an older version wrote names no data
+    path.write_text(path.read_text().replace('"heldout"', '"held"'))
+    assert heldout_uses(path) == []

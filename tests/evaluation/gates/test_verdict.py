@@ -11,8 +11,10 @@ import pytest
 from accord.domain.errors import EvaluationError
 from accord.evaluation.gates.plan import Gate, GatePlan, Waiver
 from accord.evaluation.gates.verdict import Verdict, judge_gate, judge_release
-from accord.evaluation.intervals import Estimate, mean_estimate
+from accord.evaluation.intervals import Estimate, mean_estimate, wilson
 from accord.evaluation.measurement import Measurement
+from accord.evaluation.planning import rows_needed
+from accord.evaluation.sequential import confidence_sequence
 
 TODAY = datetime.date(2026, 11, 24)
 
@@ -136,6 +138,58 @@ def test_slices_and_differences_are_told_apart_and_order_is_nothing():
     assert verdicts == {(Verdict.PASS, Verdict.PASS)}
     with pytest.raises(EvaluationError, match="there twice"):
         release(*gates, measurements=[rows[0], rows[0]])
+
+
+def test_rows_come_before_an_interval_that_is_too_narrow_for_want_of_them():
+    asked = gate("budget", 30.0, min_n=368)
+    few = judge_gate(asked, measured(20.0, 10.0, 29.0, n=100, confidence=0.63))
+    assert (few.verdict, few.more_needed) == (Verdict.UNDECIDED, 268)
+    enough = judge_gate(asked, measured(20.0, 10.0, 29.0, n=400, confidence=0.63))
+    assert enough.verdict == Verdict.NOT_MEASURED
+    assert "holds at 0.63" in enough.reason
+
+
+def looked_at_after_every_vote(chance, votes, seed):
+    """The verdicts of a gate that reads the confidence sequence after each vote."""
+    bounds = confidence_sequence(np.random.default_rng(seed).random(votes) < chance, grid=201)
+    asked = gate(min_n=1, slice="anytime")
+    looks = {
+        tuple(row): judge_gate(asked, measured(row.mean(), *row, n=n + 1, slice="anytime")).verdict
+        for n, row in enumerate(np.round(bounds, 9))
+    }
+    return [looks[tuple(row)] for row in np.round(bounds, 9)]
+
+
+def test_a_gate_under_continuous_looking_passes_nothing_more_often_than_alpha():
+    # every run is as good as the incumbent: a pass at any of 200 looks is an error
+    passed = [Verdict.PASS in looked_at_after_every_vote(0.5, 200, seed) for seed in range(250)]
+    # at most .05 by Ville's inequality; 250 runs have a standard error of .014
+    assert np.mean(passed) <= 0.05 + 2.5 * 0.014
+    found = [looked_at_after_every_vote(0.7, 200, seed) for seed in range(30)]
+    assert np.mean([Verdict.PASS in one for one in found]) > 0.9
+    assert not any(Verdict.FAIL in one for one in found)
+
+
+def test_the_same_gate_without_a_sequence_errs_far_more_often():
+    votes = np.random.default_rng(5).random((400, 300)) < 0.5
+    wins = votes.cumsum(axis=1)
+    looks = range(19, 300, 20)
+    passed = [any(judge_gate(gate(), Measurement(metric="m", estimate=wilson(int(row[n]), n + 1))).verdict
+              is Verdict.PASS for n in looks) for row in wins]  # fmt: skip
+    assert np.mean(passed) > 0.08
+
+
+@pytest.mark.parametrize("effect", [0.05, 0.1])
+def test_a_planned_comparison_passes_its_gate_as_often_as_planned(effect):
+    n = rows_needed(0.5, effect)
+    wins = np.random.default_rng(6).binomial(n, 0.5 + effect, 3000)
+    passed = {
+        int(one): judge_gate(gate(), Measurement(metric="m", estimate=wilson(int(one), n))).verdict
+        for one in np.unique(wins)
+    }
+    share = np.mean([passed[int(one)] is Verdict.PASS for one in wins])
+    # three standard errors of 3,000 draws, and what counts of whole votes add
+    assert share == pytest.approx(0.8, abs=3 * 0.0073 + 0.02)
 
 
 def test_a_release_that_is_no_better_passes_seldom():

@@ -12,11 +12,11 @@ from accord.evaluation.gates.verdict import Verdict, judge_gate
 from accord.evaluation.imports.comparison import (
     clustered_deviation,
     compare_runs,
-    paired_share_interval,
     to_measurements,
 )
 from accord.evaluation.imports.matching import match_runs
 from accord.evaluation.imports.record import ImportedItem, ImportedRun
+from accord.evaluation.paired import paired_share_interval
 
 
 def make_run(name, values, *, metric="acc", task="t", prompt="p", clusters=None, lower=()):

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from accord.evaluation.clusters import Clusters, finite_array
 from accord.evaluation.intervals import Estimate, mean_estimate, share_estimate, wilson
 from accord.evaluation.measurement import Measurement
-from accord.evaluation.paired import mcnemar, sign_flip
+from accord.evaluation.paired import mcnemar, paired_share_interval, sign_flip
 from accord.evaluation.planning import detectable_effect
 
 INCUMBENT = "side=incumbent"
@@ -79,7 +79,9 @@ def difference_measurement(
         metric=metric,
         slice=slice,
         versus="incumbent",
-        estimate=_gap_estimate(gap, prompt_ids, is_share=is_share, seed=seed),
+        estimate=paired_share_interval(first, second)
+        if is_share and is_binary and np.ptp(gap) > 0 and Clusters.of(prompt_ids, rows=len(gap)).is_single
+        else _gap_estimate(gap, prompt_ids, is_share=is_share, seed=seed),
         deviation=deviation,
         facts=found,
     )

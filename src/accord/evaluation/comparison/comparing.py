@@ -12,27 +12,28 @@ What cannot be measured is named with its reason, never a number. Leaves out sam
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from accord.domain.messages import Completion, Prompt
-from accord.evaluation.clusters import Clusters, FloatArray
+from accord.domain.messages import Completion, Prompt, content_hash
+from accord.evaluation.clusters import FloatArray
 from accord.evaluation.comparison.columns import difference_measurement, paired_measurements
 from accord.evaluation.comparison.gold import measure_gold
 from accord.evaluation.comparison.judging import PairJudge, PairJudgments, judge_pairs
 from accord.evaluation.comparison.responses import Responses, align_responses
 from accord.evaluation.degeneracy import repeated_share
 from accord.evaluation.divergence import measure_token_divergence
-from accord.evaluation.intervals import Estimate, bootstrap_estimate, share_estimate
+from accord.evaluation.intervals import Estimate, quantile_estimate, share_estimate
 from accord.evaluation.length_control import MIN_PROMPTS, control_length
 from accord.evaluation.measurement import Measurement
 from accord.evaluation.multiplicity import holm
 from accord.evaluation.paired import sign_flip
 from accord.evaluation.planning import detectable_effect
+from accord.evaluation.repetition import held_out_openings
 from accord.evaluation.winrate import sign_test
 
 CONSTANT_ANSWER = "Thank you for your question. I am happy to help you with that, please let me know."
@@ -101,6 +102,7 @@ def compare_responses(
         "incumbent_digest": incumbent.digest,
     }
     shared = {
+        "prompts_digest": content_hash(sorted(prompt.text for prompt in candidate.prompts)),
         "candidate_digest": candidate.digest,
         "incumbent_digest": incumbent.digest,
         "seed": seed,
@@ -279,7 +281,8 @@ def measure_kl(
 ) -> tuple[list[Measurement], tuple[float, ...]]:
     """KL of the candidate from the incumbent on the candidate's own samples, and k1 of each prompt.
 
-    k1 (mean, and 99th percentile over prompts), k3, and k1 by token. Equal log-probs give exactly 0.
+    k1 (mean, and 99th percentile over prompts, one row each), k3, and k1 by token. Equal log-probs give
+    exactly 0.
     """
     found = measure_token_divergence(logprobs.candidate, logprobs.incumbent, prompt_ids, seed=seed)
     first = np.array(
@@ -288,19 +291,7 @@ def measure_kl(
             for own, other in zip(logprobs.candidate, logprobs.incumbent, strict=True)
         ]
     )
-    clusters = Clusters.of(prompt_ids, rows=len(first))
-    order = np.argsort(first, kind="stable")
-
-    def tail(weights: FloatArray) -> float:
-        reached = np.cumsum(weights[order]) >= TAIL * weights.sum() - 1e-9
-        return float(first[order][int(np.argmax(reached))])
-
-    high = bootstrap_estimate(tail, clusters, method="percentile", seed=seed)
-    if high.has_interval:
-        # With few prompts the resampled quantile may miss the value itself; bounds must hold it.
-        high = Estimate(
-            **{**vars(high), "low": min(high.low, high.value), "high": max(high.high, high.value)}
-        )
+    high = quantile_estimate(first, TAIL)
     named = {**facts, "tokens": found.n_tokens}
     measured = [
         Measurement(
@@ -395,12 +386,13 @@ def _constant(
 def _opening(
     words: Sequence[Sequence[Sequence[str]]], ids: Sequence[str], *, seed: int, facts: Mapping[str, Any]
 ) -> Measurement:
-    """Share of the candidate's most common opening, candidate minus incumbent."""
-    counts: dict[tuple[str, ...], int] = defaultdict(int)
-    for row in words[0]:
-        counts[tuple(row[:OPENING_WORDS])] += 1
+    """Share of the candidate's most common opening, candidate minus incumbent, each half of the prompts at
+    the opening that is commonest in the other half: the commonest of all would seem to have become more
+    common by being chosen."""
+    new, old = ([tuple(row[:OPENING_WORDS]) for row in side] for side in words)
+    first, second = held_out_openings(new, old, ids, seed=seed)
+    counts = Counter(new)
     opening = max(sorted(counts), key=lambda one: counts[one])
-    first, second = ([float(tuple(row[:OPENING_WORDS]) == opening) for row in side] for side in words)
     named = {**facts, "opening": " ".join(opening), "share": counts[opening] / len(ids)}
     return difference_measurement(
         "common_opening_share", first, second, ids, is_share=True, seed=seed, facts=named

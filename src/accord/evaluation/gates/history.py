@@ -5,7 +5,8 @@
      "levels": [{"metric": "harmful_refusal", "slice": "all", "estimate": {...}}]}
 
 Lines are only added. A release judged again adds a line, and its last line counts: what was said before stays
-in the file. Leaves out judging (`verdict.py`) and drawing.
+in the file. Each line also names the held-out data it was judged on, so that data which judged too often are
+found. Leaves out judging (`verdict.py`) and drawing.
 """
 
 import datetime
@@ -21,6 +22,32 @@ from accord.domain.files import write_text_atomic
 from accord.evaluation.gates.verdict import Release, Verdict, threshold_of
 from accord.evaluation.intervals import Estimate
 from accord.evaluation.measurement import Measurement
+
+HELDOUT = {
+    "prompts_digest": "prompts",
+    "pairs_digest": "people's pairs",
+    "data_sha256": "suite",
+    "bench_sha256": "benchmark",
+}
+"""Facts of a measurement that say on which held-out data it rests, and what to call them."""
+MOST_USES = 5
+"""Looks at the same held-out data after which what passes them may only fit them (Dwork et al. 2015)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldoutUse:
+    """How often one set of held-out data has judged."""
+
+    name: str
+    """What it is and the first digits of its digest."""
+    uses: int
+    """Lines of the history, releases judged again among them."""
+    releases: tuple[str, ...]
+
+    @property
+    def is_worn(self) -> bool:
+        """True from more than `MOST_USES` uses on: draw fresh data, and keep some that are used once."""
+        return self.uses > MOST_USES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +87,8 @@ class ReleaseRecord:
     verdict: str
     gates: tuple[GateRecord, ...]
     levels: tuple[LevelRecord, ...] = ()
+    heldout: tuple[str, ...] = ()
+    """The held-out data its numbers rest on, sorted."""
 
     def find_level(self, metric: str, slice: str = "all") -> Estimate | None:
         """The candidate's level, of a gate on it or beside one on its difference."""
@@ -157,7 +186,43 @@ def record_release(
         verdict=release.verdict.value,
         gates=tuple(gates),
         levels=tuple(levels),
+        heldout=_heldout(measurements),
     )
+
+
+def _heldout(measurements: Sequence[Measurement]) -> tuple[str, ...]:
+    found = set()
+    for one in measurements:
+        for fact, name in HELDOUT.items():
+            digest = one.facts.get(fact)
+            if isinstance(digest, str):
+                known = one.facts.get(name)
+                found.add(f"{name}{f' {known}' if isinstance(known, str) else ''} {digest[:12]}")
+    return tuple(sorted(found))
+
+
+def heldout_uses(path: Path) -> list[HeldoutUse]:
+    """How often each set of held-out data that the last line rests on has judged; the most used first."""
+    lines = _read_lines(path)
+    uses = [
+        HeldoutUse(
+            name=name,
+            uses=sum(name in one.heldout for one in lines),
+            releases=tuple(dict.fromkeys(one.release for one in lines if name in one.heldout)),
+        )
+        for name in lines[-1].heldout
+    ]
+    return sorted(uses, key=lambda one: (-one.uses, one.name))
+
+
+def worn_words(uses: Sequence[HeldoutUse]) -> list[str]:
+    """One sentence for each set of data that has judged too often."""
+    return [
+        f"held-out data {one.name} have judged {one.uses} times, in {len(one.releases)} releases: what "
+        "passes them may only fit them; judge the next release on fresh ones"
+        for one in uses
+        if one.is_worn
+    ]
 
 
 def add_release(path: Path, record: ReleaseRecord) -> list[ReleaseRecord]:
@@ -174,12 +239,17 @@ def add_release(path: Path, record: ReleaseRecord) -> list[ReleaseRecord]:
 
 def read_history(path: Path) -> list[ReleaseRecord]:
     """Releases in the order in which they first came, each by its last line; raises `DataError`."""
+    return list({one.release: one for one in _read_lines(path)}.values())
+
+
+def _read_lines(path: Path) -> list[ReleaseRecord]:
+    """Every line, in the order of the file; raises `DataError`."""
     where = str(path)
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read: {error}", path=where) from error
-    found: dict[str, ReleaseRecord] = {}
+    found: list[ReleaseRecord] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -192,10 +262,10 @@ def read_history(path: Path) -> list[ReleaseRecord]:
                 path=where,
                 line=number,
             ) from error
-        found[record.release] = record
+        found.append(record)
     if not found:
         raise DataError("holds no release; `accord gate --history FILE --release NAME` adds one", path=where)
-    return list(found.values())
+    return found
 
 
 def history_series(records: Sequence[ReleaseRecord]) -> list[Series]:
@@ -239,6 +309,7 @@ def _as_json(record: ReleaseRecord) -> dict[str, Any]:
         "verdict": record.verdict,
         "gates": [{**vars(one), "estimate": estimate(one.estimate)} for one in record.gates],
         "levels": [{**vars(one), "estimate": estimate(one.estimate)} for one in record.levels],
+        "heldout": list(record.heldout),
     }
 
 
@@ -268,6 +339,7 @@ def _from_json(row: Mapping[str, Any]) -> ReleaseRecord:
         verdict=Verdict(row["verdict"]).value,
         gates=tuple(GateRecord(**one) for one in gates),
         levels=tuple(levels),
+        heldout=tuple(str(one) for one in row.get("heldout", ())),
     )
 
 

@@ -126,7 +126,7 @@ def judge_gate(
 ) -> GateResult:
     """One gate's verdict; `why_missing` is what the measuring command said of a number that is not there."""
     unmeasured = _why_unmeasured(gate, measurement, why_missing)
-    if measurement is None or unmeasured:
+    if measurement is None or (unmeasured and not _is_short(gate, measurement.estimate)):
         said = (
             unmeasured if waiver is None else f"{unmeasured}; {waiver.name} answers for it: {waiver.reason}"
         )
@@ -179,6 +179,11 @@ def _why_unmeasured(gate: Gate, measurement: Measurement | None, why_missing: st
     if estimate.confidence < 1 - gate.alpha - ROUNDING:
         return f"the interval holds at {estimate.confidence:g}; the gate asks for {1 - gate.alpha:g}"
     return ""
+
+
+def _is_short(gate: Gate, estimate: Estimate) -> bool:
+    """Whether all that is wrong with an interval is that there are too few rows for it."""
+    return estimate.has_interval and math.isfinite(estimate.value) and estimate.n < gate.min_n
 
 
 def threshold_of(gate: Gate) -> tuple[float, bool]:

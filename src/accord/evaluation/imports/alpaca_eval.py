@@ -92,10 +92,12 @@ def _run(log: LogFile, model: str, rows: Rows, cluster_field: str | None) -> Imp
 
 
 def _share(log: LogFile, number: int, value: Any) -> float:
-    """1 (the baseline's answer is better) to 2, as 0 to 1; 0, null and nothing are no preference."""
-    if value in (None, "", 0, "0", 0.0):
+    """1 (the baseline's answer is better) to 2, as 0 to 1; 0 is a tie, null and nothing no preference."""
+    if value in (None, ""):
         return math.nan
     preference = score_from_text(value) if isinstance(value, str) else as_score(value)
+    if preference == 0:
+        return 0.5  # as AlpacaEval wrote ties before they were 1.5, and still reads them
     if preference is None or not (math.isnan(preference) or 1 <= preference <= 2):
         raise log.refuse(f"entry {number}: preference is {value!r}; expected 1 (baseline wins) to 2")
     return preference - 1

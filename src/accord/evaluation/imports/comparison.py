@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtri
 
 from accord.domain.errors import EvaluationError
 from accord.evaluation.clusters import Clusters, FloatArray
@@ -19,7 +18,7 @@ from accord.evaluation.imports.record import ImportedItem
 from accord.evaluation.intervals import Estimate, mean_estimate, share_estimate
 from accord.evaluation.measurement import Measurement
 from accord.evaluation.multiplicity import holm
-from accord.evaluation.paired import EXACT_BELOW, mcnemar, sign_flip
+from accord.evaluation.paired import EXACT_BELOW, mcnemar, paired_share_interval, sign_flip
 from accord.evaluation.planning import detectable_effect
 
 Verdict = Literal["better", "worse", "undecided", "not measured"]
@@ -77,9 +76,8 @@ def compare_runs(
     strays = [name for name in metrics if name not in shared]
     if strays or not shared:
         said = f"metric {strays[0]!r} is not in both" if strays else "they have no metric in common"
-        raise EvaluationError(
-            f"{said}: {', '.join(matched.candidate.metrics)} and {', '.join(matched.incumbent.metrics)}"
-        )
+        both = [", ".join(run.metrics) or "no score at all" for run in (matched.candidate, matched.incumbent)]
+        raise EvaluationError(f"{said}: {both[0]} and {both[1]}")
     if not 0 < alpha < 1:
         raise EvaluationError(f"alpha is {alpha}; expected a number between 0 and 1")
     tasks = sorted({one.task for one, _ in matched.pairs})
@@ -132,31 +130,6 @@ def to_measurements(
         )
         found.append(Measurement(metric=row.metric, slice=row.slice, estimate=row.candidate, facts=facts))
     return found
-
-
-def paired_share_interval(
-    candidate: FloatArray, incumbent: FloatArray, *, confidence: float = 0.95
-) -> Estimate:
-    """Difference of two paired proportions with Bonett and Price's interval (2012); [item] 0 or 1 each.
-
-        d = (b - c) / (n + 2) +- z sqrt(((b + 1 + c + 1) / (n + 2) - d^2) / (n + 2))
-
-    b and c are the items only one of both got right. Never of width 0, also where no item differs.
-    """
-    n = len(candidate)
-    won, lost = float((candidate > incumbent).sum()), float((candidate < incumbent).sum())
-    center = (won - lost) / (n + 2)
-    spread = math.sqrt(((won + lost + 2) / (n + 2) - center**2) / (n + 2))
-    z_value = float(ndtri(0.5 + confidence / 2))
-    value = (won - lost) / n
-    return Estimate(
-        value=value,
-        low=min(value, max(-1.0, center - z_value * spread)),
-        high=max(value, min(1.0, center + z_value * spread)),
-        n=n,
-        method="bonett-price",
-        confidence=confidence,
-    )
 
 
 def _row(

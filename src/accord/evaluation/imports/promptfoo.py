@@ -1,7 +1,8 @@
 """promptfoo: output as JSON (`-o results.json`, versions 2 and 3 of the format) or JSON lines.
 
-A run is a provider, and a prompt where there are several. Every row gives `success` (all assertions
-held), `score` and its named scores. A row that ended in an error of the provider has no score.
+A run is a provider, and a prompt where there are several (numbered as they come in the file). Every row
+gives `success` (all assertions held), `score` and its named scores. A row that ended in an error of the
+provider has no score.
 """
 
 import math
@@ -30,13 +31,15 @@ def read_promptfoo(logs: Sequence[LogFile], cluster_field: str | None = None) ->
     runs = []
     for log in logs:
         rows = _rows(log)
-        n_prompts = len({_prompt_name(row) for _, row in rows})
+        prompts = {key: i for i, key in enumerate(dict.fromkeys(_prompt_key(row) for _, row in rows))}
         by_run: dict[str, Rows] = {}
         for number, row in rows:
             missing = [name for name in FIELDS if name not in row]
             if missing:
                 raise log.refuse(f"result {number} lacks {missing[0]!r}; expected {WANTED}")
-            name = _provider(row) if n_prompts == 1 else f"{_provider(row)} | {_prompt_name(row)}"
+            name = _provider(row)
+            if len(prompts) > 1:
+                name = f"{name} | prompt {prompts[_prompt_key(row)]}"
             by_run.setdefault(name, []).append((number, row))
         for name, own in by_run.items():
             runs.append(_run(log, name, own, cluster_field))
@@ -101,11 +104,12 @@ def _provider(row: Mapping[str, Any]) -> str:
     return str(provider)
 
 
-def _prompt_name(row: Mapping[str, Any]) -> str:
+def _prompt_key(row: Mapping[str, Any]) -> str:
+    """What tells prompts apart: promptIdx numbers columns, so that each provider has another one."""
     prompt = row.get("prompt")
-    if row.get("promptIdx") is not None:
-        return f"prompt {row['promptIdx']}"
-    return str(prompt.get("label", "prompt")) if isinstance(prompt, Mapping) else "prompt"
+    label = prompt.get("label") if isinstance(prompt, Mapping) else None
+    found = (one for one in (row.get("promptId"), label, row.get("promptIdx")) if one is not None)
+    return str(next(found, ""))
 
 
 def _task(row: Mapping[str, Any]) -> str:

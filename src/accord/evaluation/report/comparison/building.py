@@ -63,8 +63,9 @@ def report_release(
     lineage: Lineage | None = None,
     evidence: Evidence | None = None,
     not_measured: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
 ) -> ComparisonReport:
-    """A report from measurements and verdicts alone, whoever measured them."""
+    """A report from measurements and verdicts alone, whoever measured them; `notes` stand beside its own."""
     found: Found = {(one.metric, one.slice, str(one.versus)): one for one in measurements}
     given = evidence if evidence is not None else Evidence()
     shown = replace(given, safety=given.safety or _safety(found), bias=given.bias or _bias(found))
@@ -73,7 +74,7 @@ def report_release(
         title=title,
         subtitle=subtitle,
         cards=_cards(found),
-        notes=_notes(found),
+        notes=(*_notes(found), *notes),
         lineage=lineage if lineage is not None else Lineage(),
         facts={"Plan": f"{release.plan_name}, {release.plan_hash}", "Numbers": str(len(measurements))},
     )
