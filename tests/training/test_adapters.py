@@ -45,7 +45,7 @@ def test_only_the_adapter_learns_and_the_saved_model_is_the_merged_one(stage, ro
     plain = {} if stage == "sft" else {"eval_share": 0.0}
     settings = config(batch_size=4, optimization=OPTIMIZATION, **plain)
     result = train(model, rows[stage], settings, run_dir=tmp_path / "run")
-    trained = result.model if stage == "reward" else model
+    trained = result.reward_model if stage == "reward" else model
     network = trained.body if stage == "reward" else trained.network
     before = {name.removeprefix("model."): weight for name, weight in tiny_model().network.named_parameters()}
     moved, kept = 0, 0
