@@ -8,9 +8,10 @@ hidden in the work, and who is worth nothing is paused. Per round, exactly, over
 against the start and against the round before, and KL from the start.
 
 Besides, over the ten annotators, the rank correlation with their true accuracy on the pairs asked about: of
-the accuracy the loop states (consensus of its pairs and known ones), of the gains that annotator-aware
-training finds from everything judged so far, and of the share of right answers if the truth of every pair
-were known, which shows how much any count can tell. And how often a monitor names what did not move.
+the accuracy the loop states (consensus of its pairs and known ones), of the gains the loop states (by the
+margins of the round's reward), of those that annotator-aware training finds from everything judged so far,
+and of the share of right answers if the truth of every pair were known, which shows what any count can
+tell. And how often a monitor names what did not move.
 
     python benchmarks/loop_rounds.py --worlds 20 --rounds 3
     python benchmarks/loop_rounds.py --monitors 200    drift planted alone: what is named, and what falsely
@@ -28,18 +29,25 @@ from scipy import stats
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, log_softmax
 
-from accord.domain import Choice, Comparison, Completion, Judgment, Prompt, Source, Streams
+from accord.domain import Choice, Comparison, Completion, Judgment, Prompt, Source
 from accord.evaluation.intervals import mean_estimate, share_estimate
 from accord.evaluation.measurement import Measurement
 from accord.pipeline.rounds.agreeing import Agreement, agree
 from accord.pipeline.rounds.answers import AnswerGroup
-from accord.pipeline.rounds.choosing import Question, choose_anchors, choose_questions, pool_of
+from accord.pipeline.rounds.choosing import (
+    MemberScores,
+    Question,
+    choose_anchors,
+    choose_questions,
+    pool_of,
+)
 from accord.pipeline.rounds.monitors import MonitorConfig, Seen, watch_round
 from accord.pipeline.rounds.panel import Panelist, loop_panel
 from accord.pipeline.rounds.plan import AgreeingConfig, AskingConfig
 from accord.pipeline.rounds.releasing import decide, plan_of
+from accord.pipeline.rounds.skills import find_gains, true_accuracies
 from accord.pipeline.rounds.staff import assess_staff, correctness_streams
-from accord.quality import AnswerView, Panel
+from accord.quality import AnswerView
 from loop_labels import FloatArray, Votes, fit_aware, world_mean
 
 QUALITIES = 8
@@ -74,7 +82,6 @@ class World:
     paused: set[str] = field(default_factory=set)
     n_done: dict[str, int] = field(default_factory=dict)
     """Of each in the session under way: whoever tires comes back rested."""
-    most_done: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         draws = np.random.default_rng([self.seed, 1])
@@ -101,7 +108,6 @@ class World:
         name = who.character.id
         done = self.n_done.get(name, 0)
         self.n_done[name] = done + 1
-        self.most_done[name] = max(self.most_done.get(name, 0), done + 1)
         left, right = question.first, question.second
         if self.draws.random() < 0.5:
             left, right = right, left
@@ -271,7 +277,7 @@ def run_world(seed: int, rounds: int) -> list[dict[str, Any]]:
                 "paused": sorted(world.paused),
                 "judgments": len(world.judgments) + len(world.known) + len(world.again) + len(world.examined),
                 "named": [row["kind"] for row in found.rows if row["state"] == "moved"],
-                **ranks(world, asked),
+                **ranks(world, asked, members),
             }
         )
         if release:
@@ -287,14 +293,19 @@ def held_of(policy: Policy, held: slice) -> Policy:
 def choose(world: World, groups: Sequence[AnswerGroup], members: FloatArray | None) -> list[Question]:
     """The loop's own choice, by what the bootstraps of the reward disagree about."""
 
+    pool = pool_of(groups, scores=None if members is None else member_scores(world, members[1:]))
+    return choose_questions(pool, ASKING, generator=world.draws)
+
+
+def member_scores(world: World, members: FloatArray) -> MemberScores:
+    """[member, answer] rewards of answers by their texts."""
+
     def scores(prompts: Sequence[Prompt], answers: Sequence[Completion]) -> FloatArray:
-        assert members is not None
         seen = [world.place(prompt, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
         features = np.stack([world.features[place] for place in seen])
-        return members[1:] @ features.T
+        return members @ features.T
 
-    pool = pool_of(groups, scores=None if members is None else scores)
-    return choose_questions(pool, ASKING, generator=world.draws)
+    return scores
 
 
 def examine(
@@ -357,7 +368,7 @@ def see(
     )
 
 
-def ranks(world: World, asked: Mapping[int, Sequence[Question]]) -> dict[str, Any]:
+def ranks(world: World, asked: Mapping[int, Sequence[Question]], members: FloatArray) -> dict[str, Any]:
     """Rank correlation over annotators of the accuracy the loop states with the true one, and how many.
 
     The true one is the chance to be right, where he takes a side, on all pairs asked about so far, over both
@@ -369,14 +380,12 @@ def ranks(world: World, asked: Mapping[int, Sequence[Question]]) -> dict[str, An
         for questions in asked.values()
         for one in questions
     ]
-    truth = {}
-    for name in words:
-        who = world.panel[name]
-        stages = range(0, world.most_done[name], 10) if who.tires else [0]
-        panels = [Panel(annotators=(who.after(n),), streams=Streams(0), judgments_per_pair=1) for n in stages]
-        truth[name] = float(np.mean([one.known_accuracy(pairs)[name] for one in panels]))
-    names = sorted(words)
     everything = [*world.judgments, *world.known, *world.again, *world.examined]
+    truth = true_accuracies(list(world.panel.values()), pairs, everything)
+    names = sorted(words)
+    told_gains = {
+        one.annotator: one.gain for one in find_gains(everything, member_scores(world, members[:1]))
+    }
     decided = [one for one in everything if one.choice.is_decided]
     sides = [(world.place(one.comparison.prompt, one.comparison.left),
               world.place(one.comparison.prompt, one.comparison.right)) for one in decided]  # fmt: skip
@@ -389,6 +398,7 @@ def ranks(world: World, asked: Mapping[int, Sequence[Question]]) -> dict[str, An
     right = np.bincount(who, is_better == is_left) / np.bincount(who)
     found = {
         "rank_of_stated_accuracy": [words[name].accuracy for name in names],
+        "rank_of_stated_gains": [told_gains[name] for name in names],
         "rank_of_gains": gains,
         "rank_if_all_were_known": right,
     }
@@ -484,7 +494,7 @@ def main() -> None:
     names = (
         "against_start", "against_before", "gold", "kl", "judged_win_rate", "released", "judgments",
         "decided_each",
-        "rank_of_stated_accuracy", "rank_of_gains", "rank_if_all_were_known",
+        "rank_of_stated_accuracy", "rank_of_stated_gains", "rank_of_gains", "rank_if_all_were_known",
     )  # fmt: skip
     body: dict[str, Any] = {"worlds": given.worlds, "rounds": []}
     for place in range(given.rounds):

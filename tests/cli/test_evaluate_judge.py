@@ -5,6 +5,7 @@ import json
 import pytest
 
 from accord.cli.main import run_command
+from accord.domain import DataError
 from accord.evaluation.judges.vote_files import read_votes
 
 
@@ -67,3 +68,27 @@ def test_a_verdict_that_did_not_come_is_kept_as_missing(tmp_path):
     votes = read_votes(verdicts, people)
     assert votes.verdicts == {"1": None, "2": "l"}
     assert votes.people == {"1": ("l",), "2": ("l",)}
+
+
+def compared(prompt, left, right, choice):
+    return {"prompt": [{"role": "user", "content": prompt}], "left": left, "right": right, "choice": choice}
+
+
+def test_exported_comparisons_are_matched_by_their_texts_whichever_stood_left(tmp_path):
+    said = [
+        compared("p", "a", "b", "left"),
+        compared("q", "a", "b", "both_bad"),
+        compared("p", "b", "a", "left"),  # asked again; the first stands
+    ]
+    votes = [
+        compared("p", "b", "a", "right"),
+        compared("p", "a", "b", "right"),
+        compared("q", "b", "a", "tie"),
+    ]
+    found = read_votes(write(tmp_path / "v.jsonl", said), write(tmp_path / "p.jsonl", votes))
+    (first, second) = found.verdicts
+    assert found.verdicts == {first: "first", second: "tie"}
+    assert found.people == {first: ("first", "second"), second: ("tie",)}
+    wrong = [compared("p", "a", "b", "west")]
+    with pytest.raises(DataError, match="choice is 'west'; expected left, right, tie or both_bad"):
+        read_votes(write(tmp_path / "v.jsonl", wrong), write(tmp_path / "p.jsonl", votes))

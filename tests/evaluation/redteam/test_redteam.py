@@ -365,7 +365,7 @@ def unpacked(name, folder):
 
 
 def test_the_memory_that_pyrit_itself_wrote_is_read(tmp_path):
-    """By PyRIT 1.1.0: two objectives sent as they are, in Base64 and in ROT13, and one attack of two turns."""
+    """By PyRIT 1.1.0: two objectives plain, in Base64 and in ROT13, and one attack of two turns."""
     found = read_tool_log(unpacked("pyrit_1.1.0_memory.db.gz", tmp_path))
     assert (found.tool, found.n_left_out) == ("pyrit", 0)
     assert Counter(one.technique for one in found.findings) == {
@@ -400,7 +400,7 @@ def test_a_database_that_is_none_of_pyrits_is_refused(tmp_path):
 
 
 def test_the_output_that_promptfoo_itself_wrote_is_read(tmp_path):
-    """By promptfoo 0.121.20: three intents as they are and by three strategies, a scripted target and grader."""
+    """By promptfoo 0.121.20: three intents, plain and by three strategies, of a scripted target."""
     path = unpacked("promptfoo_0.121.20.json.gz", tmp_path)
     found = read_tool_log(path)
     assert (found.tool, found.n_left_out) == ("promptfoo", 0)

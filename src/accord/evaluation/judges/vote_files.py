@@ -1,20 +1,27 @@
 """Verdicts of a judge and votes of people, read from two files and matched by item.
 
 Rows have an item (`item`, `pair`, `id`, or the column that is named) and a winner (`winner`, `verdict`,
-`label`, or the column that is named), in the same words on both sides. Leaves out turning sides round: both
-files must mean the same side by the same word.
+`label`, or the column that is named), in the same words on both sides: both files must mean the same side by
+the same word. Exported comparisons (`prompt`, `left`, `right`, `choice`) are items by their texts, whichever
+stood left, so that what a model judged in a loop is held against people without any joining.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from accord.domain import content_hash
 from accord.domain.errors import DataError
 from accord.evaluation.suites.source import Source, read_source
 
 ITEM_COLUMNS = ("item", "item_id", "pair", "pair_id", "id")
 WINNER_COLUMNS = ("winner", "verdict", "label", "choice")
+COMPARISON = frozenset({"prompt", "left", "right", "choice"})
+"""Columns of an exported comparison."""
+TIE = "tie"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +39,16 @@ class Votes:
 def read_votes(
     verdicts: str | Path, people: str | Path, *, item: str | None = None, winner: str | None = None
 ) -> Votes:
-    """Read both files; an item judged twice, or a person's row without a word, raises `DataError`."""
+    """Read both files; an item judged twice, or a person's row without a word, raises `DataError`.
+
+    Of exported comparisons, in which a pair may be asked again, a judge's first verdict stands.
+    """
     first, second = read_source(verdicts), read_source(people)
     said: dict[str, str | None] = {}
+    is_exported = item is None and winner is None and _is_exported(first)
     for key, word, line in _words(first, item, winner):
+        if key in said and is_exported:
+            continue
         if key in said:
             raise DataError(f"item {key!r} has a second verdict; keep one", path=first.path, line=line)
         said[key] = word
@@ -58,6 +71,9 @@ def read_votes(
 def _words(source: Source, item: str | None, winner: str | None) -> list[tuple[str, str | None, int]]:
     if not source.rows:
         raise DataError("has no rows", path=source.path)
+    if item is None and winner is None and _is_exported(source):
+        pairs = zip(source.rows, source.lines, strict=True)
+        return [(*_compared(row, source.path, line), line) for row, line in pairs]
     key = _column(source, item, ITEM_COLUMNS, "item")
     word = _column(source, winner, WINNER_COLUMNS, "winner")
     found = []
@@ -67,6 +83,22 @@ def _words(source: Source, item: str | None, winner: str | None) -> list[tuple[s
         given = row.get(word)
         found.append((str(row[key]), None if given in (None, "") else str(given), line))
     return found
+
+
+def _is_exported(source: Source) -> bool:
+    return bool(source.rows) and source.rows[0].keys() >= COMPARISON
+
+
+def _compared(row: Mapping[str, Any], path: str, line: int) -> tuple[str, str]:
+    """The pair whichever answer stood left, and which of them won: `first` by its text, or `second`."""
+    texts = [json.dumps(row.get(side), ensure_ascii=False, sort_keys=True) for side in ("left", "right")]
+    choice = str(row.get("choice"))
+    if choice not in ("left", "right", TIE, "both_bad"):
+        raise DataError(f"choice is {choice!r}; expected left, right, tie or both_bad", path=path, line=line)
+    key = content_hash([row.get("prompt"), sorted(texts)])[:16]
+    if choice not in ("left", "right"):
+        return key, TIE
+    return key, "first" if texts[choice == "right"] == min(texts) else "second"
 
 
 def _column(source: Source, named: str | None, usual: tuple[str, ...], what: str) -> str:

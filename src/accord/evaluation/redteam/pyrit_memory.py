@@ -1,7 +1,7 @@
-"""PyRIT's memory as it lies on disk: its SQLite database as pieces of conversations in the form of its exports.
+"""PyRIT's memory as it lies on disk: its SQLite database as pieces of conversations, in the form of exports.
 
-Since version 1.0 PyRIT keeps target, attack and scores apart from the pieces and exports no conversations; this
-puts them together again. Read only, and nothing of the file is run. Leaves out its embeddings and its seeds.
+Since version 1.0 PyRIT keeps target, attack and scores apart from the pieces and exports no conversations;
+this puts them together again. Read only, and nothing of the file is run. Leaves out embeddings and seeds.
 """
 
 import json
@@ -36,8 +36,8 @@ def is_database(path: Path) -> bool:
 def read_memory(path: Path) -> list[dict[str, Any]]:
     """Pieces of the conversations with a target of an attack, in the order of the file.
 
-    Conversations of the attacker's own model and of scorers, which PyRIT keeps in the same table, are left out
-    where the file names the attacks. Raises `DataError` for a database that is none of PyRIT's, or is broken.
+    Conversations of the attacker's own model and of scorers, which PyRIT keeps in the same table, are left
+    out where the file names the attacks. Raises `DataError` for a database that is none of PyRIT's or broken.
     """
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:

@@ -27,8 +27,10 @@ class Closing:
     paused: Mapping[str, str]
     """Annotators who got no more work, by any stage so far -> why."""
 
-    def record(self, release: Release, numbers: Mapping[str, Any]) -> RoundRecord:
-        """The row of the ledger, queues as the gates leave them among its facts."""
+    def record(
+        self, release: Release, numbers: Mapping[str, Any], gains: Sequence[Mapping[str, Any]] = ()
+    ) -> RoundRecord:
+        """The row of the ledger, queues as the gates leave them among its facts; `gains` are everybody's."""
         loop, journal = self.loop, self.loop.runner.journal
         found = {stage: journal.record(self._name(stage)) for stage in (*STAGES[:-1], *FURTHER)}
         records = {stage: one for stage, one in found.items() if one is not None}
@@ -56,6 +58,7 @@ class Closing:
             facts={
                 "words": facts["agree"]["words"],
                 "annotators": facts["agree"]["annotators"],
+                "gains": [dict(one) for one in gains],
                 "paused": dict(self.paused),
                 "left_out": dict(self.snapshot.left_out),
                 "questions": facts["choose"]["questions"],

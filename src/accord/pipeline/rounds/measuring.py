@@ -3,8 +3,9 @@
 Leaves out the numbers themselves (`examining`, `charter.release`) and gates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from accord.domain.judgments import Judgment
 from accord.evaluation.comparison import Comparison, ScoreJudge
@@ -13,7 +14,10 @@ from accord.pipeline.answering import completion_logprobs
 from accord.pipeline.comparing_models import score_both
 from accord.pipeline.rounds.answers import AnswerGroup
 from accord.pipeline.rounds.examining import Examined, examine, examine_panels, responses_of
-from accord.pipeline.rounds.scorers import taste_scores
+from accord.pipeline.rounds.panel import TasteOfSupport, loop_panel
+from accord.pipeline.rounds.plan import SimulatedJudgesConfig
+from accord.pipeline.rounds.scorers import member_scores, taste_scores
+from accord.pipeline.rounds.skills import Skills, find_gains, measure_skills, true_accuracies
 from accord.pipeline.rounds.state import LoopState
 from accord.rollouts import Reward
 
@@ -59,6 +63,38 @@ def measure_candidate(
         *_measure_grades(loop, answers, others, votes, project),
     ]
     return replace(comparison, measurements=(*comparison.measurements, *further))
+
+
+def skills_of(
+    loop: LoopState,
+    votes: Sequence[Judgment],
+    words: Sequence[Mapping[str, Any]],
+    projects: tuple[str, str],
+    cut: frozenset[tuple[str, str]],
+) -> Skills:
+    """Gains of everybody from all that was judged for training, known pairs and this round's `votes`.
+
+    `words` hold the accuracies the loop states, `projects` are those of training and of examinations, `cut`
+    names answers that ran out of tokens. A simulated panel's skill is known: its accuracy on all pairs asked.
+    """
+    assert loop.reward_model is not None
+    bench, judging = loop.bench, projects[0]
+    gone = bench.voided()
+    trained = [*bench.judgments(judging), *bench.anchor_judgments(judging)]
+    judged = [*trained, *bench.known_judgments(projects), *votes]
+    judged = [one for one in judged if one.meta["judgment_id"] not in gone]
+    gains = find_gains(judged, member_scores(loop.reward_model))
+    truth: Mapping[str, float] = {}
+    if isinstance(loop.config.judges, SimulatedJudgesConfig) and bench.taste is not None:
+        view = TasteOfSupport(bench.taste, cut)
+        pairs = []
+        for one in (one for asked in loop.asked.values() for one in asked):
+            turns = [{"role": turn.role, "content": turn.content} for turn in one.prompt.messages]
+            shown = {"messages": turns}
+            pairs.append((view(shown, one.first), view(shown, one.second)))
+        truth = true_accuracies(loop_panel(), pairs, judged)
+    stated = {str(row["annotator"]): float(row["accuracy"]) for row in words}
+    return measure_skills(gains, stated, truth)
 
 
 def _measure_grades(

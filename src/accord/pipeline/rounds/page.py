@@ -21,6 +21,7 @@ from accord.evaluation.report.tracks import Axis, interval_track
 from accord.pipeline.rounds.moved_page import moved, moved_findings, queues
 from accord.pipeline.rounds.policy_page import written_policy
 from accord.pipeline.rounds.releasing import STAGES, RoundRecord, bounded, estimate_of
+from accord.pipeline.rounds.skills import METRIC
 
 TRENDS: tuple[tuple[str, str, Style, float | None], ...] = (
     ("win_rate", "Preferred to the incumbent, by those who judge", "percent", 0.5),
@@ -32,6 +33,8 @@ TRENDS: tuple[tuple[str, str, Style, float | None], ...] = (
     ("kl_from_tuned", "KL from the fine-tuned model", "nats", None),
     ("response_length", "Tokens of an answer", "number", None),
     ("annotator_agreement", "Two judges of a pair agree", "percent", 0.5),
+    (f"{METRIC} [by=gain]", "Simulated panel's true skill in order, by gains", "number", None),
+    (f"{METRIC} [by=stated accuracy]", "The same by the accuracy stated", "number", None),
     (
         "drift_preference_change [anchors]",
         "Change of verdicts on the anchor pairs, over noise",
@@ -271,6 +274,7 @@ def people(records: Sequence[RoundRecord]) -> Markup | None:
     if not records or not records[-1].facts["words"]:
         return None
     words, paused = records[-1].facts["words"], records[-1].facts["paused"]
+    gains = {row["annotator"]: row for row in records[-1].facts.get("gains", ())}
     estimates = [bounded(row["accuracy"], row["low"], row["high"], row["judgments"]) for row in words]
     axis = Axis.around(
         [one for one in estimates if math.isfinite(one.value)], include=[0.5, 1.0], style="percent"
@@ -286,16 +290,35 @@ def people(records: Sequence[RoundRecord]) -> Markup | None:
                 element("td", number(row["judgments"], digits=0), class_="num"),
                 element("td", interval_track(estimate, axis), class_="track-cell"),
                 element("td", with_interval(estimate, "percent"), class_="num"),
+                element("td", _gain(gains.get(row["annotator"])), class_="num"),
                 element("td", element("b", state), f" {said}" if said else None),
             )
         )
-    names = ("Annotator", "Decided", "", "Right, as far as is known", "Word")
+    names = ("Annotator", "Decided", "", "Right, as far as is known", "Gain", "Word")
     head = element("tr", [element("th", name, scope="col") for name in names])
     table = element("table", element("thead", head), element("tbody", rows), class_="tracks annotators")
     lead = (
-        "Estimated from their judgments alone. Nobody is left out for disagreeing, only for worth of nothing."
+        "Estimated from their judgments alone. Nobody is left out for disagreeing, only for worth of "
+        "nothing. "
+        "The gain says how strongly choices follow the reward: log-odds a standard difference of rewards."
     )
     return section("people", "Those who judged", lead, element("div", table, class_="scroll"))
+
+
+def _gain(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "–"
+    return with_interval(bounded(row["gain"], row["low"], row["high"], row["judgments"]), "number")
+
+
+def _recovered(records: Sequence[RoundRecord]) -> list[str]:
+    """Of a simulated panel: how well the last round orders it, by gains and by the accuracy stated."""
+    by = ("gain", "stated accuracy")
+    told = {name: estimate_of(records[-1], f"{METRIC} [by={name}]") for name in by} if records else {}
+    said = [f"{with_interval(one, 'number')} by {name}" for name, one in told.items() if one is not None]
+    if not said:
+        return []
+    return [f"Rank correlation with the simulated panel's true skill: {', '.join(said)}."]
 
 
 def _cards(records: Sequence[RoundRecord]) -> list[Card]:
@@ -347,6 +370,7 @@ def _findings(records: Sequence[RoundRecord], state: Mapping[str, Any]) -> list[
             found.append(f"Paused while they judged: {', '.join(sorted(paused))}.")
         if left_out:
             found.append(f"Judgments of {', '.join(sorted(left_out))} do not count; they stay in the store.")
+    found += _recovered(records)
     if state.get("state") == "ended" and state.get("reason"):
         found.append(f"The loop ended: {state['reason']}.")
     return found

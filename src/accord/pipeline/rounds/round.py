@@ -37,7 +37,7 @@ from accord.pipeline.rounds.examining import pair_questions
 from accord.pipeline.rounds.grading import WrittenReward
 from accord.pipeline.rounds.guard import Guard, Scorer
 from accord.pipeline.rounds.jury import Jury
-from accord.pipeline.rounds.measuring import measure_candidate
+from accord.pipeline.rounds.measuring import measure_candidate, skills_of
 from accord.pipeline.rounds.notifying import News
 from accord.pipeline.rounds.queues import heldout_count, queue_pairs, queues_after, quotas_of
 from accord.pipeline.rounds.recording import (
@@ -49,6 +49,7 @@ from accord.pipeline.rounds.recording import (
 )
 from accord.pipeline.rounds.releasing import RoundRecord, decide, number_rows, plan_of
 from accord.pipeline.rounds.scorers import member_scores, taste_scores
+from accord.pipeline.rounds.skills import Skills
 from accord.pipeline.rounds.snapshot import Snapshot
 from accord.pipeline.rounds.staff import other_annotators
 from accord.pipeline.rounds.state import LoopState
@@ -528,10 +529,12 @@ class Round:
                 self.jury.votes(examined, self.snapshot.left_out),
                 project=self.jury.project("examine"),
             )
-            comparison = replace(comparison, measurements=(*comparison.measurements, *self.moved))
+            skills = self._skills(self.jury.votes(examined, ()))
+            further = (*self.moved, *skills.measurements)
+            comparison = replace(comparison, measurements=(*comparison.measurements, *further))
             release = decide(plan, comparison.measurements, today=loop.clock.now().date())
             write_json(folder / "measurements.json", as_measurement_file(comparison))
-            record = self._closing().record(release, number_rows(comparison.measurements))
+            record = self._closing().record(release, number_rows(comparison.measurements), skills.rows)
             kept.append(record)
             write_json(folder / "record.json", asdict(record))
             return {
@@ -551,6 +554,14 @@ class Round:
         if record.is_released:
             loop.incumbent = loop.newest
         return record
+
+    def _skills(self, votes: Sequence[Judgment]) -> Skills:
+        """How strongly everybody's choices follow this round's reward, and whether that orders them truly."""
+        path = self.loop.runner.journal.path
+        sampled = [path(f"r{number}-sample") / GIVEN for number in range(1, self.number + 1)]
+        cut = cut_answers([group for one in sampled for group in read_groups(one)])
+        projects = (self.jury.project("judge"), self.jury.project("examine"))
+        return skills_of(self.loop, votes, self._facts("agree")["words"], projects, cut)
 
     def _closing(self) -> Closing:
         return Closing(
