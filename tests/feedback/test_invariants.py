@@ -439,3 +439,26 @@ def test_what_clients_saw_is_held_against_the_store(worked):
         assert name in worked.broken(witness)
     assert "nothing_lost" in worked.broken(Witness(receipts=[({"id": 1}, {"id": 2})]))
     assert worked.broken(Witness()) == {}
+
+
+def test_a_reviewer_is_heard_although_his_server_s_clock_is_behind(worked):
+    """He rejects at a time before the item entered its review, by the clock of another server."""
+    work = worked.work
+    projects = Projects(worked.database, worked.clock, work.queue.ids)
+    project_id = projects.add_project("skewed")
+    projects.add_definition(project_id, "schema", {"kind": "pairwise"})
+    stages = [{"stage": "label", "kind": "label"}, {"stage": "read", "kind": "review"}]
+    projects.add_definition(project_id, "workflow", {"stages": stages})
+    body = content_of({"prompt": "Why?", "candidates": ["a", "b"]})
+    (item_id,) = projects.add_items(project_id, [NewItem(content=body, n_candidates=2)])
+    ann, eve = projects.add_user("skewed ann"), projects.add_user("skewed eve")
+    (page,) = work.next(project_id, ann, 1)["assignments"]
+    answers = {"preference": {"choice": 1}}
+    said = work.submit(page["id"], ann, {"token": page["token"], "key": "key of ann", "answers": answers})
+    worked.clock.pass_seconds(-30)
+    reading = Reviewing(work)
+    page = reading.next(project_id, eve, Lane.REVIEW)
+    verdict = {"verdict": "reject_requeue", "reasons": ["wrong"], "note": "", "key": None, "answers": None}
+    reading.review(said.judgment_id, eve, {"assignment": page["id"], "token": page["token"], **verdict})
+    worked.clock.pass_seconds(30)
+    assert [one["outcome"] for one in reading.way_of(item_id)] == ["judged", "requeued", None]

@@ -257,7 +257,11 @@ class Shop(RuleBasedStateMachine):
     def time_worked_is_never_more_than_passed(self) -> None:
         end = int(self.clock.now().timestamp() * 1000)
         for row in self.rows(select(assignment)):
-            assert 0 <= row.active_ms <= (row.closed_ms or max(end, row.leased_ms + row.active_ms)) - row.leased_ms
+            assert (
+                0
+                <= row.active_ms
+                <= (row.closed_ms or max(end, row.leased_ms + row.active_ms)) - row.leased_ms
+            )
 
     @invariant()
     def an_item_waits_for_work_exactly_while_some_is_wanted(self) -> None:
