@@ -1,5 +1,6 @@
 """The checks of all invariants: silent where people worked, and each names what was broken by hand."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import func, insert, select, text, update
 
 from accord.domain.ids import CountingIds
+from accord.feedback.export import export_lines
 from accord.feedback.invariants import NAMES, Witness, check_store
 from accord.feedback.items import content_of
 from accord.feedback.reviewing import Reviewing
@@ -127,7 +129,7 @@ def filled(database: Database) -> Worked:
         answers = {"preference": {"choice": choice}}
         sent = {"token": page["token"], "key": f"key {page['id']}", "answers": answers}
         made = work.submit(page["id"], user_id, sent)
-        acknowledged[made.judgment_id], shown[page["id"]] = answers, page["shown"]["candidates"]
+        acknowledged[made.judgment_id], shown[made.judgment_id] = answers, page["shown"]["candidates"]
         return made.judgment_id
 
     late = work.next(project_id, people[0], 1)["assignments"][0]
@@ -462,3 +464,25 @@ def test_a_reviewer_is_heard_although_his_server_s_clock_is_behind(worked):
     reading.review(said.judgment_id, eve, {"assignment": page["id"], "token": page["token"], **verdict})
     worked.clock.pass_seconds(30)
     assert [one["outcome"] for one in reading.way_of(item_id)] == ["judged", "requeued", None]
+
+
+def test_work_that_comes_late_to_an_item_that_came_back_keeps_its_own_order(worked):
+    """Both leases drew an order of their own; the judgment was made under the first."""
+    work = worked.work
+    projects = Projects(worked.database, worked.clock, work.queue.ids)
+    project_id = projects.add_project("come back")
+    projects.add_definition(project_id, "schema", {"kind": "pairwise"})
+    rows = [{"prompt": f"Again {k}?", "candidates": ["first", "second"]} for k in range(8)]
+    projects.add_items(project_id, [NewItem(content=content_of(row), n_candidates=2) for row in rows])
+    ann, shown = projects.add_user("come back ann"), {}
+    lost = work.next(project_id, ann, 8)["assignments"]
+    worked.clock.pass_seconds(61)
+    again = work.next(project_id, ann, 8)["assignments"]
+    assert [one["shown"]["candidates"] for one in lost] != [one["shown"]["candidates"] for one in again]
+    for page in lost:
+        sent = {"token": page["token"], "key": f"key {page['id']}", "answers": {"preference": {"choice": 1}}}
+        shown[work.submit(page["id"], ann, sent).judgment_id] = page["shown"]["candidates"]
+    assert worked.broken(Witness(shown=shown)) == {}
+    rows = list(export_lines(work, project_id, "comparisons"))
+    chosen = {(row["left"], row["choice"]) for row in map(json.loads, rows)}
+    assert chosen <= {("first", "left"), ("second", "left")}  # the left one was better, whichever it was

@@ -31,7 +31,9 @@ from accord.store.database.slots import (
     FOR_ONE,
     GIVEN_UP,
     LIVE,
+    adopt_screen,
     close_assignment,
+    come_back,
     count_time,
     entry,
     expire_overdue,
@@ -57,8 +59,6 @@ from accord.store.database.terms import QueueConfig, Terms
 from accord.store.database.workflow_tables import standing
 
 QUEUE = QueueConfig()
-SECOND_LOOK = [Purpose.REPEAT.value, Purpose.REVIEW.value, Purpose.ADJUDICATE.value]
-"""Work on an item its holder may know: none of it stands for his own first judgment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -443,21 +443,11 @@ class WorkQueue:
             raise StoreError(f"assignment {assignment_id} is {state}; revise the judgment instead")
         if not state.is_live and row.purpose not in (Purpose.REVIEW, Purpose.ADJUDICATE):
             # The item may have come back to the same annotator since: his work belongs to that assignment.
-            # A repeat is no such coming back: it is a judgment of its own, beside the first.
-            is_repeat = row.purpose == Purpose.REPEAT
-            same = assignment.c.purpose
-            other = connection.execute(
-                select(assignment)
-                .where(
-                    assignment.c.item_id == row.item_id,
-                    assignment.c.user_id == row.user_id,
-                    assignment.c.state.not_in(GIVEN_UP),
-                    same == Purpose.REPEAT.value if is_repeat else same.not_in(SECOND_LOOK),
-                )
-                .with_for_update()
-            ).first()
+            other = come_back(connection, row)
             if other is not None and AssignmentState(other.state) is not AssignmentState.SKIPPED:
-                row, state = other, AssignmentState(other.state)
+                shown_by, row, state = row, other, AssignmentState(other.state)
+                if state.is_live:
+                    adopt_screen(connection, row, shown_by)
         item_state = None
         if state.is_live:
             close_assignment(connection, row, AssignmentState.SUBMITTED, now)

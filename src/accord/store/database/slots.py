@@ -30,6 +30,8 @@ GIVEN_UP = [AssignmentState.EXPIRED.value, AssignmentState.RELEASED.value]
 FOR_ONE = [purpose.value for purpose in Purpose if purpose.is_for_one]
 ASIDE = [*FOR_ONE, Purpose.CALIBRATION.value]
 """Work an item does not wait for on its way."""
+SECOND_LOOK = [Purpose.REPEAT.value, Purpose.REVIEW.value, Purpose.ADJUDICATE.value]
+"""Work on an item its holder may know: none of it stands for his own first judgment."""
 WANTED = [SlotState.OPEN.value, SlotState.LEASED.value]
 EXPIRED_AT_A_TIME = 100
 """Leases that ran out and are taken back by one claim."""
@@ -165,6 +167,36 @@ def close_assignment(
         update(assignment)
         .where(assignment.c.id == row.id)
         .values(state=state.value, closed_ms=closed, skip_reason=skip_reason)
+    )
+
+
+def come_back(connection: Connection, row: Row[Any]) -> Row[Any] | None:
+    """The assignment by which an item came back to the annotator who had lost it, locked, if it did.
+
+    A repeat is no such coming back: it is a judgment of its own, beside the first.
+    """
+    same = assignment.c.purpose
+    return connection.execute(
+        select(assignment)
+        .where(
+            assignment.c.item_id == row.item_id,
+            assignment.c.user_id == row.user_id,
+            assignment.c.state.not_in(GIVEN_UP),
+            same == Purpose.REPEAT.value if row.purpose == Purpose.REPEAT else same.not_in(SECOND_LOOK),
+        )
+        .with_for_update()
+    ).first()
+
+
+def adopt_screen(connection: Connection, row: Row[Any], seen: Row[Any]) -> None:
+    """Let an assignment hold what was on screen when the judgment was made that it now takes.
+
+    The order of the answers is drawn for each assignment: under its own one it would say the opposite.
+    """
+    connection.execute(
+        update(assignment)
+        .where(assignment.c.id == row.id)
+        .values(presentation=seen.presentation, schema_id=seen.schema_id, guideline_id=seen.guideline_id)
     )
 
 
