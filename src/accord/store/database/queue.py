@@ -41,6 +41,7 @@ from accord.store.database.slots import (
     find_slot,
     freed,
     make_slots,
+    order_before,
     set_item,
     set_slot,
 )
@@ -357,6 +358,8 @@ class WorkQueue:
         if shown.state == ItemState.QUEUED:
             set_item(connection, free.item_id, ItemState.QUEUED, ItemState.IN_PROGRESS)
         new_id, token = self.ids.new(), self.ids.new()
+        if order is None:
+            order = order_before(connection, free.item_id, user_id)
         permutation = draw_permutation(new_id, shown.n_candidates) if order is None else order
         if sorted(permutation) != list(range(shown.n_candidates)):
             raise StoreError(f"permutation {permutation} is none of {shown.n_candidates} candidates")

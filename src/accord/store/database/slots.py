@@ -188,11 +188,27 @@ def come_back(connection: Connection, row: Row[Any]) -> Row[Any] | None:
     ).first()
 
 
-def adopt_screen(connection: Connection, row: Row[Any], seen: Row[Any]) -> None:
-    """Let an assignment hold what was on screen when the judgment was made that it now takes.
+def order_before(connection: Connection, item_id: str, user_id: str) -> tuple[int, ...] | None:
+    """The order in which an annotator saw an item before he lost it; none where it is new to him.
 
-    The order of the answers is drawn for each assignment: under its own one it would say the opposite.
+    An item that comes back looks as it did, so that what he said of it means the same under either lease.
     """
+    presentation = connection.execute(
+        select(assignment.c.presentation)
+        .where(
+            assignment.c.item_id == item_id,
+            assignment.c.user_id == user_id,
+            assignment.c.state.in_(GIVEN_UP),
+            assignment.c.purpose.not_in(SECOND_LOOK),
+        )
+        .limit(1)
+    ).scalar()
+    return None if presentation is None else tuple(presentation["permutation"])
+
+
+def adopt_screen(connection: Connection, row: Row[Any], seen: Row[Any]) -> None:
+    """Let an assignment hold what was on screen, and under which versions, when the judgment was made that it
+    now takes."""
     connection.execute(
         update(assignment)
         .where(assignment.c.id == row.id)
