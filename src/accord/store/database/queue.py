@@ -402,7 +402,10 @@ class WorkQueue:
             if not state.is_live:
                 raise LeaseLost(f"assignment {assignment_id} is {state}; ask for the next piece of work")
             worked = count_time(connection, row, active_ms, now)
-            values = {"lease_until_ms": now + int(self.config.lease_s * 1000), "active_ms": worked}
+            values: dict[str, Any] = {
+                "lease_until_ms": now + int(self.config.lease_s * 1000),
+                "active_ms": worked,
+            }
             events = []
             if action == "open" and state is AssignmentState.LEASED:
                 check_step(ASSIGNMENT_STEPS, state, AssignmentState.OPENED)
@@ -447,9 +450,9 @@ class WorkQueue:
         if not state.is_live and row.purpose not in (Purpose.REVIEW, Purpose.ADJUDICATE):
             # The item may have come back to the same annotator since: his work belongs to that assignment.
             other = come_back(connection, row)
-            if other is not None and AssignmentState(other.state) is not AssignmentState.SKIPPED:
+            if other is not None:
                 shown_by, row, state = row, other, AssignmentState(other.state)
-                if state.is_live:
+                if not state.has_judgment:
                     adopt_screen(connection, row, shown_by)
         item_state = None
         if state.is_live:
