@@ -150,7 +150,11 @@ def served(place: str, workers: int, log: Path) -> Iterator[int]:
             yield port
         finally:
             process.terminate()
-            process.wait(timeout=60)
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:  # all is counted from the store: nothing hangs on a clean end
+                process.kill()
+                process.wait()
 
 
 class Annotator(threading.Thread):

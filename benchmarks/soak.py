@@ -28,13 +28,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
 from sqlalchemy import func, select
 
-from accord.feedback.app import create_app
 from accord.feedback.invariants import Finding, Witness, check_store
 from accord.feedback.items import content_of
-from accord.feedback.serving import PLACE, run_server
 from accord.feedback.work import Work
 from accord.store.database import (
     Accounts,
@@ -49,11 +46,8 @@ from accord.store.database import (
 from accord.store.database.tables import assignment, judgment, slot
 from collecting import free_port, place_of, wait_for_port
 from soak_people import Annotator, Lead, Reader, Scene
+from soak_server import CLOCK, LEASE, REPEAT_GAP
 
-CLOCK = "ACCORD_SOAK_CLOCK"
-"""Environment variable: the file that says by how many seconds each worker's clock is off."""
-LEASE = "ACCORD_SOAK_LEASE"
-"""Environment variable: seconds of a lease."""
 STAGES = [
     {"stage": "label", "kind": "label", "overlap": 2},
     {"stage": "agree", "kind": "consensus", "min_people": 2, "max_people": 3},
@@ -65,27 +59,8 @@ GOLD = 0.1
 """Share of work that is known items."""
 KNOWN_BY = 30
 """People who may meet one known item."""
-TIGHT = QueueConfig(repeat_gap=3)
-
-
-class SetClock:
-    """The machine's clock, off by what a file says for this process: by the parity of its id."""
-
-    def __init__(self, place: Path):
-        self.place = place
-
-    def now(self) -> datetime:
-        with contextlib.suppress(OSError, ValueError):
-            off = json.loads(self.place.read_text(encoding="utf-8"))[os.getpid() % 2]
-            return datetime.now(UTC) + timedelta(seconds=off)
-        return datetime.now(UTC)
-
-
-def app() -> FastAPI:
-    """What each worker serves: the product with that clock and short leases."""
-    leases = QueueConfig(lease_s=float(os.environ[LEASE]), repeat_gap=TIGHT.repeat_gap)
-    clock = SetClock(Path(os.environ[CLOCK]))
-    return create_app(open_database(os.environ[PLACE]), clock=clock, leases=leases)
+TIGHT = QueueConfig(repeat_gap=REPEAT_GAP)
+SERVER = Path(__file__).with_name("soak_server.py")
 
 
 @dataclass
@@ -102,7 +77,7 @@ class Server:
 
     def start(self) -> None:
         environment = os.environ | {CLOCK: str(self.clock), LEASE: str(self.lease_s)}
-        command = [sys.executable, __file__, "--serve", self.place, str(self.port), str(self.workers)]
+        command = [sys.executable, str(SERVER), self.place, str(self.port), str(self.workers)]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=environment, start_new_session=True
@@ -184,7 +159,7 @@ def soak(database: Database, place: str, folder: Path, options: argparse.Namespa
     project_id = set_out(database, options.items)
     server = Server(place, free_port(), options.workers, folder, options.lease)
     server.set_clock(0.0, 0.0)
-    scene = Scene(server.port, project_id, options.lease, Witness(acknowledged={}, shown={}, shapes={}))
+    scene = Scene(server.port, project_id, options.lease, Witness())
     people = crowd(database, scene, options)
     rounds: list[list[Finding]] = []
     try:
@@ -336,14 +311,4 @@ def report(
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--serve"]:
-        run_server(
-            sys.argv[2],
-            host="127.0.0.1",
-            port=int(sys.argv[3]),
-            workers=int(sys.argv[4]),
-            is_secure=False,
-            factory="soak:app",
-        )
-    else:
-        sys.exit(main())
+    sys.exit(main())

@@ -114,7 +114,7 @@ class Annotator(Person):
 
     def __init__(self, scene: Scene, token: str, seed: int):
         super().__init__(scene, token, seed)
-        self.unsent: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.unsent: dict[str, tuple[str, dict[str, Any], list[str]]] = {}
         """Key to where and what was not acknowledged."""
         self.later: list[dict[str, Any]] = []
         """Work left lying: comes late."""
@@ -130,7 +130,6 @@ class Annotator(Person):
             with self.scene.lock:
                 form = " ".join([*page, "|", *page["shown"], "|", *headers])
                 self.scene.shapes[page["id"]] = form
-                self.scene.shown[page["id"]] = page["shown"]["candidates"]
         for page in pages:
             self.handle(page)
         if self.later and self.draw.random() < 0.3:
@@ -170,43 +169,44 @@ class Annotator(Person):
         key = f"key-{page['id']}"
         sent = {"token": page["token"], "key": key, "answers": {"preference": {"choice": choice}}}
         path = f"/assignments/{page['id']}/submit"
-        self.unsent[key] = (path, sent)
+        self.unsent[key] = (path, sent, texts)
         if self.draw.random() < 0.1:  # a second tab sends the same at the same time
-            other = threading.Thread(target=self.in_another_tab, args=(path, sent))
+            other = threading.Thread(target=self.in_another_tab, args=(path, sent, texts))
             other.start()
             self.send(key)
             other.join()
             return
         self.send(key)
         if self.draw.random() < 0.1:
-            self.unsent[key] = (path, sent)
+            self.unsent[key] = (path, sent, texts)
             self.send(key)
 
-    def in_another_tab(self, path: str, sent: dict[str, Any]) -> None:
+    def in_another_tab(self, path: str, sent: dict[str, Any], texts: list[str]) -> None:
         twin = Person(self.scene, "", 0)
         twin.headers = self.headers
         status, receipt, _ = twin.ask("POST", path, sent, name="submit")
         if status == 200:
-            self.keep(sent, receipt)
+            self.keep(sent, receipt, texts)
 
     def send(self, key: str, *, is_urgent: bool = False) -> None:
-        path, sent = self.unsent[key]
+        path, sent, texts = self.unsent[key]
         status, receipt, _ = self.ask("POST", path, sent, name="submit", is_urgent=is_urgent)
         if not status:
             return
         del self.unsent[key]
         if status == 200:
-            self.keep(sent, receipt)
+            self.keep(sent, receipt, texts)
             if self.draw.random() < 0.05:
                 self.revise(receipt["judgment_id"], sent)
 
-    def keep(self, sent: dict[str, Any], receipt: dict[str, Any]) -> None:
+    def keep(self, sent: dict[str, Any], receipt: dict[str, Any], texts: list[str]) -> None:
         with self.scene.lock:
             known = self.first.get(sent["key"])
             if known is not None:
                 self.scene.receipts.append((known, receipt))
             self.first.setdefault(sent["key"], receipt)
             self.scene.acknowledged[receipt["judgment_id"]] = sent["answers"]
+            self.scene.shown[receipt["judgment_id"]] = texts
 
     def revise(self, judgment_id: str, sent: dict[str, Any]) -> None:
         answers = {"preference": {"choice": self.draw.randint(1, 7)}}

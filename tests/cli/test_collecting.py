@@ -1,6 +1,8 @@
 """From nothing to a project with items, and a store that is backed up and comes back, by commands alone."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,11 @@ def test_a_store_is_backed_up_and_comes_back(store, tmp_path):
     assert json.loads(run("store", "restore", file, "--store", other, "--json").output) == made
     verified = json.loads(run("store", "verify", "--store", other, "--json").output)
     assert verified["n_events"] == made["last_event"]
+    checked = json.loads(run("store", "verify", "--store", other, "--full", "--json").output)
+    assert [one["number"] for one in checked] == list(range(1, 16))
+    assert sum(one["n_broken"] for one in checked) == 0
+    with closing(sqlite3.connect(other)) as raw, raw:
+        raw.execute("UPDATE slot SET state = 'filled' WHERE number = 0")
+    told = run("store", "verify", "--store", other, "--full")
+    assert told.exit_code != 0
+    assert "capacity" in str(told.exception)

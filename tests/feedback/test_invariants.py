@@ -1,5 +1,6 @@
 """The checks of all invariants: silent where people worked, and each names what was broken by hand."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import func, insert, select, text, update
 
 from accord.domain.ids import CountingIds
+from accord.feedback.export import export_lines
 from accord.feedback.invariants import NAMES, Witness, check_store
 from accord.feedback.items import content_of
 from accord.feedback.reviewing import Reviewing
@@ -127,7 +129,7 @@ def filled(database: Database) -> Worked:
         answers = {"preference": {"choice": choice}}
         sent = {"token": page["token"], "key": f"key {page['id']}", "answers": answers}
         made = work.submit(page["id"], user_id, sent)
-        acknowledged[made.judgment_id], shown[page["id"]] = answers, page["shown"]["candidates"]
+        acknowledged[made.judgment_id], shown[made.judgment_id] = answers, page["shown"]["candidates"]
         return made.judgment_id
 
     late = work.next(project_id, people[0], 1)["assignments"][0]
@@ -439,3 +441,51 @@ def test_what_clients_saw_is_held_against_the_store(worked):
         assert name in worked.broken(witness)
     assert "nothing_lost" in worked.broken(Witness(receipts=[({"id": 1}, {"id": 2})]))
     assert worked.broken(Witness()) == {}
+
+
+def test_a_reviewer_is_heard_although_his_server_s_clock_is_behind(worked):
+    """He rejects at a time before the item entered its review, by the clock of another server."""
+    work = worked.work
+    projects = Projects(worked.database, worked.clock, work.queue.ids)
+    project_id = projects.add_project("skewed")
+    projects.add_definition(project_id, "schema", {"kind": "pairwise"})
+    stages = [{"stage": "label", "kind": "label"}, {"stage": "read", "kind": "review"}]
+    projects.add_definition(project_id, "workflow", {"stages": stages})
+    body = content_of({"prompt": "Why?", "candidates": ["a", "b"]})
+    (item_id,) = projects.add_items(project_id, [NewItem(content=body, n_candidates=2)])
+    ann, eve = projects.add_user("skewed ann"), projects.add_user("skewed eve")
+    (page,) = work.next(project_id, ann, 1)["assignments"]
+    answers = {"preference": {"choice": 1}}
+    said = work.submit(page["id"], ann, {"token": page["token"], "key": "key of ann", "answers": answers})
+    worked.clock.pass_seconds(-30)
+    reading = Reviewing(work)
+    page = reading.next(project_id, eve, Lane.REVIEW)
+    verdict = {"verdict": "reject_requeue", "reasons": ["wrong"], "note": "", "key": None, "answers": None}
+    reading.review(said.judgment_id, eve, {"assignment": page["id"], "token": page["token"], **verdict})
+    worked.clock.pass_seconds(30)
+    assert [one["outcome"] for one in reading.way_of(item_id)] == ["judged", "requeued", None]
+
+
+def test_work_that_comes_late_to_an_item_that_came_back_keeps_its_own_order(worked):
+    """It stands in the order seen before, also where it was judged or skipped before the late word."""
+    work = worked.work
+    projects = Projects(worked.database, worked.clock, work.queue.ids)
+    project_id = projects.add_project("come back")
+    projects.add_definition(project_id, "schema", {"kind": "pairwise"})
+    rows = [{"prompt": f"Again {k}?", "candidates": ["first", "second"]} for k in range(8)]
+    projects.add_items(project_id, [NewItem(content=content_of(row), n_candidates=2) for row in rows])
+    ann, shown = projects.add_user("come back ann"), {}
+    lost = work.next(project_id, ann, 8)["assignments"]
+    worked.clock.pass_seconds(61)
+    again = work.next(project_id, ann, 8)["assignments"]
+    assert [one["shown"]["candidates"] for one in lost] == [one["shown"]["candidates"] for one in again]
+    assert len({tuple(one["shown"]["candidates"]) for one in lost}) == 2  # both orders are among them
+    for page in again[4:6]:
+        work.queue.skip(page["id"], page["token"], "unclear")  # what was said before is taken all the same
+    for page in [*again[:4], *lost]:
+        sent = {"token": page["token"], "key": f"key {page['id']}", "answers": {"preference": {"choice": 1}}}
+        shown[work.submit(page["id"], ann, sent).judgment_id] = page["shown"]["candidates"]
+    assert worked.broken(Witness(shown=shown)) == {}
+    rows = list(export_lines(work, project_id, "comparisons"))
+    chosen = {(row["left"], row["choice"]) for row in map(json.loads, rows)}
+    assert chosen <= {("first", "left"), ("second", "left")}  # the left one was better, whichever it was

@@ -1,13 +1,16 @@
 """`accord store`: look after the database of judgments."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from accord.cli.quality_options import JsonOption
 from accord.cli.render import print_json, print_text
 from accord.cli.serve import STORE, StoreOption, opened
+
+if TYPE_CHECKING:
+    from accord.store.database import Database
 
 app = typer.Typer(
     help="Look after the database of judgments: its version, its chain of events, its copies.",
@@ -22,23 +25,54 @@ def root() -> None:
 
 
 @app.command()
-def verify(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
+def verify(
+    store: StoreOption = STORE,
+    full: Annotated[
+        bool, typer.Option("--full", help="Check all rows too: the fifteen invariants of the store.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Check every link of the chain of events; the first that does not hold is an error.
 
-    Keep the last hash elsewhere: it shows if somebody rewrites the whole chain.
+    Keep the last hash elsewhere: it shows if somebody rewrites the whole chain. People may go on working.
 
     \b
     Example:
-      accord store verify --store accord-workspace/accord.db
+      accord store verify --store accord-workspace/accord.db --full
     """
     from accord.store.database import verify_chain
 
     with opened(store) as database:
+        if full:
+            _verify_rows(database, as_json)
+            return
         report = verify_chain(database)
     if as_json:
         print_json(report)
     else:
         print_text(f"{report.n_events} events follow from each other; last hash {report.last_hash}")
+
+
+def _verify_rows(database: "Database", as_json: bool) -> None:
+    """Tell of each invariant how much was looked at; what is broken is an error."""
+    from accord.domain.errors import StoreError
+    from accord.feedback.invariants import check_store
+    from accord.feedback.work import Work
+    from accord.store.database import WorkQueue
+
+    found = check_store(Work(database, WorkQueue.of(database)))
+    if as_json:
+        print_json(found)
+    else:
+        for one in found:
+            print_text(f"{one.number:2} {one.name}: {one.n_checked} looked at, {one.n_broken} broken")
+    told = [f"{one.name}: {text}" for one in found for text in one.told]
+    if told:
+        n_broken = sum(one.n_broken for one in found)
+        raise StoreError(
+            f"{n_broken} things do not hold; keep a copy of the database and find out how it was written to. "
+            f"First: {'; '.join(told[:5])}"
+        )
 
 
 @app.command()

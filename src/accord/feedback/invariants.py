@@ -69,7 +69,7 @@ class Witness:
     acknowledged: Mapping[str, Any] = field(default_factory=dict)
     """Judgment id to the answers it was acknowledged for."""
     shown: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Assignment id to the candidates in the order in which they were received."""
+    """Judgment id to the candidates in the order in which they stood when it was made."""
     shapes: Mapping[str, str] = field(default_factory=dict)
     """Assignment id to the names of all fields and headers of the response it came in."""
     receipts: Sequence[tuple[Any, Any]] = ()
@@ -132,7 +132,7 @@ def _check_presentation(work: Work, seen: Witness, at: Connection, tally: Tally)
                 continue
             if _plain(values) != row.payload["values"]:
                 tally.blame(f"judgment {row.id}: its values do not follow from its answers and their order")
-            if list(presented.candidates) != list(seen.shown.get(row.assignment_id, presented.candidates)):
+            if list(presented.candidates) != list(seen.shown.get(row.id, presented.candidates)):
                 tally.blame(f"judgment {row.id}: other candidates were on screen than are stored")
 
 

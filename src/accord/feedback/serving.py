@@ -38,6 +38,8 @@ KEY_FILE = "ACCORD_KEY_FILE"
 """Environment variable in which workers find the file of the key to what people say of themselves."""
 RATES = "ACCORD_RATES"
 """Environment variable in which workers find how often one may ask, and where that is counted."""
+HEALTH_S = 60
+"""A worker that says nothing for so long is replaced; on a busy machine one takes that long to start."""
 SECURE = "ACCORD_SECURE"
 """Set to 1 where browsers come by HTTPS."""
 
@@ -90,6 +92,7 @@ def run_server(
             workers=workers,
             log_level="warning",
             access_log=False,
+            timeout_worker_healthcheck=HEALTH_S,
             **config,
         )
 

@@ -280,3 +280,29 @@ def test_many_items_at_once_are_the_same_as_few(office):
     kept = {row.id: row.body for row in found}
     assert [kept[one] for one in first] == [dict(row.content) for row in rows]
     assert verify_chain(office.database).n_events == 401
+
+
+def test_time_in_two_windows_at_once_counts_once(office):
+    project, ann = office.projects.add_project("p"), office.projects.add_user("ann")
+    office.projects.add_items(project, items(2))
+    first, second = office.queue.claim(project, ann, count=2)
+    office.clock.pass_seconds(10)
+    office.queue.extend(first.id, first.lease_token, active_ms=8_000)
+    office.queue.extend(second.id, second.lease_token, active_ms=8_000)  # 2 s of the ten are left
+    office.clock.pass_seconds(5)
+    office.queue.extend(second.id, second.lease_token, active_ms=4_000)
+    assert [row.active_ms for row in rows_of(office, assignment)] == [8_000, 6_000]
+
+
+def test_a_clock_that_is_set_back_fails_nothing_and_takes_no_time_away(office):
+    project, ann = office.projects.add_project("p"), office.projects.add_user("ann")
+    office.projects.add_items(project, items(1))
+    (work,) = office.queue.claim(project, ann)
+    office.clock.pass_seconds(10)
+    office.queue.extend(work.id, work.lease_token, active_ms=6_000)
+    office.clock.pass_seconds(-30)  # another server's clock, or the hour was put right
+    office.queue.extend(work.id, work.lease_token, active_ms=5_000)
+    office.queue.submit(work.id, work.lease_token, "a key", ANSWER)
+    (row,) = rows_of(office, assignment)
+    assert (row.state, row.active_ms) == ("submitted", 6_000)
+    assert row.closed_ms - row.leased_ms == 6_000

@@ -8,6 +8,7 @@ which is `accord.feedback.invariants`.
 import json
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Row, Update, and_, delete, func, select, text, update
@@ -114,7 +115,7 @@ def check_once(connection: Connection, tally: Tally) -> None:
             .where(text(which))
             .group_by(assignment.c.item_id, assignment.c.user_id)
             .having(func.count() > 1),
-            lambda row, name=name: f"item {row.item_id} is {name} {row.n} times by user {row.user_id}",
+            partial(_twice, name),
         )
     tally.none_of(
         connection,
@@ -293,7 +294,7 @@ def _is_told(row: Row[Any], seen: Mapping[str, int]) -> bool:
     """Whether the events of an assignment are those that lead to its state, each once."""
     wanted = {"lease": 1} | ({"open": 1} if row.opened_ms is not None else {})
     if row.state == AssignmentState.SUBMITTED_LATE:
-        return seen in ({**wanted, "expire": 1}, {**wanted, "released": 1})
+        return any(seen == {**wanted, end: 1} for end in ("expire", "released", "skipped"))
     end = {AssignmentState.EXPIRED: "expire", AssignmentState.RELEASED: "released"}.get(row.state, row.state)
     is_left = row.state in (AssignmentState.EXPIRED, AssignmentState.RELEASED, AssignmentState.SKIPPED)
     return seen == wanted | ({str(end): 1} if is_left else {})
@@ -346,7 +347,7 @@ def check_whole(connection: Connection, tally: Tally) -> None:
             .where(
                 assignment.c.state.in_(TAKEN), assignment.c.purpose == purpose.value, table.c.id.is_(None)
             ),
-            lambda row, purpose=purpose: f"assignment {row.id} was submitted and has no {purpose}",
+            partial(_without, purpose),
         )
     tally.none_of(
         connection,
@@ -375,6 +376,14 @@ def check_whole(connection: Connection, tally: Tally) -> None:
         .distinct(),
         lambda row: f"item {row.id} is {row.state} and has open slots",
     )
+
+
+def _twice(name: str, row: Row[Any]) -> str:
+    return f"item {row.item_id} is {name} {row.n} times by user {row.user_id}"
+
+
+def _without(purpose: Purpose, row: Row[Any]) -> str:
+    return f"assignment {row.id} was submitted and has no {purpose}"
 
 
 def facts_of(event: Row[Any]) -> dict[str, Any]:

@@ -31,7 +31,9 @@ from accord.store.database.slots import (
     FOR_ONE,
     GIVEN_UP,
     LIVE,
+    adopt_screen,
     close_assignment,
+    come_back,
     count_time,
     entry,
     expire_overdue,
@@ -40,6 +42,7 @@ from accord.store.database.slots import (
     freed,
     make_slots,
     move_slot,
+    order_before,
     set_item,
     set_slot,
 )
@@ -59,8 +62,6 @@ from accord.store.database.terms import QueueConfig, Terms
 from accord.store.database.workflow_tables import standing
 
 QUEUE = QueueConfig()
-SECOND_LOOK = [Purpose.REPEAT.value, Purpose.REVIEW.value, Purpose.ADJUDICATE.value]
-"""Work on an item its holder may know: none of it stands for his own first judgment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -360,6 +361,8 @@ class WorkQueue:
         if shown.state == ItemState.QUEUED:
             set_item(connection, free.item_id, ItemState.QUEUED, ItemState.IN_PROGRESS)
         new_id, token = self.ids.new(), self.ids.new()
+        if order is None:
+            order = order_before(connection, free.item_id, user_id)
         permutation = draw_permutation(new_id, shown.n_candidates) if order is None else order
         if sorted(permutation) != list(range(shown.n_candidates)):
             raise StoreError(f"permutation {permutation} is none of {shown.n_candidates} candidates")
@@ -402,7 +405,10 @@ class WorkQueue:
             if not state.is_live:
                 raise LeaseLost(f"assignment {assignment_id} is {state}; ask for the next piece of work")
             worked = count_time(connection, row, active_ms, now)
-            values = {"lease_until_ms": now + int(self.config.lease_s * 1000), "active_ms": worked}
+            values: dict[str, Any] = {
+                "lease_until_ms": now + int(self.config.lease_s * 1000),
+                "active_ms": worked,
+            }
             events = []
             if action == "open" and state is AssignmentState.LEASED:
                 check_step(ASSIGNMENT_STEPS, state, AssignmentState.OPENED)
@@ -446,21 +452,11 @@ class WorkQueue:
             raise StoreError(f"assignment {assignment_id} is {state}; revise the judgment instead")
         if not state.is_live and row.purpose not in (Purpose.REVIEW, Purpose.ADJUDICATE):
             # The item may have come back to the same annotator since: his work belongs to that assignment.
-            # A repeat is no such coming back: it is a judgment of its own, beside the first.
-            is_repeat = row.purpose == Purpose.REPEAT
-            same = assignment.c.purpose
-            other = connection.execute(
-                select(assignment)
-                .where(
-                    assignment.c.item_id == row.item_id,
-                    assignment.c.user_id == row.user_id,
-                    assignment.c.state.not_in(GIVEN_UP),
-                    same == Purpose.REPEAT.value if is_repeat else same.not_in(SECOND_LOOK),
-                )
-                .with_for_update()
-            ).first()
-            if other is not None and AssignmentState(other.state) is not AssignmentState.SKIPPED:
-                row, state = other, AssignmentState(other.state)
+            other = come_back(connection, row)
+            if other is not None:
+                shown_by, row, state = row, other, AssignmentState(other.state)
+                if not state.has_judgment:
+                    adopt_screen(connection, row, shown_by)
         item_state = None
         if state.is_live:
             close_assignment(connection, row, AssignmentState.SUBMITTED, now)

@@ -31,6 +31,8 @@ GIVEN_UP = [AssignmentState.EXPIRED.value, AssignmentState.RELEASED.value]
 FOR_ONE = [purpose.value for purpose in Purpose if purpose.is_for_one]
 ASIDE = [*FOR_ONE, Purpose.CALIBRATION.value]
 """Work an item does not wait for on its way."""
+SECOND_LOOK = [Purpose.REPEAT.value, Purpose.REVIEW.value, Purpose.ADJUDICATE.value]
+"""Work on an item its holder may know: none of it stands for his own first judgment."""
 WANTED = [SlotState.OPEN.value, SlotState.LEASED.value]
 EXPIRED_AT_A_TIME = 100
 """Leases that ran out and are taken back by one claim."""
@@ -171,6 +173,52 @@ def close_assignment(
     if state.has_judgment and row.purpose not in NOT_COUNTED:
         count(connection, row.project_id, Kind.PERSON, row.user_id)
         count(connection, row.project_id, Kind.ACTIVE, row.user_id, row.active_ms)
+
+
+def come_back(connection: Connection, row: Row[Any]) -> Row[Any] | None:
+    """The assignment by which an item came back to the annotator who had lost it, locked, if it did.
+
+    A repeat is no such coming back: it is a judgment of its own, beside the first.
+    """
+    same = assignment.c.purpose
+    return connection.execute(
+        select(assignment)
+        .where(
+            assignment.c.item_id == row.item_id,
+            assignment.c.user_id == row.user_id,
+            assignment.c.state.not_in(GIVEN_UP),
+            same == Purpose.REPEAT.value if row.purpose == Purpose.REPEAT else same.not_in(SECOND_LOOK),
+        )
+        .with_for_update()
+    ).first()
+
+
+def order_before(connection: Connection, item_id: str, user_id: str) -> tuple[int, ...] | None:
+    """The order in which an annotator saw an item before he lost it; none where it is new to him.
+
+    An item that comes back looks as it did, so that what he said of it means the same under either lease.
+    """
+    presentation = connection.execute(
+        select(assignment.c.presentation)
+        .where(
+            assignment.c.item_id == item_id,
+            assignment.c.user_id == user_id,
+            assignment.c.state.in_(GIVEN_UP),
+            assignment.c.purpose.not_in(SECOND_LOOK),
+        )
+        .limit(1)
+    ).scalar()
+    return None if presentation is None else tuple(presentation["permutation"])
+
+
+def adopt_screen(connection: Connection, row: Row[Any], seen: Row[Any]) -> None:
+    """Let an assignment hold what was on screen, and under which versions, when the judgment was made that it
+    now takes."""
+    connection.execute(
+        update(assignment)
+        .where(assignment.c.id == row.id)
+        .values(presentation=seen.presentation, schema_id=seen.schema_id, guideline_id=seen.guideline_id)
+    )
 
 
 def set_slot(connection: Connection, slot_id: str, old: SlotState, new: SlotState) -> bool:

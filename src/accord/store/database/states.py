@@ -170,11 +170,12 @@ ASSIGNMENT_STEPS: Mapping[AssignmentState, frozenset[AssignmentState]] = Mapping
         AssignmentState.EXPIRED: frozenset({AssignmentState.SUBMITTED_LATE}),
         AssignmentState.RELEASED: frozenset({AssignmentState.SUBMITTED_LATE}),
         AssignmentState.SUBMITTED: frozenset(),
-        AssignmentState.SKIPPED: frozenset(),
+        AssignmentState.SKIPPED: frozenset({AssignmentState.SUBMITTED_LATE}),
         AssignmentState.SUBMITTED_LATE: frozenset(),
     }
 )
-"""What was released or ran out still takes a judgment, late: nothing that somebody did is thrown away."""
+"""What was released or ran out still takes a judgment, late: nothing that somebody did is thrown away.
+So does what was skipped when it came back, if a word on it from before arrives then."""
 
 _ANYWHERE = frozenset({ItemState.ON_HOLD, ItemState.WITHDRAWN})
 ITEM_STEPS: Mapping[ItemState, frozenset[ItemState]] = MappingProxyType(
