@@ -57,8 +57,8 @@ def history(
         cells.append((one.id, kind, *numbers, change, one.trend))
     print_table(("gate", "metric", *names, "change", "trend"), cells)
     print_text("releases: " + ", ".join(f"{one.release} {one.verdict} ({one.day})" for one in records))
-    for one in uses:
-        print_text(f"judged on {one.name}: {one.uses} times, {len(one.releases)} releases")
+    for use in uses:
+        print_text(f"judged on {use.name}: {use.uses} times, {len(use.releases)} releases")
     for said in worn_words(uses):
         print_text(f"careful: {said}")
     if len({one.plan_hash for one in records}) > 1:

@@ -101,9 +101,9 @@ def compare_repetition(
             f"{len(candidate)} answers against {len(start)}; rows must pair up, one prompt each"
         )
     new, old = _words(candidate, split), _words(start, split)
-    ids = list(range(len(new))) if prompt_ids is None else list(prompt_ids)
-    columns = ([tuple(row[:OPENING]) if len(row) >= OPENING else () for row in side] for side in (new, old))
-    openings = held_out_openings(*columns, ids, seed=seed)
+    ids: list[Hashable] = [*range(len(new))] if prompt_ids is None else list(prompt_ids)
+    opened = [[tuple(row[:OPENING]) if len(row) >= OPENING else () for row in side] for side in (new, old)]
+    openings = held_out_openings(opened[0], opened[1], ids, seed=seed)
 
     def change(left: FloatArray, right: FloatArray) -> Estimate:
         return mean_estimate(left - right, prompt_ids, method="percentile", seed=seed)
