@@ -7,7 +7,7 @@ it was told, what it saw) is a `Witness`. Leaves out how a broken store is mende
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import sqrt
@@ -84,7 +84,7 @@ def check_store(work: Work, witness: Witness | None = None, *, skew_ms: int = 0)
     seen, now, database = witness or Witness(), work.queue.now_ms(), work.database
     tallies = [Tally() for _ in NAMES]
     with database.moment() as at:
-        checks = (
+        checks: tuple[Callable[[Connection, Tally], None], ...] = (
             check_capacity,
             check_once,
             partial(check_unchanged, database),
