@@ -10,8 +10,8 @@ from scipy.special import expit
 from accord.domain import Choice, Comparison, Judgment, Prompt, Source
 from accord.pipeline.rounds.page import loop_to_html
 from accord.pipeline.rounds.panel import loop_panel
+from accord.pipeline.rounds.releasing import SKILL_METRIC
 from accord.pipeline.rounds.skills import (
-    METRIC,
     find_gains,
     fit_gains,
     measure_skills,
@@ -109,8 +109,8 @@ def test_a_finished_loop_says_how_well_its_panel_was_recovered(finished_loop):
     _, records = finished_loop
     last = records[-1]
     assert {row["annotator"] for row in last.facts["gains"]} >= {"sim-01", "sim-10"}
-    assert f"{METRIC} [by=gain]" in last.numbers
-    numbers = {f"{METRIC} [by=gain]": 0.93, f"{METRIC} [by=stated accuracy]": 0.83}
+    assert f"{SKILL_METRIC} [by=gain]" in last.numbers
+    numbers = {f"{SKILL_METRIC} [by=gain]": 0.93, f"{SKILL_METRIC} [by=stated accuracy]": 0.83}
     rows = {
         name: {"value": value, "low": 0.7, "high": 0.98, "n": 10, "method": ""}
         for name, value in numbers.items()

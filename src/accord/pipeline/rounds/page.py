@@ -20,8 +20,7 @@ from accord.evaluation.report.section import section
 from accord.evaluation.report.tracks import Axis, interval_track
 from accord.pipeline.rounds.moved_page import moved, moved_findings, queues
 from accord.pipeline.rounds.policy_page import written_policy
-from accord.pipeline.rounds.releasing import STAGES, RoundRecord, bounded, estimate_of
-from accord.pipeline.rounds.skills import METRIC
+from accord.pipeline.rounds.releasing import SKILL_METRIC, STAGES, RoundRecord, bounded, estimate_of
 
 TRENDS: tuple[tuple[str, str, Style, float | None], ...] = (
     ("win_rate", "Preferred to the incumbent, by those who judge", "percent", 0.5),
@@ -33,8 +32,8 @@ TRENDS: tuple[tuple[str, str, Style, float | None], ...] = (
     ("kl_from_tuned", "KL from the fine-tuned model", "nats", None),
     ("response_length", "Tokens of an answer", "number", None),
     ("annotator_agreement", "Two judges of a pair agree", "percent", 0.5),
-    (f"{METRIC} [by=gain]", "Simulated panel's true skill in order, by gains", "number", None),
-    (f"{METRIC} [by=stated accuracy]", "The same by the accuracy stated", "number", None),
+    (f"{SKILL_METRIC} [by=gain]", "Simulated panel's true skill in order, by gains", "number", None),
+    (f"{SKILL_METRIC} [by=stated accuracy]", "The same by the accuracy stated", "number", None),
     (
         "drift_preference_change [anchors]",
         "Change of verdicts on the anchor pairs, over noise",
@@ -314,7 +313,7 @@ def _gain(row: Mapping[str, Any] | None) -> str:
 def _recovered(records: Sequence[RoundRecord]) -> list[str]:
     """Of a simulated panel: how well the last round orders it, by gains and by the accuracy stated."""
     by = ("gain", "stated accuracy")
-    told = {name: estimate_of(records[-1], f"{METRIC} [by={name}]") for name in by} if records else {}
+    told = {name: estimate_of(records[-1], f"{SKILL_METRIC} [by={name}]") for name in by} if records else {}
     said = [f"{with_interval(one, 'number')} by {name}" for name, one in told.items() if one is not None]
     if not said:
         return []

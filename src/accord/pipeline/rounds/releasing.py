@@ -24,6 +24,8 @@ STAGES = ("sample", "choose", "judge", "agree", "reward", "policy", "answer", "e
 `evidence`."""
 LEDGER = "rounds.json"
 OWN_PLAN = "loop"
+SKILL_METRIC = "skill_rank_correlation"
+"""Of a simulated panel: its true skill with what a round says of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

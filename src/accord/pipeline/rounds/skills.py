@@ -25,6 +25,7 @@ from accord.evaluation.intervals import Estimate
 from accord.evaluation.measurement import Measurement
 from accord.pipeline.rounds.choosing import MemberScores
 from accord.pipeline.rounds.panel import Panelist
+from accord.pipeline.rounds.releasing import SKILL_METRIC
 from accord.quality import AnswerView, Panel
 
 FloatArray = NDArray[np.float64]
@@ -35,7 +36,6 @@ NEWTON_STEPS = 50
 Z95 = 1.959963984540054
 TIRING_STEP = 10
 """Judgments between two looks at the accuracy of who tires."""
-METRIC = "skill_rank_correlation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +192,7 @@ def measure_skills(gains: Sequence[Gain], stated: Mapping[str, float], truth: Ma
     return Skills(
         gains=tuple(gains),
         measurements=tuple(
-            Measurement(metric=METRIC, slice=f"by={name}", estimate=rank_correlation(values, truth))
+            Measurement(metric=SKILL_METRIC, slice=f"by={name}", estimate=rank_correlation(values, truth))
             for name, values in told.items()
         ),
     )
