@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from accord.store.database import verify_chain
 
@@ -204,6 +205,19 @@ def test_every_error_has_the_one_shape(site):
         assert answer.status_code >= 400
         assert answer.headers["content-type"] == "application/problem+json"
         assert set(answer.json()) == {"type", "title", "status", "detail"}
+
+
+def test_a_fault_of_the_server_has_the_shape_too_and_tells_nothing_of_itself(site):
+    @site.app.get("/api/v1/broken")
+    def broken() -> None:
+        raise RuntimeError("password of the database")
+
+    client = TestClient(site.app, raise_server_exceptions=False)
+    answer = client.get("/api/v1/broken")
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert set(answer.json()) == {"type", "title", "status", "detail"}
+    assert "password" not in answer.text
 
 
 def test_a_session_without_its_csrf_text_changes_nothing(site):

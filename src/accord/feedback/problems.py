@@ -40,3 +40,8 @@ def install_problems(app: FastAPI) -> None:
     def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
         found = [".".join(map(str, one["loc"])) + ": " + str(one["msg"]) for one in error.errors()]
         return problem(422, "; ".join(found))
+
+    @app.exception_handler(Exception)
+    def _unexpected(request: Request, error: Exception) -> JSONResponse:
+        """Says nothing of the error, which is logged; who asked may not see what the server knows."""
+        return problem(500, "the server failed at this request; its log says where")
