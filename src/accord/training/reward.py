@@ -85,8 +85,8 @@ class RewardTrainingConfig:
     trainable_layers: int | None = None
     """Train the top layers only (0: the head alone). None: all, or the adapter where there is one."""
     head_std: float | None = None
-    """Spread of the head's first weights; 0 starts every score at 0. None: 1 / sqrt(D + 1), which sets untrained
-    scores of spread 1 apart by chance. Neither learnt measurably better on some hundred pairs."""
+    """Spread of the head's first weights; 0 starts every score at 0. None: 1 / sqrt(D + 1), which sets
+    untrained scores of spread 1 apart by chance. Neither learnt measurably better on some hundred pairs."""
     centering: float = 0.0
     """Weight of (chosen + rejected)^2 in the loss; 0.01 keeps rewards near 0 without hurting accuracy."""
     has_margins: bool = True
