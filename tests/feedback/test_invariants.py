@@ -27,6 +27,7 @@ from accord.store.database.tables import (
     judgment,
     slot,
 )
+from accord.store.database.upkeep_tables import tally
 from accord.store.database.workflow_tables import gold_result, stage_run, standing
 
 from ..store.database.conftest import HandClock
@@ -311,7 +312,8 @@ def never_check(connection: Any) -> None:
 
 def leave_unpaid(connection: Any) -> None:
     row = one(connection, select(assignment).where(assignment.c.state == "submitted_late"))
-    connection.execute(update(assignment).where(assignment.c.id == row.id).values(state="expired"))
+    his = (tally.c.kind == "person") & (tally.c.name == row.user_id)
+    connection.execute(update(tally).where(his).values(n=tally.c.n - 1))
 
 
 def mark_the_expired(connection: Any) -> None:
