@@ -4,6 +4,7 @@ They go on like a browser whose server goes away: what was not acknowledged is s
 All that they were told is kept, so that it can be held against the store.
 """
 
+import contextlib
 import http.client
 import json
 import random
@@ -67,9 +68,10 @@ class Person(threading.Thread):
         self.connection = http.client.HTTPConnection("127.0.0.1", scene.port, timeout=60)
 
     def run(self) -> None:
-        while not self.scene.is_over.is_set():
-            self.step()
-        self.finish()
+        with contextlib.closing(self.connection):
+            while not self.scene.is_over.is_set():
+                self.step()
+            self.finish()
 
     def step(self) -> None:
         raise NotImplementedError
@@ -184,7 +186,8 @@ class Annotator(Person):
     def in_another_tab(self, path: str, sent: dict[str, Any], texts: list[str]) -> None:
         twin = Person(self.scene, "", 0)
         twin.headers = self.headers
-        status, receipt, _ = twin.ask("POST", path, sent, name="submit")
+        with contextlib.closing(twin.connection):
+            status, receipt, _ = twin.ask("POST", path, sent, name="submit")
         if status == 200:
             self.keep(sent, receipt, texts)
 

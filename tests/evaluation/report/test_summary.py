@@ -9,7 +9,7 @@ def test_summary_names_what_matters(full_report):
     assert lines[0] == full_report.title
     assert "Simulated annotators. No person judged these answers." in lines
     assert "91.7% [84.4, 95.7]  (no difference 50.0%)" in text
-    assert "0.49 [0.46, 0.51] -> 0.67 [0.64, 0.70]" in text
+    assert "0.49 [0.45, 0.51] -> 0.67 [0.64, 0.70]" in text
     assert "Gaming has started: after step 80" in text
     assert f"- {full_report.notes[0]}" in lines
 
