@@ -16,6 +16,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
+from accord.domain.errors import AccordError
 from accord.feedback.security import COOKIE
 from accord.store.database.repeats import Asked, Repeats
 
@@ -25,7 +26,7 @@ IdempotencyKey = Annotated[
 ACCOUNT, ASKED, REPEATS = "account", "asked", "repeats"
 
 
-class _RefusedError(Exception):
+class _RefusedError(AccordError):
     """An endpoint answered with a refusal instead of raising it: nothing of it is kept."""
 
     def __init__(self, answer: Response):

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from accord.domain.clock import Clock, SystemClock
-from accord.domain.errors import DataError, StoreError
+from accord.domain.errors import AccordError, DataError, StoreError
 from accord.store.database.audit import append_waiting
 from accord.store.database.engine import Database
 from accord.store.database.upkeep_tables import answered
@@ -43,7 +43,7 @@ class Asked:
     """The session or token that asked."""
 
 
-class _TakenMeanwhileError(Exception):
+class _TakenMeanwhileError(AccordError):
     """Another worker took the same request between our look and our write."""
 
 
