@@ -33,6 +33,7 @@ from accord.store.database.consistency import (
     check_unchanged,
     check_whole,
 )
+from accord.store.database.findings import Finding, Probe, pages_of
 from accord.store.database.states import Purpose
 from accord.store.database.tables import (
     assignment,
@@ -45,7 +46,6 @@ from accord.store.database.tables import (
     project,
     user,
 )
-from accord.store.database.tallies import Finding, Tally, pages_of
 from accord.store.database.workflow_tables import stage_run
 
 NAMES = (
@@ -82,9 +82,9 @@ def check_store(work: Work, witness: Witness | None = None, *, skew_ms: int = 0)
     `skew_ms` is by how much the clocks of several servers may differ.
     """
     seen, now, database = witness or Witness(), work.queue.now_ms(), work.database
-    tallies = [Tally() for _ in NAMES]
+    probes = [Probe() for _ in NAMES]
     with database.moment() as at:
-        checks: tuple[Callable[[Connection, Tally], None], ...] = (
+        checks: tuple[Callable[[Connection, Probe], None], ...] = (
             check_capacity,
             check_once,
             partial(check_unchanged, database),
@@ -101,12 +101,12 @@ def check_store(work: Work, witness: Witness | None = None, *, skew_ms: int = 0)
             _check_inclusion,
             partial(_check_lost, seen),
         )
-        for check, tally in zip(checks, tallies, strict=True):
-            check(at, tally)
-    return [tally.finding(k, name) for k, (name, tally) in enumerate(zip(NAMES, tallies, strict=True), 1)]
+        for check, probe in zip(checks, probes, strict=True):
+            check(at, probe)
+    return [probe.finding(k, name) for k, (name, probe) in enumerate(zip(NAMES, probes, strict=True), 1)]
 
 
-def _check_presentation(work: Work, seen: Witness, at: Connection, tally: Tally) -> None:
+def _check_presentation(work: Work, seen: Witness, at: Connection, probe: Probe) -> None:
     """4. Each stored value follows from the answer and the order on screen, which is what was sent."""
     query = (
         select(
@@ -121,22 +121,22 @@ def _check_presentation(work: Work, seen: Witness, at: Connection, tally: Tally)
         for row in page:
             order = row.presentation.get("permutation")
             is_order = isinstance(order, list) and sorted(order) == list(range(row.n_candidates))
-            tally.check(is_order, f"judgment {row.id}: order {order} of {row.n_candidates} candidates")
+            probe.check(is_order, f"judgment {row.id}: order {order} of {row.n_candidates} candidates")
             if not is_order or "answers" not in row.payload:
                 continue
             presented = present(row.body, order)
             try:
                 values = work.schema(row.schema_id).values_of(row.payload["answers"], presented)
             except AccordError as error:
-                tally.blame(f"judgment {row.id}: its answers do not fit what was shown: {error}")
+                probe.blame(f"judgment {row.id}: its answers do not fit what was shown: {error}")
                 continue
             if _plain(values) != row.payload["values"]:
-                tally.blame(f"judgment {row.id}: its values do not follow from its answers and their order")
+                probe.blame(f"judgment {row.id}: its values do not follow from its answers and their order")
             if list(presented.candidates) != list(seen.shown.get(row.id, presented.candidates)):
-                tally.blame(f"judgment {row.id}: other candidates were on screen than are stored")
+                probe.blame(f"judgment {row.id}: other candidates were on screen than are stored")
 
 
-def _check_blinding(work: Work, seen: Witness, at: Connection, tally: Tally) -> None:
+def _check_blinding(work: Work, seen: Witness, at: Connection, probe: Probe) -> None:
     """5. Pages say nothing of who wrote what or what is known, and are of one shape."""
     rows = at.execute(
         select(
@@ -154,18 +154,18 @@ def _check_blinding(work: Work, seen: Witness, at: Connection, tally: Tally) -> 
         page = work.page_of(row.id, row.user_id)
         said = json.dumps(page, ensure_ascii=False)
         leaks = [one for one in _hidden(row.body) if one in said]
-        tally.check(not leaks, f"assignment {row.id}: its page holds {', '.join(map(repr, leaks[:3]))}")
+        probe.check(not leaks, f"assignment {row.id}: its page holds {', '.join(map(repr, leaks[:3]))}")
         shape = frozenset(_fields(page))
         first = shapes.setdefault(str(row.schema_id), (shape, row.id))
         if first[0] != shape and not row.body.get("topic"):
             other = sorted(first[0] ^ shape)
-            tally.blame(f"assignment {row.id} ({row.purpose}) differs from {first[1]} in {', '.join(other)}")
+            probe.blame(f"assignment {row.id} ({row.purpose}) differs from {first[1]} in {', '.join(other)}")
     usual = Counter(seen.shapes.values()).most_common(1)
     for assignment_id, form in seen.shapes.items():
-        tally.check(form == usual[0][0], f"assignment {assignment_id} came in a response of another shape")
+        probe.check(form == usual[0][0], f"assignment {assignment_id} came in a response of another shape")
 
 
-def _check_gold_apart(work: Work, at: Connection, tally: Tally) -> None:
+def _check_gold_apart(work: Work, at: Connection, probe: Probe) -> None:
     """6. What is trained on holds no known item: neither by its table nor by the chain of events."""
     known = set(at.execute(select(gold.c.item_id)).scalars())
     known |= set(
@@ -175,22 +175,22 @@ def _check_gold_apart(work: Work, at: Connection, tally: Tally) -> None:
     )
     for project_id in at.execute(select(project.c.id)).scalars().all():
         for row in last_rows(work, project_id):
-            tally.check(row["item"] not in known, f"judgment {row['id']} of a known item may be trained on")
+            probe.check(row["item"] not in known, f"judgment {row['id']} of a known item may be trained on")
 
 
-def _check_snapshots(work: Work, at: Connection, tally: Tally) -> None:
+def _check_snapshots(work: Work, at: Connection, probe: Probe) -> None:
     """7. Each snapshot rebuilds to its hash."""
     rows = at.execute(select(definition).where(definition.c.kind == "snapshot")).all()
     for row in rows:
         made = build_snapshot(work, row.project_id, row.body["upto"], recipe=row.body["recipe"])
-        tally.check(
+        probe.check(
             (made.hash, made.n_rows) == (row.body["hash"], row.body["n_rows"]),
             f"snapshot {row.body['hash']} of {row.body['n_rows']} rows rebuilds to {made.n_rows} rows "
             f"and {made.hash}",
         )
 
 
-def _check_people(work: Work, at: Connection, tally: Tally) -> None:
+def _check_people(work: Work, at: Connection, probe: Probe) -> None:
     """8. Nothing was agreed on by fewer people than it takes; models are none."""
     stages: dict[str, Mapping[str, ConsensusStage]] = {}
     query = select(stage_run).where(stage_run.c.kind == "consensus", stage_run.c.outcome.is_not(None))
@@ -207,7 +207,7 @@ def _check_people(work: Work, at: Connection, tally: Tally) -> None:
                 }
             n_people, said = len(people.get(row.item_id, ())), row.facts.get("n_people", 0)
             least = stages[row.workflow_id][row.stage].min_people if row.outcome == "agreed" else 0
-            tally.check(
+            probe.check(
                 n_people >= said >= least,
                 f"item {row.item_id}: {row.outcome} by {said} people; {n_people} judged it, "
                 f"{least} or more are needed",
@@ -232,9 +232,9 @@ def _people_of(at: Connection, ids: Sequence[str]) -> dict[str, set[str]]:
     return found
 
 
-def _check_exposure(work: Work, at: Connection, tally: Tally) -> None:
+def _check_exposure(work: Work, at: Connection, probe: Probe) -> None:
     """10. Known items as often as they may be met, and about as large a share of work as is wanted."""
-    check_exposure(at, tally)
+    check_exposure(at, probe)
     for project_id in at.execute(select(gold.c.project_id).distinct()).scalars().all():
         policies = at.execute(
             select(definition.c.body).where(
@@ -260,14 +260,14 @@ def _check_exposure(work: Work, at: Connection, tally: Tally) -> None:
             if row.n_known < min(n_gold, work.queue.config.daily_gold_cap):  # who had all gets no more
                 n_all, n_known = n_all + row.n, n_known + row.n_known
         slack = GOLD_TOLERANCE * share * n_all + 4 * sqrt(n_all * share) + 1
-        tally.check(
+        probe.check(
             abs(n_known - share * n_all) <= slack,
             f"project {project_id}: {n_known} of {n_all} pieces of work were known items; "
             f"a share of {share} is wanted",
         )
 
 
-def _check_pay(work: Work, at: Connection, tally: Tally) -> None:
+def _check_pay(work: Work, at: Connection, probe: Probe) -> None:
     """11. Everything that was submitted counts as work done, also late, void or quarantined, once each.
 
     There is no ledger of money: pay follows from what is counted here, at a rate.
@@ -289,15 +289,15 @@ def _check_pay(work: Work, at: Connection, tally: Tally) -> None:
         ).all()
         for row in rows:
             found = counted.pop(row.handle, (0, 0))
-            tally.check(
+            probe.check(
                 found == (row.n, int(row.active_ms or 0)),
                 f"{row.handle} gave {row.n} judgments in {row.active_ms} ms; {found} are counted as work",
             )
         for handle, found in counted.items():
-            tally.blame(f"{handle} has {found} counted as work and gave no judgment")
+            probe.blame(f"{handle} has {found} counted as work and gave no judgment")
 
 
-def _check_inclusion(at: Connection, tally: Tally) -> None:
+def _check_inclusion(at: Connection, probe: Probe) -> None:
     """14. What was chosen to be asked carries the probability it was chosen with.
 
     An item without `inclusion` in its meta was not chosen: all of its project are asked. One project does
@@ -315,19 +315,19 @@ def _check_inclusion(at: Connection, tally: Tally) -> None:
             meta = row.body.get("meta") if isinstance(row.body, Mapping) else None
             chance = meta.get("inclusion") if isinstance(meta, Mapping) else None
             is_number = isinstance(chance, int | float) and not isinstance(chance, bool)
-            tally.check(
+            probe.check(
                 chance is None or (is_number and 0 < chance <= 1),
                 f"item {row.id} was included with probability {chance!r}",
             )
             if kinds.setdefault(row.project_id, chance is not None) != (chance is not None):
-                tally.blame(
+                probe.blame(
                     f"item {row.id}: its project is sampled, and here the probability is missing or new"
                 )
 
 
-def _check_lost(seen: Witness, at: Connection, tally: Tally) -> None:
+def _check_lost(seen: Witness, at: Connection, probe: Probe) -> None:
     """15. What was acknowledged is there as it was said, and nothing is half done."""
-    check_whole(at, tally)
+    check_whole(at, probe)
     ids = list(seen.acknowledged)
     for start in range(0, len(ids), 500):
         some = ids[start : start + 500]
@@ -335,9 +335,9 @@ def _check_lost(seen: Witness, at: Connection, tally: Tally) -> None:
         kept = {row.id: row.payload for row in rows}
         for one in some:
             is_kept = one in kept and kept[one].get("answers") == seen.acknowledged[one]
-            tally.check(is_kept, f"judgment {one} was acknowledged and is not there as it was said")
+            probe.check(is_kept, f"judgment {one} was acknowledged and is not there as it was said")
     for first, again in seen.receipts:
-        tally.check(first == again, f"one submission sent twice was answered {first} and {again}")
+        probe.check(first == again, f"one submission sent twice was answered {first} and {again}")
 
 
 def _hidden(body: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """Whether the rows of the store keep what it promises, read from all of them: work, people, events.
 
-Each check takes a connection that sees one moment, and a tally. It asks the tables and the chain of events
+Each check takes a connection that sees one moment, and a probe. It asks the tables and the chain of events
 independently of the code that wrote them. Leaves out what needs questions and answers to be understood,
 which is `accord.feedback.invariants`.
 """
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from accord.domain.errors import StoreError
 from accord.store.database.audit import seal_of, verify_chain
 from accord.store.database.engine import Database
+from accord.store.database.findings import Probe, actions_on, events_on, pages_of
 from accord.store.database.projects import hash_of
 from accord.store.database.slots import ASIDE, LIVE, WANTED
 from accord.store.database.states import AssignmentState, ItemState, Purpose, SlotState
@@ -33,7 +34,6 @@ from accord.store.database.tables import (
     judgment,
     slot,
 )
-from accord.store.database.tallies import Tally, actions_on, events_on, pages_of
 from accord.store.database.workflow_tables import adjudication, alert, gold_result, mark, review, standing
 
 TAKEN = [one.value for one in AssignmentState if one.has_judgment]
@@ -44,31 +44,31 @@ SET_OUT = [Purpose.PRIMARY.value, Purpose.CALIBRATION.value]
 ASKED_LATER = [Purpose.EXTRA.value, *SECOND]
 
 
-def check_capacity(connection: Connection, tally: Tally) -> None:
+def check_capacity(connection: Connection, probe: Probe) -> None:
     """1. No more slots are held and filled than were asked for, and each by one person."""
-    tally.n_checked = connection.execute(select(func.count()).select_from(slot)).scalar_one()
+    probe.n_checked = connection.execute(select(func.count()).select_from(slot)).scalar_one()
     held = and_(assignment.c.slot_id == slot.c.id, assignment.c.state.in_(LIVE))
     taken = and_(assignment.c.slot_id == slot.c.id, assignment.c.state.in_(TAKEN))
-    tally.none_of(
+    probe.none_of(
         connection,
         select(slot.c.id)
         .outerjoin(assignment, held)
         .where(slot.c.state == SlotState.LEASED.value, assignment.c.id.is_(None)),
         lambda row: f"slot {row.id} is leased and nobody holds it",
     )
-    tally.none_of(
+    probe.none_of(
         connection,
         select(slot.c.id, slot.c.state).join(assignment, held).where(slot.c.state != SlotState.LEASED.value),
         lambda row: f"slot {row.id} is {row.state} and somebody holds it",
     )
-    tally.none_of(
+    probe.none_of(
         connection,
         select(slot.c.id)
         .outerjoin(assignment, taken)
         .where(slot.c.state == SlotState.FILLED.value, assignment.c.id.is_(None)),
         lambda row: f"slot {row.id} is filled and nothing was taken for it",
     )
-    tally.none_of(
+    probe.none_of(
         connection,
         select(assignment.c.slot_id, func.count().label("n"))
         .where(assignment.c.state == AssignmentState.SUBMITTED.value)
@@ -77,10 +77,10 @@ def check_capacity(connection: Connection, tally: Tally) -> None:
         lambda row: f"slot {row.slot_id} was filled {row.n} times",
     )
     for page in pages_of(connection, item, select(item.c.id)):
-        _check_wanted(connection, [row.id for row in page], tally)
+        _check_wanted(connection, [row.id for row in page], probe)
 
 
-def _check_wanted(connection: Connection, ids: list[str], tally: Tally) -> None:
+def _check_wanted(connection: Connection, ids: list[str], probe: Probe) -> None:
     """As many slots as the chain says were asked for."""
     there: dict[str, Counter[str]] = {one: Counter() for one in ids}
     for row in connection.execute(
@@ -99,17 +99,17 @@ def _check_wanted(connection: Connection, ids: list[str], tally: Tally) -> None:
     for one in ids:
         n_first = sum(there[one][purpose] for purpose in SET_OUT)
         if n_first != asked[one]:
-            tally.blame(f"item {one} has {n_first} slots; {asked[one]} judgments were asked for")
+            probe.blame(f"item {one} has {n_first} slots; {asked[one]} judgments were asked for")
         n_later = sum(there[one][purpose] for purpose in ASKED_LATER)
         if n_later != later[one]:
-            tally.blame(f"item {one} has {n_later} further slots; {later[one]} were asked for")
+            probe.blame(f"item {one} has {n_later} further slots; {later[one]} were asked for")
 
 
-def check_once(connection: Connection, tally: Tally) -> None:
+def check_once(connection: Connection, probe: Probe) -> None:
     """2. Nobody judges an item twice but for one declared repeat, and nobody reviews his own work."""
-    tally.n_checked = connection.execute(select(func.count()).select_from(assignment)).scalar_one()
+    probe.n_checked = connection.execute(select(func.count()).select_from(assignment)).scalar_one()
     for which, name in ((FIRST_SIGHT, "judged"), (REPEATED, "repeated")):
-        tally.none_of(
+        probe.none_of(
             connection,
             select(assignment.c.item_id, assignment.c.user_id, func.count().label("n"))
             .where(text(which))
@@ -117,13 +117,13 @@ def check_once(connection: Connection, tally: Tally) -> None:
             .having(func.count() > 1),
             partial(_twice, name),
         )
-    tally.none_of(
+    probe.none_of(
         connection,
         select(review.c.id).where(review.c.author_id == review.c.reviewer_id),
         lambda row: f"review {row.id} is of the reviewer's own judgment",
     )
     own, said, leased = assignment.alias("own"), chain.alias("said"), chain.alias("leased")
-    tally.none_of(
+    probe.none_of(
         connection,
         select(assignment.c.id)
         .join(own, and_(own.c.item_id == assignment.c.item_id, own.c.user_id == assignment.c.user_id))
@@ -140,14 +140,14 @@ def check_once(connection: Connection, tally: Tally) -> None:
     )
 
 
-def check_unchanged(database: Database, connection: Connection, tally: Tally) -> None:
+def check_unchanged(database: Database, connection: Connection, probe: Probe) -> None:
     """3. What is written once is as it was written, and the database refuses to change it."""
     for page in pages_of(connection, content):
         for row in page:
-            tally.check(hash_of(row.body) == row.hash, f"content {row.hash} is not what its hash says")
+            probe.check(hash_of(row.body) == row.hash, f"content {row.hash} is not what its hash says")
     for page in pages_of(connection, definition):
         for row in page:
-            tally.check(hash_of(row.body) == row.body_hash, f"definition {row.id} is not what its hash says")
+            probe.check(hash_of(row.body) == row.body_hash, f"definition {row.id} is not what its hash says")
     for table in UNCHANGING:
         key = next(iter(table.primary_key.columns))
         some = connection.execute(select(key).limit(1)).scalar()
@@ -156,7 +156,7 @@ def check_unchanged(database: Database, connection: Connection, tally: Tally) ->
         for change in (update(table).values({key.name: some}), delete(table)):
             what = "change" if change.is_update else "delete"
             is_refused = _is_refused(database, change.where(key == some))
-            tally.check(is_refused, f"the database would let somebody {what} rows of {table.name}")
+            probe.check(is_refused, f"the database would let somebody {what} rows of {table.name}")
 
 
 def _is_refused(database: Database, change: Update | Delete) -> bool:
@@ -169,7 +169,7 @@ def _is_refused(database: Database, change: Update | Delete) -> bool:
     return False
 
 
-def check_time(connection: Connection, tally: Tally, now: int, skew_ms: int = 0) -> None:
+def check_time(connection: Connection, probe: Probe, now: int, skew_ms: int = 0) -> None:
     """9. Nobody worked longer than passed, nor twice at one time; `skew_ms` is by how much clocks differ."""
     user_id, start, end, worked = "", 0, 0, 0
     rows = connection.execution_options(yield_per=1000).execute(
@@ -180,7 +180,7 @@ def check_time(connection: Connection, tally: Tally, now: int, skew_ms: int = 0)
     )  # fmt: skip
     for row in rows:
         closed = now if row.closed_ms is None else row.closed_ms
-        tally.check(
+        probe.check(
             0 <= row.active_ms <= max(closed - row.leased_ms, 0) + skew_ms,
             f"assignment {row.id}: {row.active_ms} ms worked in {closed - row.leased_ms}",
         )
@@ -188,10 +188,10 @@ def check_time(connection: Connection, tally: Tally, now: int, skew_ms: int = 0)
             user_id, start, end, worked = row.user_id, row.leased_ms, closed, 0
         end, worked = max(end, closed), worked + row.active_ms
         if worked > end - start + skew_ms:
-            tally.blame(f"user {user_id}: {worked} ms worked in {end - start} up to assignment {row.id}")
+            probe.blame(f"user {user_id}: {worked} ms worked in {end - start} up to assignment {row.id}")
 
 
-def check_exposure(connection: Connection, tally: Tally) -> None:
+def check_exposure(connection: Connection, probe: Probe) -> None:
     """10. Nobody meets a known item twice, and each is met by as many people as it may be."""
     for page in pages_of(connection, gold):
         ids = [row.item_id for row in page]
@@ -209,16 +209,16 @@ def check_exposure(connection: Connection, tally: Tally) -> None:
         }
         for row in page:
             n, n_people = (met[row.item_id].n, met[row.item_id].n_people) if row.item_id in met else (0, 0)
-            tally.check(n == n_people, f"known item {row.item_id} was given {n} times to {n_people} people")
+            probe.check(n == n_people, f"known item {row.item_id} was given {n} times to {n_people} people")
             if n != row.n_uses:
-                tally.blame(f"known item {row.item_id} counts {row.n_uses} uses; {n} there were")
+                probe.blame(f"known item {row.item_id} counts {row.n_uses} uses; {n} there were")
             if row.exposure_cap is not None and n_people > row.exposure_cap:
-                tally.blame(f"known item {row.item_id}: {n_people} people met it, {row.exposure_cap} may")
+                probe.blame(f"known item {row.item_id}: {n_people} people met it, {row.exposure_cap} may")
 
 
-def check_blame(connection: Connection, tally: Tally) -> None:
+def check_blame(connection: Connection, probe: Probe) -> None:
     """12. What counts for or against somebody rests on judgments he gave, not on what ran out or failed."""
-    tally.none_of(
+    probe.none_of(
         connection,
         select(gold_result.c.judgment_id, assignment.c.state, assignment.c.purpose)
         .join(judgment, judgment.c.id == gold_result.c.judgment_id)
@@ -226,7 +226,7 @@ def check_blame(connection: Connection, tally: Tally) -> None:
         .where(assignment.c.state.not_in(TAKEN) | assignment.c.purpose.not_in(KNOWN)),
         lambda row: f"result {row.judgment_id} rests on {row.purpose} work that is {row.state}",
     )
-    tally.none_of(
+    probe.none_of(
         connection,
         select(assignment.c.id, assignment.c.state).where(
             (assignment.c.state == AssignmentState.SKIPPED.value) != assignment.c.skip_reason.is_not(None)
@@ -248,7 +248,7 @@ def check_blame(connection: Connection, tally: Tally) -> None:
     }
     for row in connection.execute(select(standing)):
         n, n_right = counted.get((row.user_id, row.project_id), (0, 0))
-        tally.check(
+        probe.check(
             (row.n_gold, row.n_right) == (n, n_right),
             f"user {row.user_id} has {row.n_right} of {row.n_gold} known items; {n_right} of {n} were scored",
         )
@@ -259,21 +259,21 @@ def check_blame(connection: Connection, tally: Tally) -> None:
     ):
         facts = facts_of(event)
         if facts.get("state") == "paused" and (event.entity_id, facts.get("project")) not in declined:
-            tally.blame(f"user {event.entity_id} was paused without a decline on known items")
+            probe.blame(f"user {event.entity_id} was paused without a decline on known items")
 
 
-def check_events(database: Database, connection: Connection, tally: Tally) -> None:
+def check_events(database: Database, connection: Connection, probe: Probe) -> None:
     """13. The chain holds, and every change of state has one event, which came with it."""
     try:
-        tally.n_checked = verify_chain(database).n_events
+        probe.n_checked = verify_chain(database).n_events
     except StoreError as error:
-        tally.blame(str(error))
+        probe.blame(str(error))
     for page in pages_of(connection, assignment):
         told = actions_on(connection, [row.id for row in page])
         for row in page:
             seen = {action: n for (_, action), n in told[row.id].items() if n}
             if not _is_told(row, seen):
-                tally.blame(f"assignment {row.id} is {row.state}; its events are {seen}")
+                probe.blame(f"assignment {row.id} is {row.state}; its events are {seen}")
     for page in pages_of(connection, judgment):
         told = actions_on(connection, [row.id for row in page])
         seals = {
@@ -284,10 +284,10 @@ def check_events(database: Database, connection: Connection, tally: Tally) -> No
         for row in page:
             n = told[row.id]["judgment", "submit"]
             if n != 1:
-                tally.blame(f"judgment {row.id} has {n} events")
+                probe.blame(f"judgment {row.id} has {n} events")
             if seals.get(row.id) is not None and seals[row.id] != seal_of(row.payload):
-                tally.blame(f"judgment {row.id} is not what was sealed when it was taken")
-    _check_counts(connection, tally)
+                probe.blame(f"judgment {row.id} is not what was sealed when it was taken")
+    _check_counts(connection, probe)
 
 
 def _is_told(row: Row[Any], seen: Mapping[str, int]) -> bool:
@@ -300,7 +300,7 @@ def _is_told(row: Row[Any], seen: Mapping[str, int]) -> bool:
     return seen == wanted | ({str(end): 1} if is_left else {})
 
 
-def _check_counts(connection: Connection, tally: Tally) -> None:
+def _check_counts(connection: Connection, probe: Probe) -> None:
     """As many events of a kind as rows they tell of."""
     kinds = (
         ("assignment", "lease", assignment),
@@ -318,21 +318,21 @@ def _check_counts(connection: Connection, tally: Tally) -> None:
         ).scalar_one()
         n_rows = connection.execute(select(func.count()).select_from(table)).scalar_one()
         if n_events != n_rows:
-            tally.blame(f"{n_events} events say {action} {entity}; there are {n_rows} such rows")
+            probe.blame(f"{n_events} events say {action} {entity}; there are {n_rows} such rows")
 
 
-def check_whole(connection: Connection, tally: Tally) -> None:
+def check_whole(connection: Connection, probe: Probe) -> None:
     """15. Nothing is half done: what was taken is there, and what is wanted can be had."""
-    tally.n_checked = connection.execute(select(func.count()).select_from(judgment)).scalar_one()
+    probe.n_checked = connection.execute(select(func.count()).select_from(judgment)).scalar_one()
     first = and_(judgment.c.assignment_id == assignment.c.id, judgment.c.revision == 1)
-    tally.none_of(
+    probe.none_of(
         connection,
         select(assignment.c.id)
         .outerjoin(judgment, first)
         .where(assignment.c.state.in_(TAKEN), assignment.c.purpose.not_in(SECOND), judgment.c.id.is_(None)),
         lambda row: f"assignment {row.id} was submitted and has no judgment",
     )
-    tally.none_of(
+    probe.none_of(
         connection,
         select(judgment.c.id, assignment.c.state)
         .join(assignment, assignment.c.id == judgment.c.assignment_id)
@@ -340,7 +340,7 @@ def check_whole(connection: Connection, tally: Tally) -> None:
         lambda row: f"judgment {row.id} belongs to an assignment that is {row.state}",
     )
     for purpose, table in ((Purpose.REVIEW, review), (Purpose.ADJUDICATE, adjudication)):
-        tally.none_of(
+        probe.none_of(
             connection,
             select(assignment.c.id)
             .outerjoin(table, table.c.assignment_id == assignment.c.id)
@@ -349,7 +349,7 @@ def check_whole(connection: Connection, tally: Tally) -> None:
             ),
             partial(_without, purpose),
         )
-    tally.none_of(
+    probe.none_of(
         connection,
         select(judgment.c.assignment_id)
         .group_by(judgment.c.assignment_id)
@@ -358,7 +358,7 @@ def check_whole(connection: Connection, tally: Tally) -> None:
     )
     wanted = and_(slot.c.item_id == item.c.id, slot.c.state.in_(WANTED), slot.c.purpose.not_in(ASIDE))
     waiting = [one.value for one in ItemState if one.is_waiting]
-    tally.none_of(
+    probe.none_of(
         connection,
         select(item.c.id, item.c.state)
         .outerjoin(slot, wanted)
@@ -368,7 +368,7 @@ def check_whole(connection: Connection, tally: Tally) -> None:
         .having(func.count(slot.c.id) == 0),
         lambda row: f"item {row.id} is {row.state} and nothing is wanted of it",
     )
-    tally.none_of(
+    probe.none_of(
         connection,
         select(item.c.id, item.c.state)
         .join(slot, wanted)

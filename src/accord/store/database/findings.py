@@ -29,7 +29,7 @@ class Finding:
 
 
 @dataclass
-class Tally:
+class Probe:
     """Counts while one invariant is checked."""
 
     n_checked: int = 0
