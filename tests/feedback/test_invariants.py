@@ -171,15 +171,9 @@ def filled(database: Database) -> Worked:
     return Worked(database, work, clock, project_id, Witness(acknowledged=acknowledged, shown=shown))
 
 
-def test_a_store_that_was_worked_in_keeps_all_of_them(worked):
-    keeps_all(worked)
-
-
-def test_and_so_does_one_on_postgresql(worked_on_postgres):
-    keeps_all(worked_on_postgres)
-
-
-def keeps_all(worked: Worked) -> None:
+@pytest.mark.parametrize("place", ["worked", "worked_on_postgres"])
+def test_a_store_that_was_worked_in_keeps_all_of_them(place, request):
+    worked: Worked = request.getfixturevalue(place)
     found = check_store(worked.work, worked.witness)
     assert [one.number for one in found] == list(range(1, 16))
     assert [one.name for one in found] == list(NAMES)
