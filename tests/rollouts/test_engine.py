@@ -12,6 +12,8 @@ from accord.rollouts.native import NativeSampler
 from accord.rollouts.sampler import SamplingConfig
 from accord.rollouts.text_stream import TextStream
 
+from .hearing import collect
+
 CONFIG = SamplingConfig(max_tokens=16)
 
 
@@ -31,18 +33,6 @@ def request(text="hello", **fields):
     return Request(**{"model": "tiny", "prompt": Prompt.from_text(text), "config": CONFIG, **fields})
 
 
-def collect(events, n=1):
-    texts, ends = [""] * n, {}
-    while len(ends) < n:
-        event = events.get(timeout=60)
-        if not isinstance(event, Piece):
-            raise event
-        texts[event.index] += event.text
-        if event.finish is not None:
-            ends[event.index] = (event.finish, event.n_tokens)
-    return texts, ends
-
-
 def sampled(model, text, config, seed, n=1):
     (group,) = NativeSampler(model).sample(
         [Prompt.from_text(text)], group=n, config=config, streams=Streams(seed)
@@ -60,7 +50,7 @@ def test_requests_that_run_together_get_what_each_gets_alone(engine, model):
         engine.submit(request(text, config=config, seed=seed), queue.put)
     for (text, config, seed), queue in zip(asked, queues, strict=True):
         (drawn,) = sampled(model, text, config, seed)
-        texts, ends = collect(queue)
+        texts, ends, _ = collect(queue)
         assert texts == [drawn.text]
         assert ends == {0: (drawn.finish_reason, len(drawn.token_ids))}
 
@@ -213,8 +203,8 @@ def test_a_short_request_joins_a_long_one_that_runs_and_is_answered_first(model)
         engine.submit(request("a long story", config=config, seed=5, top_logprobs=0), sink(long, "long"))
         assert started.wait(60)
         engine.submit(request("short", seed=6, n=2), sink(short, "short"))
-        short_texts, _ = collect(short, n=2)
-        long_texts, _ = collect(long)
+        short_texts, _, _ = collect(short, n=2)
+        long_texts, _, _ = collect(long)
         assert order == ["short", "short", "long"]
         # they shared passes: no more of them than the long answer has tokens
         assert [1, 2] in runs

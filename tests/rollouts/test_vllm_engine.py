@@ -13,9 +13,11 @@ import torch
 from accord.domain import ConfigError, FinishReason, MissingExtra, ModelError, Prompt
 from accord.models.loading import load_model
 from accord.models.tiny import tiny_model
-from accord.rollouts.engine import EngineConfig, LineFull, Piece, Request
+from accord.rollouts.engine import EngineConfig, LineFull, Request
 from accord.rollouts.sampler import SamplingConfig
 from accord.rollouts.vllm_engine import VllmEngine
+
+from .hearing import collect
 
 CONFIG = SamplingConfig(max_tokens=12)
 
@@ -109,19 +111,6 @@ def engine(model):
 
 def request(text="hello", **fields):
     return Request(**{"model": "tiny", "prompt": Prompt.from_text(text), "config": CONFIG, **fields})
-
-
-def collect(queue, n=1):
-    texts, ends, reports = [""] * n, {}, []
-    while len(ends) < n:
-        event = queue.get(timeout=60)
-        if not isinstance(event, Piece):
-            raise event
-        texts[event.index] += event.text
-        reports += event.tokens
-        if event.finish is not None:
-            ends[event.index] = (event.finish, event.n_tokens)
-    return texts, ends, reports
 
 
 def ask(engine, *arguments, n=1, **fields):

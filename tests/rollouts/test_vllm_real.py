@@ -24,13 +24,15 @@ from accord.models.chat import ChatTokenizer
 from accord.models.language_model import LanguageModel, set_special_ids
 from accord.models.tiny import byte_tokenizer
 from accord.rollouts import SamplingConfig
-from accord.rollouts.engine import Piece, Request
+from accord.rollouts.engine import Request
 from accord.rollouts.vllm import VllmSampler
 from accord.rollouts.vllm_engine import VllmEngine
 from accord.training.observers import Recorder
 from accord.training.online_config import OnlineConfig
 from accord.training.optimizer import OptimizationConfig
 from accord.training.rloo import train_rloo
+
+from .hearing import collect
 
 pytestmark = [
     pytest.mark.slow,
@@ -190,19 +192,6 @@ def test_a_policy_trains_on_samples_in_bf16_and_the_gap_to_the_learner_is_roundi
     record_property("nats a token between vLLM in bf16 and the learner in fp32", gaps)
     assert len(gaps) == 4
     assert all(0 < gap < 0.05 for gap in gaps)  # weights one step old are several times as far
-
-
-def collect(queue, n=1):
-    texts, ends, reports = [""] * n, {}, []
-    while len(ends) < n:
-        event = queue.get(timeout=300)
-        if not isinstance(event, Piece):
-            raise event
-        texts[event.index] += event.text
-        reports += event.tokens
-        if event.finish is not None:
-            ends[event.index] = (event.finish, event.n_tokens)
-    return texts, ends, reports
 
 
 def test_serving_streams_seeds_stops_and_lets_go_of_who_left():
