@@ -117,6 +117,14 @@ def test_what_breaks_off_leaves_neither_its_work_nor_its_key(any_site):
     assert verify_chain(any_site.database).n_events == before + 1
 
 
+def test_an_empty_answer_is_an_answer_too(site):
+    repeats, done = Repeats.of(site.database), []
+    user_id = site.person("owner").get("/me").json()["id"]
+    for _ in range(2):
+        assert repeats.once(user_id, asked(), lambda: done.append("once")) is None
+    assert done == ["once"]
+
+
 def test_two_who_come_at_once_are_one(any_site):
     owner = any_site.person("owner")
     user_id = owner.get("/me").json()["id"]

@@ -70,7 +70,7 @@ class Repeats:
                 with self.database.together() as connection:
                     known = self._find(connection, user_id, asked)
                     if known is not None:
-                        return known
+                        return known[0]
                     self._reserve(connection, user_id, asked)
                     answer = act()
                     place = (answered.c.user_id == user_id) & (answered.c.key_hash == _hash(asked.key))
@@ -88,7 +88,7 @@ class Repeats:
         with self.database.read() as connection:
             known = self._find(connection, user_id, asked)
         if known is not None:
-            return known
+            return known[0]
         answer = act()
         return self.once(user_id, asked, lambda: answer)
 
@@ -98,7 +98,8 @@ class Repeats:
             gone = connection.execute(delete(answered).where(answered.c.expires_ms <= self._now_ms()))
         return gone.rowcount
 
-    def _find(self, connection: Connection, user_id: str, asked: Asked) -> Any:
+    def _find(self, connection: Connection, user_id: str, asked: Asked) -> tuple[Any] | None:
+        """The first answer, which may be null; nothing where there was none."""
         row = connection.execute(
             select(answered).where(
                 answered.c.user_id == user_id,
@@ -113,7 +114,7 @@ class Repeats:
                 f"the Idempotency-Key {asked.key!r} was used for another request ({row.route}); a key is for "
                 f"one request with one body, make a new one for each"
             )
-        return _open(asked, row.answer)
+        return (_open(asked, row.answer),)
 
     def _reserve(self, connection: Connection, user_id: str, asked: Asked) -> None:
         """Write the key, first of all: who comes with the same one meanwhile waits for the end of this."""
