@@ -4,13 +4,13 @@ schema, questions, live, policy, workflow, project_file
                      a project as data: what is asked, of whom, and the way of an item
 items, item_rows, importing, export, snapshots
                      rows in, judgments out
-work                 a piece of work to the page and back; `flow` moves items on, `gate` says why there is none
+work                 a piece of work to the page and back; `flow` moves items, `gate` says why there is none
 reviewing, calibrating, consensus, verdicts, sampling, standing, reading
                      second looks, rounds of calibration, taking judgments together, how people stand
 conversing, turns, transcripts
                      conversations with live models
-app, serving         the server, put together and started; `security`, `keyed`, `rates`, `problems`, `telemetry` hold
-                     for every route; *_routes are the interface, *_pages and `rooms` the pages
+app, serving         the server, put together and started; `security`, `keyed`, `rates`, `problems` and
+                     `telemetry` hold for every route; *_routes are the interface, *_pages and `rooms` the pages
 screen, forms, keys, prefetch, markdown, mathematics, describing, charts, catalog
                      what pages are made of
 dashboard, progress, queue_health, own_work
