@@ -10,7 +10,7 @@ reviewing, calibrating, consensus, verdicts, sampling, standing, reading
 conversing, turns, transcripts
                      conversations with live models
 app, serving         the server, put together and started; `security`, `keyed`, `rates`, `problems` and
-                     `telemetry` hold for every route; *_routes are the interface, *_pages and `rooms` the pages
+                     `telemetry` hold for every route; *_routes are the interface, *_pages, `rooms` the pages
 screen, forms, keys, prefetch, markdown, mathematics, describing, charts, catalog
                      what pages are made of
 dashboard, progress, queue_health, own_work
