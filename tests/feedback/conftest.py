@@ -1,6 +1,7 @@
 """A server over an empty database, and people who talk to it."""
 
 import asyncio
+import itertools
 import json
 import socket
 import sys
@@ -23,6 +24,8 @@ from accord.store.database import Accounts, Database, PasswordCost, Role, open_d
 CHEAP = PasswordCost(n=16, r=1, p=1)
 """The same hashing with little work: tests make many accounts."""
 PASSWORD = "correct horse battery"
+NUMBERS = itertools.count(1)
+"""Of projects made: no two have one name."""
 
 
 class Person:
@@ -84,7 +87,7 @@ class Site:
     def project(self, rows: list[dict], *, overlap: int = 1, **task: Any) -> str:
         owner = self.person("owner")
         task = task or {"kind": "pairwise"}
-        made = owner.post("/projects", {"name": f"p{id(rows)}", "task": task, "guideline": "# Be kind"})
+        made = owner.post("/projects", {"name": f"p{next(NUMBERS)}", "task": task, "guideline": "# Be kind"})
         assert made.status_code == 201, made.text
         lines = "\n".join(json.dumps(row) for row in rows)
         path = f"/api/v1/projects/{made.json()['id']}/items?overlap={overlap}"

@@ -119,6 +119,22 @@ def test_late_work_on_an_item_that_came_back_to_the_same_person_counts_once(offi
     (row,) = rows_of(office, judgment)
     assert row.assignment_id == new.id
     assert sorted(states(office, slot)) == ["filled", "open"]
+    assert office.queue.submit(old.id, old.lease_token, "key", ANSWER) == receipt  # sent once more
+    assert office.queue.submit(new.id, new.lease_token, "key", ANSWER) == receipt
+    assert len(rows_of(office, judgment)) == 1
+
+
+def test_a_key_of_given_up_work_opens_no_other_item(office):
+    project, ann = office.projects.add_project("p"), office.projects.add_user("ann")
+    office.projects.add_items(project, items(2))
+    (lost,) = office.queue.claim(project, ann)
+    office.queue.release(lost.id, lost.lease_token)
+    again, other = office.queue.claim(project, ann, count=2)
+    if again.item_id != lost.item_id:
+        again, other = other, again
+    office.queue.submit(other.id, other.lease_token, "key", ANSWER)
+    with pytest.raises(StoreError, match="used for another piece of work"):
+        office.queue.submit(lost.id, lost.lease_token, "key", ANSWER)
 
 
 def test_a_token_that_was_never_given_opens_nothing(office):

@@ -32,6 +32,7 @@ from accord.store.database.slots import (
     GIVEN_UP,
     LIVE,
     adopt_screen,
+    came_back_as,
     close_assignment,
     come_back,
     count_time,
@@ -545,7 +546,7 @@ def by_key(connection: Connection, user_id: str, key: str, assignment_id: str) -
     ).first()
     if row is None:
         return None
-    if row.assignment_id != assignment_id:
+    if assignment_id != row.assignment_id and not came_back_as(connection, assignment_id, row.assignment_id):
         raise StoreError(f"the key {key!r} was used for another piece of work; make a new one for each")
     return Receipt(
         judgment_id=row.id, revision=row.revision, is_late=row.is_late, received_ms=row.received_ms

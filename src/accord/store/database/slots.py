@@ -193,6 +193,15 @@ def come_back(connection: Connection, row: Row[Any]) -> Row[Any] | None:
     ).first()
 
 
+def came_back_as(connection: Connection, lost_id: str, taken_id: str) -> bool:
+    """Whether work of an assignment that was given up belongs to the other, as which its item came back."""
+    lost = connection.execute(select(assignment).where(assignment.c.id == lost_id)).one()
+    if lost.state not in GIVEN_UP or lost.purpose in NOT_COUNTED:
+        return False
+    taken = come_back(connection, lost)
+    return taken is not None and taken.id == taken_id
+
+
 def order_before(connection: Connection, item_id: str, user_id: str) -> tuple[int, ...] | None:
     """The order in which an annotator saw an item before he lost it; none where it is new to him.
 
