@@ -80,7 +80,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """A PostgreSQL server on a private socket, from a wheel; one for the whole run.
 
     In a folder of its own: another run of pytest closes the folder of all runs to the server's own user.
@@ -93,6 +93,21 @@ def postgres_url() -> Iterator[str]:
             server = get_server(Path(folder) / "data", cleanup_mode="delete")
         yield server.get_uri()
         server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """The server's database with nothing in it."""
+    from sqlalchemy import text
+
+    from accord.store.database import open_database
+
+    database = open_database(postgres_server)
+    with database.write() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    database.close()
+    return postgres_server
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from accord.domain.errors import ModelAway
@@ -111,9 +110,6 @@ def any_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
         database = open_database(tmp_path / "accord.db")
     else:
         database = open_database(request.getfixturevalue("postgres_url"))
-        with database.write() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
     database.create()
     yield Site(database)
     database.close()

@@ -87,9 +87,6 @@ def worked(template: tuple[Path, Worked], tmp_path: Path) -> Iterator[Worked]:
 @pytest.fixture
 def worked_on_postgres(postgres_url: str) -> Iterator[Worked]:
     database = open_database(postgres_url)
-    with database.write() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
     database.create()
     yield filled(database)
     database.close()

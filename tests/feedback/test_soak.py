@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from accord.feedback.invariants import NAMES
-from accord.store.database import open_database
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -22,11 +20,6 @@ def test_nothing_is_lost_or_doubled_while_workers_die(kind, request, tmp_path, m
     place = str(tmp_path / "accord.db")
     if kind == "postgresql":
         place = request.getfixturevalue("postgres_url")
-        database = open_database(place)
-        with database.write() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
-        database.close()
     options = ["--annotators", "6", "--items", "300", "--seconds", "8", "--check-every", "4", "--lease", "1"]
     workers = "2" if kind == "postgresql" else "1"
     is_broken = soak.main(

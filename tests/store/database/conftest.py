@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from accord.domain.ids import CountingIds
 from accord.store.database import Database, Projects, QueueConfig, WorkQueue, open_database
@@ -47,9 +46,6 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         database = open_database(tmp_path / "accord.db")
     else:
         database = open_database(request.getfixturevalue("postgres_url"))
-        with database.write() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
     database.create()
     yield database
     database.close()

@@ -45,12 +45,6 @@ class LaterClock:
 def test_kill_9_loses_nothing_that_was_acknowledged(kind, tmp_path: Path, request: pytest.FixtureRequest):
     place = str(tmp_path / "accord.db") if kind == "sqlite" else request.getfixturevalue("postgres_url")
     database = open_database(place)
-    if kind == "postgresql":
-        from sqlalchemy import text
-
-        with database.write() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
     database.create()
     projects = Projects.of(database)
     project = projects.add_project("p")

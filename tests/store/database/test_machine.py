@@ -315,7 +315,6 @@ def machine(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[type[Shop
             fresh(made)
         else:
             made = open_database(request.getfixturevalue("postgres_url"))
-            fresh(made)
         made.create()
         opened.append(made)
         return made
