@@ -270,11 +270,12 @@ def signs_of(connection: Connection, project_id: str, user_id: str, deciding: st
         select(judgment.c.payload, assignment.c.presentation, assignment.c.purpose, judgment.c.item_id)
         .join(assignment, assignment.c.id == judgment.c.assignment_id)
         .where(
-            judgment.c.user_id == user_id,
+            assignment.c.user_id == user_id,
             assignment.c.project_id == project_id,
+            assignment.c.closed_ms.is_not(None),
             judgment.c.revision == 1,
         )
-        .order_by(judgment.c.received_ms.desc(), judgment.c.id.desc())
+        .order_by(assignment.c.closed_ms.desc(), assignment.c.id.desc())
         .limit(LOOK_BACK)
     ).all()[::-1]
     values = [(row, row.payload["values"].get(deciding)) for row in rows]

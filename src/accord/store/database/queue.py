@@ -30,7 +30,6 @@ from accord.store.database.hidden import (
 from accord.store.database.slots import (
     FOR_ONE,
     GIVEN_UP,
-    LIVE,
     adopt_screen,
     came_back_as,
     close_assignment,
@@ -41,6 +40,7 @@ from accord.store.database.slots import (
     fill_slot,
     find_slot,
     freed,
+    is_held,
     make_slots,
     move_slot,
     order_before,
@@ -177,7 +177,7 @@ class WorkQueue:
             .where(
                 assignment.c.project_id == person.project_id,
                 assignment.c.user_id == person.user_id,
-                assignment.c.state.in_(LIVE),
+                is_held(),
             )
         ).scalar_one()
         return max(0, min(count, terms.max_per_day - person.n_today - held))

@@ -185,8 +185,8 @@ assignment = Table(
     metadata,
     Column("id", ID, primary_key=True),
     _key("slot_id", "slot.id"),
-    _key("item_id", "item.id", index=True),
-    _key("user_id", "user.id", index=True),
+    _key("item_id", "item.id"),
+    _key("user_id", "user.id"),
     _key("project_id", "project.id"),
     Column("purpose", WORD, nullable=False),
     Column("state", WORD, nullable=False),
@@ -227,7 +227,16 @@ Index(
     sqlite_where=text(REPEATED),
     postgresql_where=text(REPEATED),
 )
-Index("ix_assignment_person", assignment.c.project_id, assignment.c.user_id, assignment.c.closed_ms)
+Index(
+    "ix_assignment_person",
+    assignment.c.project_id,
+    assignment.c.user_id,
+    assignment.c.closed_ms,
+    assignment.c.id,
+)
+Index("ix_assignment_newest", assignment.c.project_id, assignment.c.closed_ms, assignment.c.id)
+Index("ix_assignment_day", assignment.c.user_id, assignment.c.closed_ms)
+Index("ix_assignment_holder", assignment.c.item_id, assignment.c.user_id)
 Index(
     "ix_assignment_lease",
     assignment.c.project_id,
@@ -241,8 +250,8 @@ judgment = Table(
     metadata,
     Column("id", ID, primary_key=True),
     _key("assignment_id", "assignment.id"),
-    _key("item_id", "item.id", index=True),
-    _key("user_id", "user.id", index=True),
+    _key("item_id", "item.id"),
+    _key("user_id", "user.id"),
     Column("revision", Integer, nullable=False),
     Column("key", String(200), nullable=False),
     Column("payload", JSON, nullable=False),
@@ -252,6 +261,7 @@ judgment = Table(
     UniqueConstraint("assignment_id", "revision"),
     UniqueConstraint("user_id", "key"),
     Index("uq_judgment_author", "id", "user_id", unique=True),
+    Index("ix_judgment_giver", "item_id", "user_id"),
 )
 """What somebody said; a correction is a further revision. `key` is made by the client: a repeated
 submission is the same judgment."""
