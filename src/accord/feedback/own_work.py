@@ -199,7 +199,7 @@ def _newest(
     return query.order_by(*(one.desc() for one in order)).limit(limit)
 
 
-def _said_of(connection: Connection, decisions: Sequence[Row[Any]]) -> dict[str, Row[Any]]:
+def _said_of(connection: Connection, decisions: Sequence[Row[Any]]) -> dict[str, Any]:
     """[adjudication's id] What somebody said, what was decided, and of which item."""
     said, later = judgment.alias("said"), judgment.alias("later")
     is_revised = (

@@ -7,7 +7,19 @@ writes at the end of his transaction.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    select,
+    update,
+)
 
 from accord.domain.ids import IdSource
 from accord.store.database.audit import Event
@@ -45,7 +57,7 @@ def is_held() -> ColumnElement[bool]:
     they are meant, which it cannot of values sent apart. Nothing that is held has an end, by which indexes
     over all rows find it too.
     """
-    states = bindparam("held_states", LIVE, expanding=True, literal_execute=True)
+    states: BindParameter[Any] = bindparam("held_states", LIVE, expanding=True, literal_execute=True)
     return and_(assignment.c.state.in_(states), assignment.c.closed_ms.is_(None))
 
 
