@@ -46,6 +46,7 @@ ASIDE = [*FOR_ONE, Purpose.CALIBRATION.value]
 SECOND_LOOK = [Purpose.REPEAT.value, Purpose.REVIEW.value, Purpose.ADJUDICATE.value]
 """Work on an item its holder may know: none of it stands for his own first judgment."""
 WANTED = [SlotState.OPEN.value, SlotState.LEASED.value]
+WAITING = [state.value for state in ItemState if state.is_waiting]
 EXPIRED_AT_A_TIME = 100
 """Leases that ran out and are taken back by one claim."""
 
@@ -287,14 +288,18 @@ def fill_slot(connection: Connection, slot_id: str, item_id: str, old: SlotState
             select(item.c.state).where(item.c.id == item_id).with_for_update(key_share=True)
         ).scalar_one()
     )
-    wanted = connection.execute(
-        select(func.count())
-        .select_from(slot)
-        .where(slot.c.item_id == item_id, slot.c.state.in_(WANTED), slot.c.purpose.not_in(ASIDE))
-    ).scalar_one()
-    if wanted or not state.is_waiting:
+    wanted = exists().where(slot.c.item_id == item_id, slot.c.state.in_(WANTED), slot.c.purpose.not_in(ASIDE))
+    # The same statement whether the item waits or not: how long this takes does not tell what it is.
+    project_id = connection.execute(
+        update(item)
+        .where(item.c.id == item_id, item.c.state == state.value, item.c.state.in_(WAITING), ~wanted)
+        .values(state=ItemState.JUDGED.value)
+        .returning(item.c.project_id)
+    ).scalar()
+    if project_id is None:
         return state
-    set_item(connection, item_id, state, ItemState.JUDGED)
+    count(connection, project_id, Kind.ITEM, check_step(ITEM_STEPS, state, ItemState.JUDGED))
+    count(connection, project_id, Kind.ITEM, state, -1)
     return ItemState.JUDGED
 
 

@@ -135,13 +135,14 @@ gold = Table(
     "gold",
     metadata,
     _key("item_id", "item.id", primary_key=True),
-    _key("project_id", "project.id", index=True),
+    _key("project_id", "project.id"),
     Column("expected", JSON, nullable=False),
     Column("explanation", Text, nullable=False),
     Column("tier", WORD, nullable=False, server_default="hidden"),
     Column("n_uses", Integer, nullable=False, server_default="0"),
     Column("exposure_cap", Integer, nullable=True),
     Column("retired_ms", BigInteger, nullable=True),
+    Index("ix_gold_least_used", "project_id", "tier", "n_uses", "item_id"),
 )
 """Items whose answer is known: what it is, by question, and why. Annotators cannot tell them from others.
 `tier` says what for: hidden checks, training (explained afterward), or the entry test. Once `n_uses` people

@@ -1,4 +1,4 @@
-"""Indexes that find the newest work of a project and of a person, however much lies below it."""
+"""Indexes that find the newest work of a project and of a person, and the least used known item."""
 
 from alembic import op
 
@@ -18,3 +18,5 @@ def upgrade() -> None:
     op.create_index("ix_judgment_giver", "judgment", ["item_id", "user_id"])
     op.drop_index("ix_judgment_item_id", "judgment")
     op.drop_index("ix_judgment_user_id", "judgment")  # the unique (user_id, key) begins with the same
+    op.create_index("ix_gold_least_used", "gold", ["project_id", "tier", "n_uses", "item_id"])
+    op.drop_index("ix_gold_project_id", "gold")
