@@ -165,8 +165,8 @@ def tier_slot(connection: Connection, ids: IdSource, person: Person, tier: str) 
     return make_held(connection, ids, known, GOLD_PURPOSE[tier])
 
 
-def find_known(connection: Connection, person: Person, tier: str, *, is_taken: bool) -> Row[Any] | None:
-    """The least used known item of this tier that this annotator has not met; locked where it is taken."""
+def find_known(connection: Connection, person: Person, tier: str, *, is_taken: bool) -> Any:
+    """The least used known item of this tier that he has not met, or nothing; locked where it is taken."""
     met = exists().where(assignment.c.item_id == item.c.id, assignment.c.user_id == person.user_id)
     query = (
         select(item.c.id, item.c.project_id, item.c.priority)
@@ -192,8 +192,8 @@ def count_use(connection: Connection, item_id: str) -> None:
     connection.execute(update(gold).where(gold.c.item_id == item_id).values(n_uses=gold.c.n_uses + 1))
 
 
-def find_repeat(connection: Connection, person: Person, gap: int) -> Row[Any] | None:
-    """An own earlier item that was not repeated yet, and how it was shown."""
+def find_repeat(connection: Connection, person: Person, gap: int) -> Any:
+    """An own earlier item that was not repeated yet, and how it was shown, or nothing."""
     again = assignment.alias("again")
     was_repeated = exists().where(
         again.c.item_id == assignment.c.item_id,

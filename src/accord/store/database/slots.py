@@ -268,7 +268,7 @@ def set_slot(connection: Connection, slot_id: str, old: SlotState, new: SlotStat
     return moved is not None
 
 
-def move_slot(connection: Connection, row: Row[Any], old: SlotState, new: SlotState) -> None:
+def move_slot(connection: Connection, row: Any, old: SlotState, new: SlotState) -> None:
     """Count a slot as one of its new state; `row` has its project and the skill it asks for."""
     count_slot(connection, row.project_id, row.required_skill, old, -1)
     count_slot(connection, row.project_id, row.required_skill, new)
