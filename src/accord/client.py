@@ -87,7 +87,7 @@ class Client:
 
     def projects(self) -> list[dict[str, str]]:
         """Id and name of each project this token may see."""
-        return list(self._ask("GET", "/projects")["projects"])
+        return list(self._pages("/projects", "projects"))
 
     def project_id(self, name: str) -> str:
         """The id of a project by its name."""
@@ -216,9 +216,32 @@ class Client:
                     raise ServerError(f"the stream of judgments broke {failures} times: {error}") from error
                 self._sleep(self._pause_s * 2**failures)
 
+    def history(self, project_id: str, *, at_a_time: int = 50) -> Iterator[dict[str, Any]]:
+        """Own judgments with what was shown, newest first, as far back as there are any."""
+        return self._pages("/me/history", "judgments", project=project_id, limit=at_a_time)
+
+    def feedback(self, project_id: str, *, at_a_time: int = 50) -> Iterator[dict[str, Any]]:
+        """Where somebody who reviews or decides saw it otherwise than this token's holder, newest first."""
+        return self._pages("/me/feedback", "feedback", project=project_id, limit=at_a_time)
+
+    def alerts(self, project_id: str, *, at_a_time: int = 200) -> Iterator[dict[str, Any]]:
+        """What was noticed of people's work in a project, newest first."""
+        return self._pages(f"/projects/{quote(project_id, safe='')}/alerts", "alerts", limit=at_a_time)
+
     def progress(self, project_id: str) -> dict[str, Any]:
         """Items and slots by state, and how many judgments each annotator gave."""
         return self._ask("GET", f"/projects/{quote(project_id, safe='')}/progress")
+
+    def _pages(self, path: str, name: str, **query: str | int) -> Iterator[dict[str, Any]]:
+        """The rows of a list, asked for page by page as they are taken."""
+        after: str | None = None
+        while True:
+            asked = urlencode(query if after is None else {**query, "after": after})
+            answer = self._ask("GET", f"{path}?{asked}" if asked else path)
+            yield from answer[name]
+            after = answer.get("next")
+            if after is None:
+                return
 
     def _ask(
         self,

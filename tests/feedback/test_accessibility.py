@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from accord.feedback.live import LIVE_KINDS
 from accord.feedback.schema import KINDS
 from accord.store.database import Projects
 from accord.store.database.settings import Settings
+from accord.store.database.workflow_tables import alert
 
 AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
 pytestmark = [
@@ -106,18 +108,86 @@ def test_the_pages_around_the_work(site, served, page):
     assert serious(page) == []
 
 
-def test_the_leads_pages(site, served, page):
-    project_id = site.project([ROW], overlap=2)
-    for handle in ("annotator", "second"):
-        person = site.person(handle)
-        (work,) = person.post(f"/projects/{project_id}/queue/next").json()["assignments"]
-        sent = {"token": work["token"], "key": handle * 2, "answers": {"preference": {"choice": 2}}}
-        assert person.post(f"/assignments/{work['id']}/submit", sent).status_code == 200
+def sign_in(page: Any, served: Any, handle: str) -> None:
+    """Leave, and come in as somebody else."""
     page.context.clear_cookies()
     page.goto(f"{served.url}/login")
-    page.get_by_label("Handle").fill("lead")
+    page.get_by_label("Handle").fill(handle)
     page.get_by_label("Password").fill("correct horse battery")
     page.keyboard.press("Enter")
     page.wait_for_url(f"{served.url}/")
+
+
+def judge_apart(site: Any, project_id: str) -> None:
+    """Two people say the opposite of one item."""
+    for handle, choice in (("annotator", 1), ("second", 7)):
+        person = site.person(handle)
+        (work,) = person.post(f"/projects/{project_id}/queue/next").json()["assignments"]
+        left = work["shown"]["candidates"][0] == ROW["candidates"][0]
+        answers = {"preference": {"choice": choice if left else 8 - choice}}
+        sent = {"token": work["token"], "key": handle * 2, "answers": answers}
+        assert person.post(f"/assignments/{work['id']}/submit", sent).status_code == 200
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "contrast"])
+@pytest.mark.parametrize(("kind", "path"), [("review", "review"), ("adjudication", "adjudicate")])
+def test_the_pages_of_who_reviews_and_decides(site, served, page, kind, path, theme):
+    project_id = site.project([ROW], overlap=2)
+    Projects.of(site.database).add_definition(project_id, "guideline", {"markdown": "# Be kind\n\nAlways."})
+    stages = [{"stage": "label", "kind": "label", "overlap": 2}, {"stage": "second", "kind": kind}]
+    site.person("owner").client.put(f"/api/v1/projects/{project_id}/workflow", json={"stages": stages})
+    judge_apart(site, project_id)
+    reviewer = site.person("reviewer").get("/me").json()["id"]
+    Settings.of(site.database).change(reviewer, {"theme": theme})
+    sign_in(page, served, "reviewer")
+    page.goto(f"{served.url}/p/{project_id}/{path}")
+    page.get_by_text("When was it?").first.wait_for()
+    assert page.locator("form.card").count() >= 1
+    assert serious(page) == []
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert serious(page) == []
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert serious(page) == []
+
+
+def test_the_pages_of_who_reviews_where_there_is_nothing_to_do(site, served, page):
+    project_id = site.project([ROW])
+    sign_in(page, served, "reviewer")
+    for path in ("review", "adjudicate"):
+        page.goto(f"{served.url}/p/{project_id}/{path}")
+        assert serious(page) == [], path
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "contrast"])
+def test_the_page_of_people(site, served, page, theme):
+    project_id = site.project([ROW], overlap=2)
+    judge_apart(site, project_id)
+    told = site.person("second").get("/me").json()["id"]
+    with site.database.write() as connection:
+        connection.execute(
+            insert(alert).values(
+                id="alert-1", project_id=project_id, user_id=told, kind="decline", is_private=False,
+                evidence={"n": 30, "usual": 0.9}, at_ms=1, answer="I was ill.",
+            )
+        )  # fmt: skip
+    lead = site.person("lead").get("/me").json()["id"]
+    Settings.of(site.database).change(lead, {"theme": theme})
+    sign_in(page, served, "lead")
+    page.goto(f"{served.url}/p/{project_id}/people")
+    page.get_by_text("I was ill.").wait_for()
+    assert serious(page) == []
+    page.locator("form:has([name=role]) button").first.click()
+    page.get_by_text("/join/").first.wait_for()
+    assert serious(page) == []
+    link = page.locator("text=/join/").first.text_content()
+    page.context.clear_cookies()
+    page.goto(f"{served.url}/join/{link.split('/join/')[1].split()[0]}")
+    assert serious(page) == []
+
+
+def test_the_leads_pages(site, served, page):
+    project_id = site.project([ROW], overlap=2)
+    judge_apart(site, project_id)
+    sign_in(page, served, "lead")
     page.goto(f"{served.url}/p/{project_id}")
     assert serious(page) == []

@@ -113,7 +113,7 @@ def test_another_persons_work_looks_as_if_it_were_not_there(site):
         (f"/judgments/{made['judgment_id']}/revise", body),
     ):
         assert other.post(path, sent).status_code == 410
-    assert other.get(f"/me/history?project={project_id}").json() == {"judgments": []}
+    assert other.get(f"/me/history?project={project_id}").json() == {"judgments": [], "next": None}
 
 
 def test_empty_queue_says_why(site):

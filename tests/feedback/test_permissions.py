@@ -194,7 +194,7 @@ def test_what_belongs_to_another_is_not_there(site, role):
     assert draft.status_code == 410
     made = second.post(f"/assignments/{work['id']}/submit", {**held, **answers}).json()
     assert other.post(f"/judgments/{made['judgment_id']}/revise", answers).status_code == 410
-    assert other.get(f"/me/history?project={project_id}").json() == {"judgments": []}
+    assert other.get(f"/me/history?project={project_id}").json() == {"judgments": [], "next": None}
 
 
 def test_a_token_without_the_scope_to_judge_touches_no_judgment_of_its_owner(site):

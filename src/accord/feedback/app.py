@@ -26,6 +26,7 @@ from accord.feedback.live import Speakers
 from accord.feedback.live_routes import live_routes
 from accord.feedback.oidc import Provider
 from accord.feedback.pages import install_pages
+from accord.feedback.paging import MOST, After, Limit, Page, page_of, read_cursor
 from accord.feedback.people_routes import people_router
 from accord.feedback.problems import install_problems, problem
 from accord.feedback.rates import AddressLimit, Limiter, Rates
@@ -36,7 +37,7 @@ from accord.feedback.schema import parse_schema
 from accord.feedback.screen import Screen
 from accord.feedback.security import COOKIE, account_of, install_headers, need
 from accord.feedback.telemetry import Figures, Telemetry, store_lines
-from accord.feedback.work import Work
+from accord.feedback.work import HISTORY, Work
 from accord.store.database.accounts import Account, Accounts, Role
 from accord.store.database.engine import Database
 from accord.store.database.people import People
@@ -241,12 +242,10 @@ def _setting_out(database: Database, projects: Projects, work: Work, signed_in: 
     router = APIRouter(prefix="/api/v1/projects", tags=["projects"], route_class=KeyedRoute)
 
     @router.get("")
-    def list_projects(account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
-        with database.read() as connection:
-            rows = connection.execute(select(project.c.id, project.c.name).order_by(project.c.name)).all()
-        allowed = ("annotate", "watch")
-        mine = [row for row in rows if any(account.may(one, row.id) for one in allowed)]
-        return {"projects": [{"id": row.id, "name": row.name} for row in mine]}
+    def list_projects(
+        account: Annotated[Account, Depends(signed_in)], limit: Limit = MOST, after: After = None
+    ) -> dict[str, Any]:
+        return _projects_of(database, account, limit=limit, after=after).told("projects")
 
     @router.post("", status_code=201)
     def add_project(body: NewProject, account: Annotated[Account, Depends(signed_in)]) -> dict[str, str]:
@@ -287,6 +286,20 @@ def _setting_out(database: Database, projects: Projects, work: Work, signed_in: 
         return work.progress(project_id)
 
     return router
+
+
+def _projects_of(database: Database, account: Account, *, limit: int, after: str | None) -> Page:
+    """Projects somebody works in or may look at, by name."""
+    allowed = ("annotate", "watch")
+    query = select(project.c.id, project.c.name).order_by(project.c.name).limit(limit + 1)
+    if not any(account.may(one) for one in allowed):
+        own = [place for place in account.roles if any(account.may(one, place) for one in allowed)]
+        query = query.where(project.c.id.in_(own))
+    if after is not None:
+        query = query.where(project.c.name > read_cursor(after, str)[0])
+    with database.read() as connection:
+        page = page_of(connection.execute(query).all(), limit, lambda row: (row.name,))
+    return replace(page, rows=[{"id": row.id, "name": row.name} for row in page.rows])
 
 
 def _working(work: Work, queue: WorkQueue, signed_in: Any, conversing: Conversing) -> APIRouter:
@@ -333,10 +346,13 @@ def _working(work: Work, queue: WorkQueue, signed_in: Any, conversing: Conversin
 
     @router.get("/me/history")
     def history(
-        project: Annotated[str, Query(max_length=36)], account: Annotated[Account, Depends(signed_in)]
+        project: Annotated[str, Query(max_length=36)],
+        account: Annotated[Account, Depends(signed_in)],
+        limit: Limit = HISTORY,
+        after: After = None,
     ) -> dict[str, Any]:
         need(account, "annotate", project)
-        return {"judgments": work.history(project, account.id)}
+        return work.history(project, account.id, limit=limit, after=after).told("judgments")
 
     return router
 

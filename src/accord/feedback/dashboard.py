@@ -105,7 +105,7 @@ def _newest(work: Work, project_id: str) -> list[Seen]:
 
 
 def _last_judgments(project_id: str) -> Any:
-    """The last revisions of people's judgments, newest first."""
+    """The last revisions of people's judgments, by when they were first given, newest first."""
     later = judgment.alias("later")
     is_revised = (
         select(later.c.id)
@@ -115,15 +115,15 @@ def _last_judgments(project_id: str) -> Any:
     return (
         select(judgment.c.item_id, judgment.c.payload, judgment.c.received_ms, assignment.c.active_ms)
         .join(assignment, assignment.c.id == judgment.c.assignment_id)
-        .join(item, item.c.id == judgment.c.item_id)
         .join(user, user.c.id == judgment.c.user_id)
         .where(
-            item.c.project_id == project_id,
+            assignment.c.project_id == project_id,
+            assignment.c.closed_ms.is_not(None),
             ~is_revised,
             judgment.c.source != Source.MODEL.value,
             assignment.c.purpose != Purpose.REPEAT.value,  # nobody agrees with himself
         )
-        .order_by(judgment.c.id.desc())
+        .order_by(assignment.c.closed_ms.desc(), assignment.c.id.desc())
     )
 
 
@@ -314,6 +314,7 @@ def _biases(work: Work, project_id: str, seen: Sequence[Seen]) -> list[dict[str,
     with work.database.read() as connection:
         rows = connection.execute(
             _last_judgments(project_id)
+            .join(item, item.c.id == assignment.c.item_id)
             .join(content, content.c.hash == item.c.content_hash)
             .add_columns(content.c.body, assignment.c.schema_id)
             .limit(NEWEST_TEXTS)
@@ -351,6 +352,7 @@ def _disputes(work: Work, project_id: str) -> list[dict[str, Any]]:
             return []
         rows = connection.execute(
             _last_judgments(project_id)
+            .join(item, item.c.id == assignment.c.item_id)
             .join(content, content.c.hash == item.c.content_hash)
             .add_columns(content.c.body, assignment.c.schema_id)
             .limit(NEWEST_TEXTS)

@@ -56,9 +56,11 @@ class Flow:
         """Go on from a judgment that was just taken."""
         if done.assignment.purpose == Purpose.TURN:
             return _end_turn(connection, done)
-        if done.assignment.purpose not in MOVES or done.item_state is not ItemState.JUDGED:
-            return []
-        return self.advance(connection, done.assignment.item_id, done.now_ms)
+        if done.assignment.purpose in MOVES and done.item_state is ItemState.JUDGED:
+            return self.advance(connection, done.assignment.item_id, done.now_ms)
+        # Work that moves nothing on, known items among it, asks the same: its time is no hint.
+        self._way_of(connection, self._row_of(connection, done.assignment.item_id), done.now_ms)
+        return []
 
     def advance(
         self, connection: Connection, item_id: str, now: int, *, outcome: str | None = None
@@ -67,13 +69,7 @@ class Flow:
 
         `outcome` ends a hold. Without a workflow, or for a known item, nothing is done.
         """
-        row = connection.execute(
-            select(item, content.c.body, gold.c.item_id.label("known"))
-            .join(content, content.c.hash == item.c.content_hash)
-            .outerjoin(gold, gold.c.item_id == item.c.id)
-            .where(item.c.id == item_id)
-            .with_for_update(of=item, key_share=True)
-        ).one()
+        row = self._row_of(connection, item_id)
         if row.known is not None or row.state != ItemState.JUDGED:
             return []
         way = self._way_of(connection, row, now)
@@ -91,6 +87,16 @@ class Flow:
             ).scalar_one()
             self._workflows[workflow_id] = parse_workflow(body, f"workflow {workflow_id}")
         return self._workflows[workflow_id]
+
+    def _row_of(self, connection: Connection, item_id: str) -> Row[Any]:
+        """An item, locked, with what it shows, and whether it is a known one."""
+        return connection.execute(
+            select(item, content.c.body, gold.c.item_id.label("known"))
+            .join(content, content.c.hash == item.c.content_hash)
+            .outerjoin(gold, gold.c.item_id == item.c.id)
+            .where(item.c.id == item_id)
+            .with_for_update(of=item, key_share=True)
+        ).one()
 
     def _way_of(self, connection: Connection, row: Row[Any], now: int) -> "_Stay | None":
         """Where the item stands now; the first stay is written when it ends."""

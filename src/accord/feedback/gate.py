@@ -5,13 +5,14 @@ A reason is a code, for the page, and a sentence, for the person.
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, exists, select
 
 from accord.feedback.definitions import Definitions
 from accord.feedback.policy import Policy
 from accord.store.database.hidden import DAY_MS
 from accord.store.database.people_tables import acknowledgement, consent
-from accord.store.database.states import AssignmentState, Lane, PersonState, Purpose, SlotState
+from accord.store.database.slots import is_held
+from accord.store.database.states import Lane, PersonState, Purpose, SlotState
 from accord.store.database.tables import assignment, slot
 from accord.store.database.tally import NOT_COUNTED
 from accord.store.database.workflow_tables import standing
@@ -91,21 +92,22 @@ def why_empty(connection: Connection, project_id: str, user_id: str, policy: Pol
 def _queue_reason(connection: Connection, project_id: str, user_id: str) -> Reason:
     is_ours = (slot.c.project_id == project_id) & (slot.c.lane == Lane.LABEL.value)
     is_open = is_ours & (slot.c.state == SlotState.OPEN.value)
-    mine = select(assignment.c.item_id).where(
-        assignment.c.user_id == user_id, assignment.c.project_id == project_id
-    )
+    is_mine = exists().where(assignment.c.item_id == slot.c.item_id, assignment.c.user_id == user_id)
 
     def is_any(*where: ColumnElement[bool]) -> bool:
-        return connection.execute(select(slot.c.id).where(*where).limit(1)).first() is not None
+        # In the order of the index of open slots, so that PostgreSQL looks there and not through all slots.
+        order = (slot.c.required_skill, slot.c.priority.desc(), slot.c.id)
+        found = connection.execute(select(slot.c.id).where(*where).order_by(*order).limit(1))
+        return found.first() is not None
 
-    if is_any(is_open, slot.c.item_id.not_in(mine)):
+    if is_any(is_open, ~is_mine):
         return Reason(code="skill", text="What is left asks for a skill you do not have yet.")
     if is_any(is_open):
         return Reason(code="done", text="You have judged everything here; the rest waits for others.")
     # By who holds them, for of those there are few; slots that were filled may be millions.
     held = select(assignment.c.id).where(
         assignment.c.project_id == project_id,
-        assignment.c.state.in_([state.value for state in AssignmentState if state.is_live]),
+        is_held(),
         assignment.c.purpose.not_in([*NOT_COUNTED, Purpose.TURN.value]),
     )
     if connection.execute(held.limit(1)).first() is not None:

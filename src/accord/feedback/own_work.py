@@ -3,24 +3,27 @@
 Known items never show here: whoever learns from this page which items were checks would answer only those.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, null, select, update
 
 from accord.domain.errors import LeaseLost
 from accord.feedback.describing import describe_value
+from accord.feedback.paging import MOST, Page, is_below, page_of
 from accord.feedback.standing import NUDGES
 from accord.feedback.verdicts import verdict_of
 from accord.feedback.work import Work, first_words
 from accord.feedback.workflow import CAUSES, REASONS
 from accord.store.database.audit import append_events
 from accord.store.database.slots import entry
-from accord.store.database.states import Purpose
+from accord.store.database.states import AssignmentState, Purpose
 from accord.store.database.tables import assignment, content, gold, item, judgment, user
 from accord.store.database.workflow_tables import adjudication, alert, review, standing
 
 NEWEST = 50
-"""Decisions looked at, newest first."""
+"""Decisions looked at for a page, newest first."""
 
 
 def standing_of(work: Work, project_id: str, user_id: str) -> dict[str, Any]:
@@ -50,17 +53,19 @@ def standing_of(work: Work, project_id: str, user_id: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def alerts_of(work: Work, project_id: str) -> list[dict[str, Any]]:
+def alerts_of(work: Work, project_id: str, *, limit: int = MOST, after: str | None = None) -> Page:
     """What a lead may know: alarms that are not private, newest first, with evidence and the answer to it."""
+    query = (
+        select(alert, user.c.handle)
+        .join(user, user.c.id == alert.c.user_id)
+        .where(alert.c.project_id == project_id, alert.c.is_private.is_(False))
+    )
+    if after is not None:
+        query = query.where(is_below([alert.c.id], after, str))
     with work.database.read() as connection:
-        rows = connection.execute(
-            select(alert, user.c.handle)
-            .join(user, user.c.id == alert.c.user_id)
-            .where(alert.c.project_id == project_id, alert.c.is_private.is_(False))
-            .order_by(alert.c.id.desc())
-            .limit(200)
-        ).all()
-    return [
+        rows = connection.execute(query.order_by(alert.c.id.desc()).limit(limit + 1)).all()
+    page = page_of(rows, limit, lambda row: (row.id,))
+    told = [
         {
             "id": row.id,
             "user": row.user_id,
@@ -70,8 +75,9 @@ def alerts_of(work: Work, project_id: str) -> list[dict[str, Any]]:
             "at_ms": row.at_ms,
             "answer": row.answer,
         }
-        for row in rows
+        for row in page.rows
     ]
+    return replace(page, rows=told)
 
 
 def answer_alert(work: Work, alert_id: str, user_id: str, answer: str) -> None:
@@ -86,102 +92,135 @@ def answer_alert(work: Work, alert_id: str, user_id: str, answer: str) -> None:
         append_events(connection, [entry(now, user_id, "answer", "alert", alert_id, {})])
 
 
-def feedback_of(work: Work, project_id: str, user_id: str) -> list[dict[str, Any]]:
+def feedback_of(
+    work: Work, project_id: str, user_id: str, *, limit: int = NEWEST, after: str | None = None
+) -> Page:
     """Where an adjudicator or reviewer saw it otherwise, with the rule or reason; newest first.
 
-    Items that became known ones are left out, also later: they go on checking others.
+    A page looks at `limit` decisions and may hold fewer, for not all of them differ. Items that became known
+    ones are left out, also later: they go on checking others.
     """
     with work.database.read() as connection:
-        decided = _decisions(connection, project_id, user_id)
-        reviewed = _reviews(connection, project_id, user_id)
-    found = []
-    for row in decided:
-        schema = work.schema(row.schema_id)
-        order = row.presentation["permutation"]
-        differs = [
-            {
-                "question": question.shown()["label"],
-                "yours": describe_value(question, row.payload["values"][question.id], order),
-                "decided": describe_value(question, row.said["values"][question.id], order),
-            }
-            for question in schema.questions
-            if question.id in row.payload["values"]
-            and question.id in row.said["values"]
-            and verdict_of(row.payload["values"][question.id]) != verdict_of(row.said["values"][question.id])
+        found = [
+            *connection.execute(_decisions(project_id, user_id, limit + 1, after)),
+            *connection.execute(_reviews(project_id, user_id, limit + 1, after)),
         ]
-        if differs:
-            found.append(
-                {
-                    "kind": "adjudication",
-                    "item_label": first_words(row.body),
-                    "differs": differs,
-                    "why": CAUSES[row.cause],
-                    "rule": row.rule,
-                    "note": row.note,
-                    "at_ms": row.at_ms,
-                }
-            )
-    found += [
-        {
-            "kind": "review",
-            "item_label": first_words(row.body),
-            "differs": [],
-            "why": "; ".join(REASONS.get(one, one) for one in row.reasons),
-            "rule": "",
-            "note": row.note,
-            "at_ms": row.at_ms,
-        }
-        for row in reviewed
+        found.sort(key=lambda row: (row.at_ms, row.id), reverse=True)
+        page = page_of(found, limit, lambda row: (row.at_ms, row.id))
+        said = _said_of(connection, [row for row in page.rows if row.assignment_id is not None])
+    told = [
+        _reviewed(row) if row.assignment_id is None else _decided(work, said[row.id]) for row in page.rows
     ]
-    return sorted(found, key=lambda one: -int(one["at_ms"]))
+    return replace(page, rows=[one for one in told if one is not None])
 
 
-def _decisions(connection: Any, project_id: str, user_id: str) -> list[Any]:
-    said = judgment.alias("said")
-    later = judgment.alias("later")
+def _decided(work: Work, row: Row[Any]) -> dict[str, Any] | None:
+    """An adjudication beside what he said; nothing where both say the same."""
+    order = row.presentation["permutation"]
+    differs = [
+        {
+            "question": question.shown()["label"],
+            "yours": describe_value(question, row.payload["values"][question.id], order),
+            "decided": describe_value(question, row.said["values"][question.id], order),
+        }
+        for question in work.schema(row.schema_id).questions
+        if question.id in row.payload["values"]
+        and question.id in row.said["values"]
+        and verdict_of(row.payload["values"][question.id]) != verdict_of(row.said["values"][question.id])
+    ]
+    if not differs:
+        return None
+    return {
+        "kind": "adjudication",
+        "item_label": first_words(row.body),
+        "differs": differs,
+        "why": CAUSES[row.cause],
+        "rule": row.rule,
+        "note": row.note,
+        "at_ms": row.at_ms,
+    }
+
+
+def _reviewed(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "kind": "review",
+        "item_label": first_words(row.body),
+        "differs": [],
+        "why": "; ".join(REASONS.get(one, one) for one in row.reasons),
+        "rule": "",
+        "note": row.note,
+        "at_ms": row.at_ms,
+    }
+
+
+def _decisions(project_id: str, user_id: str, limit: int, after: str | None) -> Select[Any]:
+    """Adjudications of what somebody judged: looks through his own work alone, and reads no texts."""
+    votes = [one.value for one in Purpose if one.is_vote]
+    judged = [one.value for one in AssignmentState if one.has_judgment]
+    query = (
+        select(adjudication.c.id, adjudication.c.at_ms, assignment.c.id.label("assignment_id"))
+        .join(assignment, assignment.c.item_id == adjudication.c.item_id)
+        .outerjoin(gold, gold.c.item_id == adjudication.c.item_id)
+        .where(
+            assignment.c.user_id == user_id,
+            assignment.c.project_id == project_id,
+            assignment.c.purpose.in_(votes),
+            assignment.c.state.in_(judged),
+            adjudication.c.judgment_id.is_not(None),
+            gold.c.item_id.is_(None),
+        )
+    )
+    return _newest(query, (adjudication.c.at_ms, adjudication.c.id), limit, after)
+
+
+def _reviews(project_id: str, user_id: str, limit: int, after: str | None) -> Select[Any]:
+    """Reviews of somebody's work that were no plain assent."""
+    query = (
+        select(
+            review.c.id, review.c.at_ms, null().label("assignment_id"), review.c.reasons, review.c.note,
+            content.c.body,
+        )
+        .join(item, item.c.id == review.c.item_id)
+        .join(content, content.c.hash == item.c.content_hash)
+        .outerjoin(gold, gold.c.item_id == item.c.id)
+        .where(
+            review.c.author_id == user_id, review.c.verdict != "accept", item.c.project_id == project_id,
+            gold.c.item_id.is_(None),
+        )
+    )  # fmt: skip
+    return _newest(query, (review.c.at_ms, review.c.id), limit, after)
+
+
+def _newest(
+    query: Select[Any], order: Sequence[ColumnElement[Any]], limit: int, after: str | None
+) -> Select[Any]:
+    if after is not None:
+        query = query.where(is_below(order, after, int, str))
+    return query.order_by(*(one.desc() for one in order)).limit(limit)
+
+
+def _said_of(connection: Connection, decisions: Sequence[Row[Any]]) -> dict[str, Any]:
+    """[adjudication's id] What somebody said, what was decided, and of which item."""
+    said, later = judgment.alias("said"), judgment.alias("later")
     is_revised = (
         select(later.c.id)
         .where(later.c.assignment_id == judgment.c.assignment_id, later.c.revision > judgment.c.revision)
         .exists()
     )
-    votes = [one.value for one in Purpose if one.is_vote]
-    return list(
-        connection.execute(
-            select(
-                judgment.c.payload, assignment.c.presentation, assignment.c.schema_id, content.c.body,
-                said.c.payload.label("said"), adjudication.c.cause, adjudication.c.rule,
-                adjudication.c.note, adjudication.c.at_ms,
-            )
-            .join(assignment, assignment.c.id == judgment.c.assignment_id)
-            .join(adjudication, adjudication.c.item_id == judgment.c.item_id)
-            .join(said, said.c.id == adjudication.c.judgment_id)
-            .join(item, item.c.id == judgment.c.item_id)
-            .join(content, content.c.hash == item.c.content_hash)
-            .outerjoin(gold, gold.c.item_id == item.c.id)
-            .where(
-                judgment.c.user_id == user_id, item.c.project_id == project_id,
-                assignment.c.purpose.in_(votes), gold.c.item_id.is_(None), ~is_revised,
-            )
-            .order_by(adjudication.c.at_ms.desc())
-            .limit(NEWEST)
-        ).all()
+    rows = connection.execute(
+        select(
+            adjudication.c.id, adjudication.c.cause, adjudication.c.rule, adjudication.c.note,
+            adjudication.c.at_ms, assignment.c.presentation, assignment.c.schema_id, judgment.c.payload,
+            said.c.payload.label("said"), content.c.body,
+        )
+        .join(assignment, assignment.c.item_id == adjudication.c.item_id)
+        .join(judgment, and_(judgment.c.assignment_id == assignment.c.id, ~is_revised))
+        .join(said, said.c.id == adjudication.c.judgment_id)
+        .join(item, item.c.id == adjudication.c.item_id)
+        .join(content, content.c.hash == item.c.content_hash)
+        .where(
+            adjudication.c.id.in_([row.id for row in decisions]),
+            assignment.c.id.in_([row.assignment_id for row in decisions]),
+        )
     )  # fmt: skip
-
-
-def _reviews(connection: Any, project_id: str, user_id: str) -> list[Any]:
-    return list(
-        connection.execute(
-            select(review.c.reasons, review.c.note, review.c.at_ms, content.c.body)
-            .join(item, item.c.id == review.c.item_id)
-            .join(content, content.c.hash == item.c.content_hash)
-            .outerjoin(gold, gold.c.item_id == item.c.id)
-            .where(
-                review.c.author_id == user_id,
-                review.c.verdict != "accept",
-                item.c.project_id == project_id,
-                gold.c.item_id.is_(None),
-            )
-            .order_by(review.c.at_ms.desc())
-            .limit(NEWEST)
-        ).all()
-    )
+    return {row.id: row for row in rows}

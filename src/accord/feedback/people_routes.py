@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from accord.feedback.calibrating import Calibrating
 from accord.feedback.guidelines import Guidelines
 from accord.feedback.keyed import KeyedRoute
-from accord.feedback.own_work import alerts_of, answer_alert, feedback_of, standing_of
+from accord.feedback.own_work import NEWEST, alerts_of, answer_alert, feedback_of, standing_of
+from accord.feedback.paging import MOST, After, Limit
 from accord.feedback.policy import parse_policy
 from accord.feedback.security import need
 from accord.feedback.work import Work
@@ -152,9 +153,14 @@ def _own(work: Work, people: People, guidelines: Guidelines, signed_in: Any) -> 
         return standing_of(work, project, account.id)
 
     @router.get("/me/feedback")
-    def feedback(project: Project, account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
+    def feedback(
+        project: Project,
+        account: Annotated[Account, Depends(signed_in)],
+        limit: Limit = NEWEST,
+        after: After = None,
+    ) -> dict[str, Any]:
         need(account, "annotate", project)
-        return {"feedback": feedback_of(work, project, account.id)}
+        return feedback_of(work, project, account.id, limit=limit, after=after).told("feedback")
 
     @router.post("/me/requalify")
     def requalify(project: Project, account: Annotated[Account, Depends(signed_in)]) -> dict[str, str]:
@@ -237,9 +243,14 @@ def _leading(work: Work, people: People, guidelines: Guidelines, signed_in: Any)
         return {"status": body.state.value}
 
     @router.get("/projects/{project_id}/alerts")
-    def alerts(project_id: Id, account: Annotated[Account, Depends(signed_in)]) -> dict[str, Any]:
+    def alerts(
+        project_id: Id,
+        account: Annotated[Account, Depends(signed_in)],
+        limit: Limit = MOST,
+        after: After = None,
+    ) -> dict[str, Any]:
         need(account, "manage", project_id)
-        return {"alerts": alerts_of(work, project_id)}
+        return alerts_of(work, project_id, limit=limit, after=after).told("alerts")
 
     return router
 

@@ -81,6 +81,7 @@ def _unopened(work: Work, project_id: str, user_id: str) -> list[str]:
                     assignment.c.user_id == user_id,
                     assignment.c.project_id == project_id,
                     assignment.c.state == AssignmentState.LEASED.value,
+                    assignment.c.closed_ms.is_(None),
                     assignment.c.lease_until_ms > now,
                 )
                 .order_by(assignment.c.leased_ms, assignment.c.id)

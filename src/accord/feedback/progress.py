@@ -14,7 +14,7 @@ from accord.quality.agreement import krippendorff_alpha
 from accord.quality.labels import tabulate_labels
 from accord.quality.people.intervals import wilson_interval
 from accord.store.database.states import Purpose
-from accord.store.database.tables import assignment, gold, item, judgment, user
+from accord.store.database.tables import assignment, gold, judgment, user
 
 NEWEST = 20_000
 """Judgments the agreement of a dashboard is computed from, and known items that people are scored on."""
@@ -39,14 +39,14 @@ def describe_project(work: Work, project_id: str) -> dict[str, Any]:
                 assignment.c.schema_id,
             )
             .join(assignment, assignment.c.id == judgment.c.assignment_id)
-            .join(item, item.c.id == judgment.c.item_id)
             .join(user, user.c.id == judgment.c.user_id)
             .where(
-                item.c.project_id == project_id,
+                assignment.c.project_id == project_id,
+                assignment.c.closed_ms.is_not(None),
                 ~is_revised,
                 assignment.c.purpose != Purpose.REPEAT.value,  # one vote of each person
             )
-            .order_by(judgment.c.id.desc())
+            .order_by(assignment.c.closed_ms.desc(), assignment.c.id.desc())
             .limit(NEWEST)
         ).all()
     facts["n_judgments"] = len(rows)

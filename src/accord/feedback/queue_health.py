@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from accord.feedback.work import Work
 from accord.store.database.accounts import Role
+from accord.store.database.slots import is_held
 from accord.store.database.states import AssignmentState
 from accord.store.database.tables import assignment, role_binding, user
 from accord.store.database.tally import Kind, counts_of
@@ -18,11 +19,10 @@ MOST = 50
 def describe_queue(work: Work, project_id: str) -> dict[str, Any]:
     """Open work by the skill it asks for, leases with their holders, and why a person gets no work."""
     now = int(work.queue.clock.now().timestamp() * 1000)
-    live = [state.value for state in AssignmentState if state.is_live]
     with work.database.read() as connection:
         n_open = counts_of(connection, project_id).get(Kind.OPEN, {})
         wanted = [(skill or None, count) for skill, count in sorted(n_open.items())]
-        held = (assignment.c.project_id == project_id) & assignment.c.state.in_(live)
+        held = (assignment.c.project_id == project_id) & is_held()
         n_leases = connection.execute(select(func.count()).select_from(assignment).where(held)).scalar_one()
         leases = connection.execute(
             select(user.c.handle, assignment.c.state, assignment.c.leased_ms, assignment.c.lease_until_ms)

@@ -117,7 +117,7 @@ def _leading(screen: Screen, reviewing: Reviewing, people: People) -> APIRouter:
         values = {
             "project": project_of(reviewing.work, project_id),
             "people": _people_of(reviewing, project_id),
-            "alerts": alerts_of(reviewing.work, project_id),
+            "alerts": alerts_of(reviewing.work, project_id).rows,
             "error": error,
             "link": link,
         }

@@ -29,7 +29,7 @@ from accord.store.database.reviews import (
     live_judgments,
     make_gold,
 )
-from accord.store.database.slots import LIVE, entry, set_item
+from accord.store.database.slots import entry, is_held, set_item
 from accord.store.database.states import ItemState, Lane, Purpose
 from accord.store.database.tables import assignment, gold, item, judgment
 from accord.store.database.workflow_tables import review, stage_run
@@ -58,7 +58,7 @@ class Reviewing:
                     assignment.c.project_id == project_id,
                     assignment.c.user_id == user_id,
                     assignment.c.purpose == PURPOSE[lane].value,
-                    assignment.c.state.in_(LIVE),
+                    is_held(),
                     assignment.c.lease_until_ms > now,
                 )
                 .order_by(assignment.c.leased_ms)

@@ -156,7 +156,7 @@ def _looking_back(router: APIRouter, screen: Screen, work: Work) -> None:
             return RedirectResponse("/login", status_code=303)
         need(account, "annotate", project_id)
         room = project_of(work, project_id)
-        found = work.history(project_id, account.id)
+        found = work.history(project_id, account.id).rows
         return screen.page("history.html", request, account, project=room, judgments=found)
 
     @router.get("/judgments/{judgment_id}")
@@ -326,7 +326,7 @@ def _revise(
 
 
 def _own(work: Work, project_id: str, judgment_id: str, account: Account) -> dict[str, Any]:
-    found = work.history(project_id, account.id)
+    found = work.history(project_id, account.id).rows
     one = next((one for one in found if one["judgment_id"] == judgment_id), None)
     if one is None:
         raise HTTPException(404, f"there is no judgment {judgment_id!r} among your last {len(found)}")

@@ -12,7 +12,7 @@ from math import log
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, literal, or_, select, update
 
 from accord.domain.ids import IdSource
 from accord.feedback.policy import Policy
@@ -41,6 +41,9 @@ from accord.store.database.tables import assignment, gold, judgment
 from accord.store.database.workflow_tables import alert, gold_result, standing
 
 KNOWN = (Purpose.GOLD, Purpose.TRAINING, Purpose.TEST)
+LIKE_KNOWN = (Purpose.PRIMARY, Purpose.EXTRA, Purpose.REPEAT)
+"""Work beside which a hidden known item must not be told."""
+AT_WORK = [state.value for state in PersonState if state.is_at_work]
 DECLINE_THRESHOLD = log(1000 / DriftConfig().false_alarms_per_1000)
 """Keeps the promised rate of false alarms whatever somebody's usual accuracy: the bound by e-detectors."""
 FIRST_KNOWN = 20
@@ -69,76 +72,90 @@ class Watch:
     def follow(self, connection: Connection, done: Done) -> list[Event]:
         """Score a judgment of a known item, and draw what follows for its annotator; inside its transaction.
 
-        Only the first revision counts: whoever mends an answer did not know it.
+        Only the first revision counts: whoever mends an answer did not know it. Work that looks the same goes
+        through the same statements where a project has known items, so that the time of an answer is no hint.
         """
         row = done.assignment
-        if row.purpose not in KNOWN or done.revision != 1:
+        if done.revision != 1 or row.purpose not in (*KNOWN, *LIKE_KNOWN):
             return []
-        known = connection.execute(select(gold).where(gold.c.item_id == row.item_id)).first()
-        if known is None:
-            return []
-        is_right = is_as_expected(done.payload["values"], known.expected)
-        connection.execute(
-            insert(gold_result).values(
-                judgment_id=done.judgment_id,
-                item_id=row.item_id,
-                user_id=row.user_id,
-                project_id=row.project_id,
-                purpose=row.purpose,
-                is_right=is_right,
-                at_ms=done.now_ms,
+        found = connection.execute(
+            select(
+                exists().where(gold.c.project_id == row.project_id).label("has_known"),
+                select(gold.c.expected)
+                .where(gold.c.item_id == row.item_id)
+                .scalar_subquery()
+                .label("expected"),
             )
-        )
-        events = [
-            entry(done.now_ms, "quality", "score", "gold_result", done.judgment_id, {"right": is_right})
-        ]
+        ).one()
+        if not found.has_known:
+            return []
+        is_known = row.purpose in KNOWN and found.expected is not None
+        is_right = is_known and is_as_expected(done.payload["values"], found.expected)
+        connection.execute(_keep_result(done, is_known=is_known, is_right=is_right))
         policy = self.policy_of(connection, row.project_id)
+        events = []
+        if is_known:
+            facts = {"right": is_right}
+            events = [entry(done.now_ms, "quality", "score", "gold_result", done.judgment_id, facts)]
         if row.purpose == Purpose.TEST:
-            return events + self._test(connection, done, policy)
+            return events + (self._test(connection, done, policy) if is_known else [])
         if row.purpose == Purpose.TRAINING:
-            return events + self._train(connection, done)
-        return events + self._learn(connection, done, policy, is_right)
+            return events + (self._train(connection, done) if is_known else [])
+        return events + self._learn(connection, done, policy, is_known=is_known, is_right=is_right)
 
-    def _learn(self, connection: Connection, done: Done, policy: Policy, is_right: bool) -> list[Event]:
-        """Count a hidden known item, set the share of gold anew, and look for a decline."""
+    def _learn(
+        self, connection: Connection, done: Done, policy: Policy, *, is_known: bool, is_right: bool
+    ) -> list[Event]:
+        """Count a hidden known item, set the share of gold anew, and look for a decline.
+
+        Of other work all of it is asked and computed too, and nothing written.
+        """
         row = done.assignment
-        place = (standing.c.user_id == row.user_id) & (standing.c.project_id == row.project_id)
-        connection.execute(
-            update(standing)
-            .where(place)
-            .values(n_gold=standing.c.n_gold + 1, n_right=standing.c.n_right + int(is_right))
-        )
+        columns = standing.c
         people = connection.execute(
-            select(standing.c.user_id, standing.c.n_right, standing.c.n_gold, standing.c.state)
-            .where(
-                standing.c.project_id == row.project_id,
-                standing.c.state.in_([PersonState.ACTIVE.value, PersonState.PROBATION.value]),
+            select(
+                columns.user_id, columns.n_right, columns.n_gold, columns.state, columns.gold_share,
+                columns.since_ms,
             )
-            .order_by(standing.c.user_id)
-        ).all()
-        mine = next((k for k, one in enumerate(people) if one.user_id == row.user_id), None)
+            .where(
+                columns.project_id == row.project_id,
+                or_(columns.state.in_(AT_WORK), columns.user_id == row.user_id),
+            )
+            .order_by(columns.user_id)
+        ).all()  # fmt: skip
+        mine = next((one for one in people if one.user_id == row.user_id), None)
         if mine is None:
             return []
-        config = gold_config(self.queue.config.gold_rate if policy.gold is None else policy.gold)
-        shares = assign_gold_shares(
-            beta_variance([one.n_right for one in people], [one.n_gold for one in people]), config=config
-        )
-        connection.execute(update(standing).where(place).values(gold_share=float(shares[mine])))
-        return self._decline(connection, done, policy)
-
-    def _decline(self, connection: Connection, done: Done, policy: Policy) -> list[Event]:
-        row = done.assignment
-        since = connection.execute(
-            select(standing.c.since_ms).where(
-                standing.c.user_id == row.user_id, standing.c.project_id == row.project_id
+        at_work = [one for one in people if one.state in AT_WORK]
+        share = mine.gold_share
+        if mine.state in AT_WORK:
+            config = gold_config(self.queue.config.gold_rate if policy.gold is None else policy.gold)
+            uncertain = beta_variance(
+                [one.n_right + (one is mine and is_right) for one in at_work],
+                [one.n_gold + (one is mine and is_known) for one in at_work],
             )
-        ).scalar_one()
-        right = self._results(connection, done, Purpose.GOLD, since)
+            share = float(assign_gold_shares(uncertain, config=config)[at_work.index(mine)])
+        connection.execute(
+            update(standing)
+            .where(
+                columns.user_id == row.user_id,
+                columns.project_id == row.project_id,
+                literal(int(is_known)) == 1,
+            )
+            .values(n_gold=columns.n_gold + 1, n_right=columns.n_right + int(is_right), gold_share=share)
+        )
+        right = self._results(connection, done, Purpose.GOLD, mine.since_ms)
+        return self._decline(connection, done, policy, right, is_known=is_known) if mine in at_work else []
+
+    def _decline(
+        self, connection: Connection, done: Done, policy: Policy, right: list[bool], *, is_known: bool
+    ) -> list[Event]:
+        row = done.assignment
         learned = right[:FIRST_KNOWN] if len(right) > FIRST_KNOWN else []
         usual = cautious_normal(sum(learned), len(learned))
         watched = right[len(learned) :]
         watch = watch_drift(watched, normal=usual, threshold=DECLINE_THRESHOLD)
-        if not watch.alarms or watch.alarms[-1].at != len(watched) - 1:
+        if not is_known or not watch.alarms or watch.alarms[-1].at != len(watched) - 1:
             return []
         found = watch.alarms[-1]
         evidence = {
@@ -264,17 +281,34 @@ class Watch:
         return [one.channel for one in fresh]
 
 
+def _keep_result(done: Done, *, is_known: bool, is_right: bool) -> Any:
+    """The statement that keeps the result of a known item; of other work it writes no row."""
+    row = done.assignment
+    values = {
+        gold_result.c.judgment_id: done.judgment_id,
+        gold_result.c.item_id: row.item_id,
+        gold_result.c.user_id: row.user_id,
+        gold_result.c.project_id: row.project_id,
+        gold_result.c.purpose: row.purpose,
+        gold_result.c.is_right: is_right,
+        gold_result.c.at_ms: done.now_ms,
+    }
+    told = select(*(literal(value, column.type) for column, value in values.items()))
+    return insert(gold_result).from_select(list(values), told.where(literal(int(is_known)) == 1))
+
+
 def signs_of(connection: Connection, project_id: str, user_id: str, deciding: str) -> list[ChannelResult]:
     """Alarms on somebody's last judgments, each at the level that keeps all together at one in a hundred."""
     rows = connection.execute(
         select(judgment.c.payload, assignment.c.presentation, assignment.c.purpose, judgment.c.item_id)
         .join(assignment, assignment.c.id == judgment.c.assignment_id)
         .where(
-            judgment.c.user_id == user_id,
+            assignment.c.user_id == user_id,
             assignment.c.project_id == project_id,
+            assignment.c.closed_ms.is_not(None),
             judgment.c.revision == 1,
         )
-        .order_by(judgment.c.received_ms.desc(), judgment.c.id.desc())
+        .order_by(assignment.c.closed_ms.desc(), assignment.c.id.desc())
         .limit(LOOK_BACK)
     ).all()[::-1]
     values = [(row, row.payload["values"].get(deciding)) for row in rows]

@@ -18,7 +18,8 @@ from typing import Any
 from sqlalchemy import func, select
 
 from accord.store.database.engine import Database
-from accord.store.database.states import AssignmentState, SlotState
+from accord.store.database.slots import is_held
+from accord.store.database.states import SlotState
 from accord.store.database.tables import assignment, chain_head
 from accord.store.database.tally import Kind
 from accord.store.database.upkeep_tables import tally
@@ -121,7 +122,6 @@ class Telemetry:
 
 def store_lines(database: Database) -> Iterator[str]:
     """How the store stands, in Prometheus' text format: counts over all projects, and nothing else."""
-    live = [state.value for state in AssignmentState if state.is_live]
     with database.read() as connection:
         kinds = [Kind.ITEM.value, Kind.SLOT.value]
         states = connection.execute(
@@ -135,7 +135,7 @@ def store_lines(database: Database) -> Iterator[str]:
             .group_by(tally.c.kind)
         ).all()
         n_live = connection.execute(
-            select(func.count()).select_from(assignment).where(assignment.c.state.in_(live))
+            select(func.count()).select_from(assignment).where(is_held())
         ).scalar_one()
         n_events = connection.execute(select(chain_head.c.number)).scalar_one()
     found = {kind: int(count) for kind, count in sums}

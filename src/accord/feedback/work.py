@@ -18,6 +18,7 @@ from accord.feedback.describing import describe_value
 from accord.feedback.flow import Flow, is_drawn
 from accord.feedback.gate import asked_first, why_empty
 from accord.feedback.items import present, shown
+from accord.feedback.paging import Page, is_below, page_of
 from accord.feedback.policy import Policy
 from accord.feedback.questions import Presented
 from accord.feedback.schema import TaskSchema, parse_schema
@@ -29,6 +30,7 @@ from accord.store.database.live import LiveTurns
 from accord.store.database.projects import Projects
 from accord.store.database.queue import Assignment, Done, Receipt, WorkQueue
 from accord.store.database.reviews import status_of
+from accord.store.database.slots import is_held
 from accord.store.database.states import AssignmentState, ItemState, Mark, Purpose
 from accord.store.database.tables import (
     assignment,
@@ -45,7 +47,7 @@ from accord.store.database.tables import (
 from accord.store.database.tally import Kind, counts_of, slots_by_state
 
 HISTORY = 50
-"""Own judgments that can still be looked at and corrected."""
+"""Own judgments that the page shows to look at and correct."""
 PAGE = 1000
 """Most judgments of one answer of the stream."""
 
@@ -121,14 +123,13 @@ class Work:
     def resume(self, project_id: str, user_id: str) -> dict[str, Any] | None:
         """The piece of work in this annotator's hands, or a new one; nothing where there is none."""
         now = int(self.queue.clock.now().timestamp() * 1000)
-        live = [state.value for state in AssignmentState if state.is_live]
         with self.database.read() as connection:
             held = connection.execute(
                 select(assignment.c.id)
                 .where(
                     assignment.c.user_id == user_id,
                     assignment.c.project_id == project_id,
-                    assignment.c.state.in_(live),
+                    is_held(),
                     assignment.c.lease_until_ms > now,
                     assignment.c.purpose.not_in([Purpose.REVIEW, Purpose.ADJUDICATE, Purpose.TURN]),
                 )
@@ -285,8 +286,11 @@ class Work:
                 connection.execute(insert(draft).values(assignment_id=assignment_id, **values))
         return now
 
-    def history(self, project_id: str, user_id: str) -> list[dict[str, Any]]:
-        """Own last judgments with what was shown, newest first; of a revised one only the last revision."""
+    def history(
+        self, project_id: str, user_id: str, *, limit: int = HISTORY, after: str | None = None
+    ) -> Page:
+        """Own judgments with what was shown, by when they were first given, newest first; of a revised one
+        only the last revision."""
         later = judgment.alias("later")
         is_revised = (
             select(later.c.id)
@@ -305,19 +309,25 @@ class Work:
             )
             .exists()
         )
+        order = (assignment.c.closed_ms, assignment.c.id)
+        query = (
+            select(judgment, *order[:1], assignment.c.presentation, assignment.c.schema_id, content.c.body)
+            .join(assignment, assignment.c.id == judgment.c.assignment_id)
+            .join(item, item.c.id == assignment.c.item_id)
+            .join(content, content.c.hash == item.c.content_hash)
+            .where(
+                assignment.c.user_id == user_id, assignment.c.project_id == project_id,
+                assignment.c.closed_ms.is_not(None), ~is_revised, ~is_repeated,
+            )
+        )  # fmt: skip
+        if after is not None:
+            query = query.where(is_below(order, after, int, str))
+        query = query.order_by(*(one.desc() for one in order)).limit(limit + 1)
         with self.database.read() as connection:
-            rows = connection.execute(
-                select(judgment, assignment.c.presentation, assignment.c.schema_id, content.c.body)
-                .join(assignment, assignment.c.id == judgment.c.assignment_id)
-                .join(item, item.c.id == judgment.c.item_id)
-                .join(content, content.c.hash == item.c.content_hash)
-                .where(
-                    judgment.c.user_id == user_id, item.c.project_id == project_id, ~is_revised, ~is_repeated
-                )
-                .order_by(judgment.c.received_ms.desc(), judgment.c.id.desc())
-                .limit(HISTORY)
-            ).all()
-        return [
+            page = page_of(
+                connection.execute(query).all(), limit, lambda row: (row.closed_ms, row.assignment_id)
+            )
+        rows = [
             {
                 "judgment_id": row.id,
                 "item_label": first_words(row.body),
@@ -326,8 +336,9 @@ class Work:
                 "task": self.schema(row.schema_id).shown(),
                 "shown": shown(row.body, _presented(row)),
             }
-            for row in rows
+            for row in page.rows
         ]
+        return replace(page, rows=rows)
 
     def judgments(
         self, project_id: str, after: int, limit: int = PAGE, *, upto: int | None = None

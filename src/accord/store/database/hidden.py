@@ -9,13 +9,14 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, insert, or_, select, update
+from sqlalchemy import Connection, Row, exists, func, insert, or_, select, update
 
 from accord.domain.ids import IdSource
 from accord.store.database.audit import Event
-from accord.store.database.slots import GIVEN_UP, entry, make_slots
-from accord.store.database.states import ItemState, PersonState, Purpose
+from accord.store.database.slots import GIVEN_UP, entry
+from accord.store.database.states import ItemState, Lane, PersonState, Purpose, SlotState
 from accord.store.database.tables import assignment, gold, item, slot
+from accord.store.database.tally import count_slot
 from accord.store.database.workflow_tables import standing
 
 DAY_MS = 86_400_000
@@ -114,10 +115,60 @@ def is_due(what: str, share: float, person: Person) -> bool:
     return share > 0 and random.Random(seed).random() < share
 
 
-def known_slot(connection: Connection, ids: IdSource, person: Person, tier: str) -> Row[Any] | None:
-    """A new slot of the least used known item of this tier that this annotator has not met."""
+@dataclass(frozen=True, kw_only=True)
+class HeldSlot:
+    """A slot made for one annotator: it begins in his hands."""
+
+    id: str
+    item_id: str
+    project_id: str
+    purpose: str
+    required_skill: str | None = None
+    state: str = SlotState.LEASED.value
+
+
+def hidden_slot(
+    connection: Connection,
+    ids: IdSource,
+    person: Person,
+    *,
+    gold_share: float,
+    is_gold_left: bool,
+    repeat_rate: float,
+    gap: int = REPEAT_GAP,
+) -> tuple[HeldSlot, tuple[int, ...] | None] | None:
+    """A known item or an own earlier one where either is due, with the order its answers stand in.
+
+    Both are looked for whether or not they are due, by the same statements, so that how long a claim takes
+    tells nothing. `is_gold_left` is false once the day has had its known items.
+    """
+    is_gold = is_gold_left and is_due("gold", gold_share, person)
+    known = find_known(connection, person, "hidden", is_taken=is_gold) if gold_share > 0 else None
+    again = find_repeat(connection, person, gap) if repeat_rate > 0 else None
+    if gold_share > 0:
+        count_use(connection, known.id if is_gold and known is not None else "")
+    if is_gold and known is not None:
+        person.gold_today += 1
+        return make_held(connection, ids, known, Purpose.GOLD), None
+    if again is not None and is_due("repeat", repeat_rate, person):
+        turned = tuple(reversed(again.presentation["permutation"]))
+        return make_held(connection, ids, again, Purpose.REPEAT), turned
+    return None
+
+
+def tier_slot(connection: Connection, ids: IdSource, person: Person, tier: str) -> HeldSlot | None:
+    """A slot of the least used known item of a tier, for somebody who gets nothing else."""
+    known = find_known(connection, person, tier, is_taken=True)
+    if known is None:
+        return None
+    count_use(connection, known.id)
+    return make_held(connection, ids, known, GOLD_PURPOSE[tier])
+
+
+def find_known(connection: Connection, person: Person, tier: str, *, is_taken: bool) -> Any:
+    """The least used known item of this tier that he has not met, or nothing; locked where it is taken."""
     met = exists().where(assignment.c.item_id == item.c.id, assignment.c.user_id == person.user_id)
-    row = connection.execute(
+    query = (
         select(item.c.id, item.c.project_id, item.c.priority)
         .join(gold, gold.c.item_id == item.c.id)
         .where(
@@ -128,21 +179,21 @@ def known_slot(connection: Connection, ids: IdSource, person: Person, tier: str)
             item.c.state != ItemState.WITHDRAWN.value,
             ~met,
         )
-        .order_by(gold.c.n_uses, item.c.id)
+        .order_by(gold.c.n_uses, gold.c.item_id)
         .limit(1)
-        .with_for_update(of=gold, skip_locked=True)
-    ).first()
-    if row is None:
-        return None
-    connection.execute(update(gold).where(gold.c.item_id == row.id).values(n_uses=gold.c.n_uses + 1))
-    (new_id,) = make_slots(connection, ids, row, 1, purpose=GOLD_PURPOSE[tier])
-    return connection.execute(select(slot).where(slot.c.id == new_id)).one()
+    )
+    if is_taken:
+        query = query.with_for_update(of=gold, skip_locked=True)
+    return connection.execute(query).first()
 
 
-def repeat_slot(
-    connection: Connection, ids: IdSource, person: Person, gap: int = REPEAT_GAP
-) -> tuple[Row[Any], tuple[int, ...]] | None:
-    """A new slot of an own earlier item, and the order its answers stand in: the first one turned around."""
+def count_use(connection: Connection, item_id: str) -> None:
+    """Count that a known item is met once more; of no item, nothing."""
+    connection.execute(update(gold).where(gold.c.item_id == item_id).values(n_uses=gold.c.n_uses + 1))
+
+
+def find_repeat(connection: Connection, person: Person, gap: int) -> Any:
+    """An own earlier item that was not repeated yet, and how it was shown, or nothing."""
     again = assignment.alias("again")
     was_repeated = exists().where(
         again.c.item_id == assignment.c.item_id,
@@ -151,7 +202,7 @@ def repeat_slot(
         again.c.state.not_in(GIVEN_UP),
     )
     draw = random.Random(f"which {person.project_id} {person.user_id} {person.n_assigned}")
-    row = connection.execute(
+    return connection.execute(
         select(item.c.id, item.c.project_id, item.c.priority, assignment.c.presentation)
         .join(assignment, assignment.c.item_id == item.c.id)
         .where(
@@ -167,8 +218,27 @@ def repeat_slot(
         .offset(gap + draw.randrange(max(1, min(REPEAT_SPREAD, person.n_assigned - gap))))
         .limit(1)
     ).first()
-    if row is None:
-        return None
-    (new_id,) = make_slots(connection, ids, row, 1, purpose=Purpose.REPEAT)
-    made = connection.execute(select(slot).where(slot.c.id == new_id)).one()
-    return made, tuple(reversed(row.presentation["permutation"]))
+
+
+def make_held(connection: Connection, ids: IdSource, row: Row[Any], purpose: Purpose) -> HeldSlot:
+    """A further slot of an item, by one statement, as taking an open one is; `row` has what it takes over."""
+    made = HeldSlot(id=ids.new(), item_id=row.id, project_id=row.project_id, purpose=purpose.value)
+    next_number = (
+        select(func.coalesce(func.max(slot.c.number) + 1, 0))
+        .where(slot.c.item_id == row.id)
+        .scalar_subquery()
+    )
+    connection.execute(
+        insert(slot).values(
+            id=made.id,
+            item_id=made.item_id,
+            project_id=made.project_id,
+            number=next_number,
+            purpose=made.purpose,
+            priority=row.priority,
+            state=made.state,
+            lane=Lane.LABEL.value,
+        )
+    )
+    count_slot(connection, made.project_id, None, SlotState.LEASED)
+    return made

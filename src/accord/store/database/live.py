@@ -17,7 +17,7 @@ from accord.store.database.audit import append_events
 from accord.store.database.live_tables import live_turn
 from accord.store.database.projects import hash_of, keep_content
 from accord.store.database.queue import WorkQueue, held_assignment
-from accord.store.database.slots import entry
+from accord.store.database.slots import entry, is_held
 from accord.store.database.states import AssignmentState, ItemState, Lane, Purpose, SlotState
 from accord.store.database.tables import assignment, item, slot
 from accord.store.database.tally import Kind, count, count_slot
@@ -188,7 +188,7 @@ class LiveTurns:
                 select(assignment.c.id).where(
                     assignment.c.item_id == said.conversation_id,
                     assignment.c.user_id == said.user_id,
-                    assignment.c.state.in_([one.value for one in AssignmentState if one.is_live]),
+                    is_held(),
                 )
             ).scalar()
             if held is not None:

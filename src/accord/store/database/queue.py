@@ -20,17 +20,16 @@ from accord.store.database.audit import Event, append_events, seal_of
 from accord.store.database.engine import Database
 from accord.store.database.hidden import (
     DAY_MS,
+    HeldSlot,
     Person,
-    is_due,
+    hidden_slot,
     join,
-    known_slot,
-    repeat_slot,
+    tier_slot,
     visitor,
 )
 from accord.store.database.slots import (
     FOR_ONE,
     GIVEN_UP,
-    LIVE,
     adopt_screen,
     came_back_as,
     close_assignment,
@@ -41,6 +40,7 @@ from accord.store.database.slots import (
     fill_slot,
     find_slot,
     freed,
+    is_held,
     make_slots,
     move_slot,
     order_before,
@@ -177,20 +177,20 @@ class WorkQueue:
             .where(
                 assignment.c.project_id == person.project_id,
                 assignment.c.user_id == person.user_id,
-                assignment.c.state.in_(LIVE),
+                is_held(),
             )
         ).scalar_one()
         return max(0, min(count, terms.max_per_day - person.n_today - held))
 
     def _next(
         self, connection: Connection, person: Person, skills: Sequence[str], lane: Lane, terms: Terms
-    ) -> tuple[Row[Any], tuple[int, ...] | None] | None:
+    ) -> tuple[Row[Any] | HeldSlot, tuple[int, ...] | None] | None:
         """What this person gets next, and the order its answers stand in where that is not drawn."""
         if lane is not Lane.LABEL:
             free = find_slot(connection, person.project_id, person.user_id, skills, lane)
             return None if free is None else (free, None)
         if person.tier is not None:
-            known = known_slot(connection, self.ids, person, person.tier)
+            known = tier_slot(connection, self.ids, person, person.tier)
             return None if known is None else (known, None)
         if not person.state.is_at_work:
             return None
@@ -198,18 +198,17 @@ class WorkQueue:
         if free is None:
             return None
         base = self.config.gold_rate if terms.gold_rate is None else terms.gold_rate
-        share = base if person.gold_share is None or not base else person.gold_share
-        if person.gold_today < self.config.daily_gold_cap and is_due("gold", share, person):
-            known = known_slot(connection, self.ids, person, "hidden")
-            if known is not None:
-                person.gold_today += 1
-                return known, None
         rate = self.config.repeat_rate if terms.repeat_rate is None else terms.repeat_rate
-        if is_due("repeat", rate, person):
-            again = repeat_slot(connection, self.ids, person, self.config.repeat_gap)
-            if again is not None:
-                return again
-        return free, None
+        hidden = hidden_slot(
+            connection,
+            self.ids,
+            person,
+            gold_share=base if person.gold_share is None or not base else person.gold_share,
+            is_gold_left=person.gold_today < self.config.daily_gold_cap,
+            repeat_rate=rate,
+            gap=self.config.repeat_gap,
+        )
+        return (free, None) if hidden is None else hidden
 
     def claim_item(self, item_id: str, user_id: str, permutation: Sequence[int]) -> Assignment:
         """An open slot of one item, for answers that this user has seen already, in that order.
@@ -344,26 +343,26 @@ class WorkQueue:
     def lease(
         self,
         connection: Connection,
-        free: Row[Any],
+        free: Row[Any] | HeldSlot,
         order: tuple[int, ...] | None,
         user_id: str,
         now: int,
         versions: Mapping[str, str],
     ) -> tuple[Assignment, Event]:
-        """Put an open slot into somebody's hands, inside the caller's transaction."""
-        check_step(SLOT_STEPS, SlotState.OPEN, SlotState.LEASED)
-        connection.execute(update(slot).where(slot.c.id == free.id).values(state=SlotState.LEASED.value))
-        move_slot(connection, free, SlotState.OPEN, SlotState.LEASED)
+        """Put an open slot, or one made for him, into somebody's hands, inside the caller's transaction."""
+        if free.state == SlotState.OPEN:
+            check_step(SLOT_STEPS, SlotState.OPEN, SlotState.LEASED)
+            connection.execute(update(slot).where(slot.c.id == free.id).values(state=SlotState.LEASED.value))
+            move_slot(connection, free, SlotState.OPEN, SlotState.LEASED)
         shown = connection.execute(
-            select(content.c.body, item.c.n_candidates, item.c.state)
+            select(content.c.body, item.c.n_candidates)
             .join(item, item.c.content_hash == content.c.hash)
             .where(item.c.id == free.item_id)
         ).one()
-        if shown.state == ItemState.QUEUED:
-            set_item(connection, free.item_id, ItemState.QUEUED, ItemState.IN_PROGRESS)
+        set_item(connection, free.item_id, ItemState.QUEUED, ItemState.IN_PROGRESS)  # if it is queued
         new_id, token = self.ids.new(), self.ids.new()
-        if order is None:
-            order = order_before(connection, free.item_id, user_id)
+        before = order_before(connection, free.item_id, user_id)
+        order = before if order is None else order
         permutation = draw_permutation(new_id, shown.n_candidates) if order is None else order
         if sorted(permutation) != list(range(shown.n_candidates)):
             raise StoreError(f"permutation {permutation} is none of {shown.n_candidates} candidates")

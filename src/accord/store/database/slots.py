@@ -7,7 +7,19 @@ writes at the end of his transaction.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, exists, func, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    select,
+    update,
+)
 
 from accord.domain.ids import IdSource
 from accord.store.database.audit import Event
@@ -34,8 +46,20 @@ ASIDE = [*FOR_ONE, Purpose.CALIBRATION.value]
 SECOND_LOOK = [Purpose.REPEAT.value, Purpose.REVIEW.value, Purpose.ADJUDICATE.value]
 """Work on an item its holder may know: none of it stands for his own first judgment."""
 WANTED = [SlotState.OPEN.value, SlotState.LEASED.value]
+WAITING = [state.value for state in ItemState if state.is_waiting]
 EXPIRED_AT_A_TIME = 100
 """Leases that ran out and are taken back by one claim."""
+
+
+def is_held() -> ColumnElement[bool]:
+    """Whether an assignment is in somebody's hands, said so that an index finds the few that are.
+
+    The states stand in the statement itself: SQLite takes an index over some rows only where it can read that
+    they are meant, which it cannot of values sent apart. Nothing that is held has an end, by which indexes
+    over all rows find it too.
+    """
+    states: BindParameter[Any] = bindparam("held_states", LIVE, expanding=True, literal_execute=True)
+    return and_(assignment.c.state.in_(states), assignment.c.closed_ms.is_(None))
 
 
 def find_slot(
@@ -126,7 +150,7 @@ def expire_overdue(connection: Connection, project_id: str, now: int) -> list[Ev
         select(assignment)
         .where(
             assignment.c.project_id == project_id,
-            assignment.c.state.in_(LIVE),
+            is_held(),
             assignment.c.lease_until_ms < now,
         )
         .limit(EXPIRED_AT_A_TIME)
@@ -244,7 +268,7 @@ def set_slot(connection: Connection, slot_id: str, old: SlotState, new: SlotStat
     return moved is not None
 
 
-def move_slot(connection: Connection, row: Row[Any], old: SlotState, new: SlotState) -> None:
+def move_slot(connection: Connection, row: Any, old: SlotState, new: SlotState) -> None:
     """Count a slot as one of its new state; `row` has its project and the skill it asks for."""
     count_slot(connection, row.project_id, row.required_skill, old, -1)
     count_slot(connection, row.project_id, row.required_skill, new)
@@ -264,14 +288,18 @@ def fill_slot(connection: Connection, slot_id: str, item_id: str, old: SlotState
             select(item.c.state).where(item.c.id == item_id).with_for_update(key_share=True)
         ).scalar_one()
     )
-    wanted = connection.execute(
-        select(func.count())
-        .select_from(slot)
-        .where(slot.c.item_id == item_id, slot.c.state.in_(WANTED), slot.c.purpose.not_in(ASIDE))
-    ).scalar_one()
-    if wanted or not state.is_waiting:
+    wanted = exists().where(slot.c.item_id == item_id, slot.c.state.in_(WANTED), slot.c.purpose.not_in(ASIDE))
+    # The same statement whether the item waits or not: how long this takes does not tell what it is.
+    project_id = connection.execute(
+        update(item)
+        .where(item.c.id == item_id, item.c.state == state.value, item.c.state.in_(WAITING), ~wanted)
+        .values(state=ItemState.JUDGED.value)
+        .returning(item.c.project_id)
+    ).scalar()
+    if project_id is None:
         return state
-    set_item(connection, item_id, state, ItemState.JUDGED)
+    count(connection, project_id, Kind.ITEM, check_step(ITEM_STEPS, state, ItemState.JUDGED))
+    count(connection, project_id, Kind.ITEM, state, -1)
     return ItemState.JUDGED
 
 

@@ -135,13 +135,14 @@ gold = Table(
     "gold",
     metadata,
     _key("item_id", "item.id", primary_key=True),
-    _key("project_id", "project.id", index=True),
+    _key("project_id", "project.id"),
     Column("expected", JSON, nullable=False),
     Column("explanation", Text, nullable=False),
     Column("tier", WORD, nullable=False, server_default="hidden"),
     Column("n_uses", Integer, nullable=False, server_default="0"),
     Column("exposure_cap", Integer, nullable=True),
     Column("retired_ms", BigInteger, nullable=True),
+    Index("ix_gold_least_used", "project_id", "tier", "n_uses", "item_id"),
 )
 """Items whose answer is known: what it is, by question, and why. Annotators cannot tell them from others.
 `tier` says what for: hidden checks, training (explained afterward), or the entry test. Once `n_uses` people
@@ -185,8 +186,8 @@ assignment = Table(
     metadata,
     Column("id", ID, primary_key=True),
     _key("slot_id", "slot.id"),
-    _key("item_id", "item.id", index=True),
-    _key("user_id", "user.id", index=True),
+    _key("item_id", "item.id"),
+    _key("user_id", "user.id"),
     _key("project_id", "project.id"),
     Column("purpose", WORD, nullable=False),
     Column("state", WORD, nullable=False),
@@ -227,7 +228,16 @@ Index(
     sqlite_where=text(REPEATED),
     postgresql_where=text(REPEATED),
 )
-Index("ix_assignment_person", assignment.c.project_id, assignment.c.user_id, assignment.c.closed_ms)
+Index(
+    "ix_assignment_person",
+    assignment.c.project_id,
+    assignment.c.user_id,
+    assignment.c.closed_ms,
+    assignment.c.id,
+)
+Index("ix_assignment_newest", assignment.c.project_id, assignment.c.closed_ms, assignment.c.id)
+Index("ix_assignment_day", assignment.c.user_id, assignment.c.closed_ms)
+Index("ix_assignment_holder", assignment.c.item_id, assignment.c.user_id)
 Index(
     "ix_assignment_lease",
     assignment.c.project_id,
@@ -241,8 +251,8 @@ judgment = Table(
     metadata,
     Column("id", ID, primary_key=True),
     _key("assignment_id", "assignment.id"),
-    _key("item_id", "item.id", index=True),
-    _key("user_id", "user.id", index=True),
+    _key("item_id", "item.id"),
+    _key("user_id", "user.id"),
     Column("revision", Integer, nullable=False),
     Column("key", String(200), nullable=False),
     Column("payload", JSON, nullable=False),
@@ -252,6 +262,7 @@ judgment = Table(
     UniqueConstraint("assignment_id", "revision"),
     UniqueConstraint("user_id", "key"),
     Index("uq_judgment_author", "id", "user_id", unique=True),
+    Index("ix_judgment_giver", "item_id", "user_id"),
 )
 """What somebody said; a correction is a further revision. `key` is made by the client: a repeated
 submission is the same judgment."""
