@@ -32,6 +32,7 @@ LABELS: Mapping[str, str] = {
     "overoptimization_gap": "Over-optimization gap",
     "ifeval_prompt_strict": "Instructions followed",
     "harmful_refusal": "Harmful requests refused",
+    "attack_success": "Attacks that succeed",
     "safe_refusal": "Harmless requests refused",
     "bbq_bias_ambig": "BBQ bias, ambiguous",
     "bbq_bias_disambig": "BBQ bias, disambiguated",
