@@ -357,6 +357,7 @@ def lineage_of(comparison: Comparison, command: Sequence[str]) -> Lineage:
 def measured_metrics(*, has_judge: bool, has_models: bool, has_gold: bool = False) -> set[str]:
     """Names of what a comparison measures with a judge, with gold, and where both sides are models."""
     names = {"response_length", "repeated_4grams", "empty_share", "length_cap_share", "common_opening_share"}
+    names |= {"refusal_phrase_share", "language_switch_share", "format_switch_share"}
     if has_judge:
         names |= {"win_rate", "length_controlled_win_rate", "constant_output_win_rate"}
     if has_gold:
