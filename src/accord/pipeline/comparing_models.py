@@ -227,6 +227,10 @@ def compare_models(config: CompareConfig, *, report_progress: Progress = lambda 
     if isinstance(judge, LanguageModelJudge):
         facts["judge_spent"] = asdict(judge.spent)
     missing = dict(found.not_measured)
+    if any(models) and config.sampling.is_greedy:
+        kept = tuple(one for one in found.measurements if one.metric != "token_entropy")
+        found = replace(found, measurements=kept)
+        missing["token_entropy"] = "greedy answers are no samples; set a temperature above 0"
     if all(models) and config.sampling.is_greedy:
         missing["kl_divergence"] = "greedy answers are no samples; set a temperature above 0"
     elif logprobs is None and all(models):
