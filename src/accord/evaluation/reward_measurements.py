@@ -3,7 +3,8 @@
     reward_accuracy              over all, by margin, agreement, length, domain, annotator group; ties half
     reward_accuracy_of_ceiling   accuracy over what a model that knew the vote shares would reach
     reward_accuracy_gap          overall less the worst group; longer less shorter
-    reward_calibration_error     bias-corrected, after (and before) the temperature; reward_brier, reward_nll
+    reward_calibration_error     bias-corrected, after (and before) the temperature, and unfolded
+    reward_brier, reward_nll
     reward_length_correlation    size of the correlation of reward and length within prompts
     reward_shift                 mean |change| under what should not matter, in within-prompt deviations
     reward_uncertainty_auroc     whether the ensemble's variance (or a small margin) tells its errors
@@ -19,10 +20,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accord.domain.errors import EvaluationError
 from accord.domain.splits import hash_fraction
-from accord.evaluation.calibration import Calibration, fit_temperature, measure_calibration
+from accord.evaluation.calibration import (
+    Calibration,
+    fit_temperature,
+    measure_calibration,
+    unfolded_calibration_error,
+)
 from accord.evaluation.ceiling import VoteCounts, best_single_accuracy, fit_concentration, measure_ceiling
 from accord.evaluation.clusters import Clusters, FloatArray
 from accord.evaluation.comparison.columns import INCUMBENT, difference_measurement
@@ -81,6 +88,7 @@ def measure_reward_model(
             missing[name] = str(error)
     before, after = table.calibrations()
     measured += _calibration_measurements(before, after, table.facts)
+    measured.append(table.unfolded(after.temperature))
     if incumbent is not None:
         measured += table.against(match_pairs(pairs.labeled, incumbent.labeled))
     else:
@@ -305,14 +313,28 @@ class _Table:
             self.measure("reward_label_free_bias", bias, temperature=reference.temperature),
         ]
 
+    def for_fit(self) -> NDArray[np.bool_]:
+        """[pair] whether the temperature is fitted on it; nowhere where there are too few."""
+        is_fit = np.array([hash_fraction(key, seed=self.seed) < FIT_SHARE for key in self.ids])
+        return is_fit if is_fit.sum() >= MIN_FIT and not is_fit.all() else np.zeros_like(is_fit)
+
+    def unfolded(self, temperature: float) -> Measurement:
+        """Calibration error of P(A beats B) in a random order, on prompts without a part in the temperature."""
+        rest = np.flatnonzero(~self.for_fit())
+        found = unfolded_calibration_error(
+            self.margin[rest],
+            self.label[rest],
+            [self.ids[i] for i in rest],
+            keys=[f"{self.rows[i].id} {self.rows[i].group}" for i in rest.tolist()],
+            temperature=temperature,
+            seed=self.seed,
+        )
+        return self.measure("reward_calibration_error", found, "unfolded", temperature=temperature)
+
     def calibrations(self) -> tuple[Calibration, Calibration]:
         """Before and after a temperature that was fitted on other prompts."""
-        is_fit = np.array([hash_fraction(key, seed=self.seed) < FIT_SHARE for key in self.ids])
-        temperature = 1.0
-        if is_fit.sum() >= MIN_FIT and not is_fit.all():
-            temperature = fit_temperature(self.margin[is_fit], self.label[is_fit])
-        else:
-            is_fit[:] = False
+        is_fit = self.for_fit()
+        temperature = fit_temperature(self.margin[is_fit], self.label[is_fit]) if is_fit.any() else 1.0
         rest = np.flatnonzero(~is_fit)
         columns = (self.margin[rest], self.label[rest], [self.ids[i] for i in rest])
         before = measure_calibration(*columns, seed=self.seed)
