@@ -319,7 +319,7 @@ class _Table:
         return is_fit if is_fit.sum() >= MIN_FIT and not is_fit.all() else np.zeros_like(is_fit)
 
     def unfolded(self, temperature: float) -> Measurement:
-        """Calibration error of P(A beats B) in a random order, on prompts without a part in the temperature."""
+        """Calibration error of P(A beats B) in a random order, on prompts that fitted no temperature."""
         rest = np.flatnonzero(~self.for_fit())
         found = unfolded_calibration_error(
             self.margin[rest],
