@@ -5,6 +5,8 @@
     reward_accuracy_gap          overall less the worst group; longer less shorter
     reward_calibration_error     bias-corrected, after (and before) the temperature, and unfolded
     reward_brier, reward_nll
+    majority_erasure             share of items whose pooled label opposes a group's majority, and the excess
+                                 over chance; of the labels, whatever the model
     reward_length_correlation    size of the correlation of reward and length within prompts
     reward_shift                 mean |change| under what should not matter, in within-prompt deviations
     reward_uncertainty_auroc     whether the ensemble's variance (or a small margin) tells its errors
@@ -37,6 +39,7 @@ from accord.evaluation.ensemble import measure_ensemble
 from accord.evaluation.intervals import Estimate, bootstrap_estimate, ratio_estimate
 from accord.evaluation.invariance import measure_invariance, within_prompt_deviation
 from accord.evaluation.label_free import estimate_accuracy, fit_label_free
+from accord.evaluation.majority_erasure import LEAST_VOTES, measure_erasure
 from accord.evaluation.measurement import Measurement
 from accord.evaluation.overoptimization import within_prompt_correlation
 from accord.evaluation.reward_accuracy import RewardAccuracy, length_baseline, measure_reward_accuracy
@@ -76,6 +79,7 @@ def measure_reward_model(
         ("reward_accuracy_of_ceiling", table.ceiling),
         ("reward_accuracy_gap", table.groups),
         ("reward_accuracy by domain", table.domains),
+        ("majority_erasure", table.erasure),
         ("reward_length_correlation", table.length),
         ("reward_shift", table.invariance),
         ("reward_uncertainty_auroc", table.ensemble),
@@ -211,6 +215,29 @@ class _Table:
         if not is_in.any():
             raise EvaluationError("no pair names its domain")
         return self._by_name("domain", [row.domain for row in self.rows], is_in, worst="worst_domain")
+
+    def erasure(self) -> list[Measurement]:
+        """By group, the most erased, and what exceeds chance."""
+        rows = [row for row in self.rows if row.group and row.votes is not None]
+        if len({row.group for row in rows}) < 2:
+            raise EvaluationError("pairs name no two groups of annotators with their votes")
+        found = measure_erasure(
+            [row.id for row in rows],
+            [row.group for row in rows],
+            [row.votes for row in rows if row.votes is not None],
+            [row.prompt_id for row in rows],
+            seed=self.seed,
+        )
+        facts = {"worst": found.worst, "too_few": found.too_few, "least_votes": LEAST_VOTES}
+        measured = [
+            self.measure(metric, estimate, f"group={one.name}", expected=one.expected)
+            for one in found.groups
+            for metric, estimate in (
+                ("majority_erasure", one.erased),
+                ("majority_erasure_excess", one.excess),
+            )
+        ]
+        return [*measured, self.measure("majority_erasure", found.worst_erased, "worst_group", **facts)]
 
     def _by_name(
         self, kind: str, names: Sequence[str], is_in: FloatArray, *, worst: str

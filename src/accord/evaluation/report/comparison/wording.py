@@ -33,6 +33,8 @@ LABELS: Mapping[str, str] = {
     "reward_calibration_error": "Calibration error",
     "reward_accuracy_gap": "Accuracy gap to the worst group",
     "reward_length_correlation": "Reward and length, correlation",
+    "majority_erasure": "Items whose label opposes a group's majority",
+    "majority_erasure_excess": "The same, beyond chance",
     "reward_best_of_k": "Best answer found",
     "reward_kendall_tau": "Kendall's tau with people",
     "gold_drop_from_peak": "Gold below its peak",
