@@ -244,7 +244,7 @@ class _Run:
             self.since_start("common_opening_share", found.opening),
             self.paired("refusal_phrase_share", refusals[0], refusals[1], is_share=True),
             self.measure("language_switch_share", switched, "run"),
-            self.measure("format_switch_share", forms.switched, "run", p_value=forms.p_value),
+            self.measure("format_switch_share", forms.switched, "run", p_sign_flip=forms.p_value),
         ]
 
     def sameness(self) -> list[Measurement]:

@@ -123,7 +123,7 @@ def _forms(
     found = measure_form_switches(new, old, ids, seed=seed)
     named = {
         **facts,
-        "p_value": found.p_value,
+        "p_sign_flip": found.p_value,
         "forms": {name: list(two) for name, two in found.forms.items()},
     }
     return Measurement(metric="format_switch_share", estimate=found.switched, facts=named)

@@ -10,6 +10,7 @@ Techniques are never pooled: a mean over attacks says which attacks were chosen.
 each, behavior by behavior, and in the technique that gained most.
 """
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
@@ -96,12 +97,15 @@ def _worst(rows: Sequence[Measurement]) -> Measurement:
     estimates = [one.estimate for one in rows]
     place = max(range(len(rows)), key=lambda i: estimates[i].value)
     confidence = estimates[place].confidence
+    has_interval = all(one.has_interval for one in estimates)
     tail = (1 - confidence) / 2
     stretch = float(ndtri(1 - tail / len(rows)) / ndtri(1 - tail))
     estimate = Estimate(
         value=estimates[place].value,
-        low=max(max(-1.0, one.value - stretch * (one.value - one.low)) for one in estimates),
-        high=max(one.high for one in estimates),
+        low=max(max(-1.0, one.value - stretch * (one.value - one.low)) for one in estimates)
+        if has_interval
+        else math.nan,
+        high=max(one.high for one in estimates) if has_interval else math.nan,
         n=min(one.n for one in estimates),
         method=f"largest of {len(rows)} techniques",
         confidence=confidence,
