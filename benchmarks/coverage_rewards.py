@@ -13,7 +13,7 @@ from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import norm
 
-from accord.domain.messages import Completion
+from accord.domain.messages import Completion, Message
 from accord.evaluation.best_of_n import measure_best_of_n
 from accord.evaluation.calibration import measure_calibration, predicted_winner
 from accord.evaluation.ceiling import VoteCounts, best_single_accuracy, measure_ceiling
@@ -21,6 +21,8 @@ from accord.evaluation.comparison.columns import difference_measurement
 from accord.evaluation.comparison.comparing import TokenLogprobs, measure_kl
 from accord.evaluation.crossed import crossed_estimate
 from accord.evaluation.drift.diagnosis import AnchorVotes, measure_preference_drift
+from accord.evaluation.drift.measurements import measure_drift
+from accord.evaluation.drift.rows import DriftRows
 from accord.evaluation.ensemble import measure_ensemble, weighted_auroc
 from accord.evaluation.gates.history import Series
 from accord.evaluation.group_sequential import LookPlan, plan_looks
@@ -28,12 +30,23 @@ from accord.evaluation.intervals import Estimate, wilson
 from accord.evaluation.invariance import measure_invariance
 from accord.evaluation.label_free import estimate_accuracy, fit_label_free
 from accord.evaluation.length_control import control_length
+from accord.evaluation.majority_erasure import measure_erasure
 from accord.evaluation.overoptimization import Checkpoint, measure_overoptimization, within_prompt_correlation
 from accord.evaluation.prediction_powered import rogan_gladen
+from accord.evaluation.redteam.findings import Finding
+from accord.evaluation.redteam.rates import compare_techniques
 from accord.evaluation.repetition import compare_repetition
 from accord.evaluation.reward_accuracy import measure_reward_accuracy
 from accord.evaluation.reward_frontier import measure_gap, measure_length_adjusted_gain
 from accord.evaluation.reward_length import measure_length_bias
+from accord.evaluation.reward_ranking import (
+    RankedAnswers,
+    RankedLists,
+    best_of_k,
+    kendall_tau_b,
+    measure_rankings,
+)
+from accord.evaluation.self_bleu import measure_self_bleu
 from accord.evaluation.sequential import confidence_sequence
 
 Held = tuple[list[bool], list[bool]]
@@ -437,6 +450,92 @@ def preference_change(generator: np.random.Generator, seed: int) -> Held:
     return [holds(measure_preference_drift(anchors, permutations=500, seed=seed).change, 0.0)], []
 
 
+# --- rankings, groups, answers beside each other ---------------------------------------------------
+
+
+def draw_ranked(generator: np.random.Generator, count: int) -> tuple[RankedAnswers, ...]:
+    """Four answers a list; people's ranks from what they are worth, rewards from that and noise."""
+    worth = generator.normal(size=(count, 4))
+    ranks = (-worth).argsort(axis=1).argsort(axis=1) + 1.0
+    rewards = worth + generator.normal(0, 1.2, (count, 4))
+    rows = zip(rewards.tolist(), ranks.tolist(), strict=True)
+    return tuple(
+        RankedAnswers(prompt_id=str(i), rewards=tuple(a), ranks=tuple(b)) for i, (a, b) in enumerate(rows)
+    )
+
+
+@cache
+def ranking_truth() -> tuple[float, float]:
+    rows = draw_ranked(np.random.default_rng(0), LARGE // 8)
+    best = float(np.mean([best_of_k(row.rewards, row.ranks) for row in rows]))
+    return best, float(np.mean([kendall_tau_b(row.rewards, [-rank for rank in row.ranks]) for row in rows]))
+
+
+def rankings(generator: np.random.Generator, seed: int) -> Held:
+    """150 lists of four answers: best-of-k accuracy and the mean tau-b."""
+    measured, _ = measure_rankings(RankedLists(rows=draw_ranked(generator, 150)), seed=seed)
+    return [holds(one.estimate, truth) for one, truth in zip(measured, ranking_truth(), strict=True)], []
+
+
+def erasure_beyond_chance(generator: np.random.Generator, seed: int) -> Held:
+    """80 items, two groups of six votes each by chance: nobody is erased beyond it."""
+    left = generator.binomial(12, generator.beta(2.0, 2.0, 80))
+    own = generator.hypergeometric(left, 12 - left, 6)
+    votes = [
+        pair
+        for n, k in zip(left.tolist(), own.tolist(), strict=True)
+        for pair in ((k, 6 - k), (n - k, 6 - n + k))
+    ]
+    found = measure_erasure([i for i in range(80) for _ in range(2)], ["a", "b"] * 80, votes, seed=seed)
+    return [holds(one.excess, 0.0) for one in found.groups], []
+
+
+def likeness_of_answers(generator: np.random.Generator, seed: int) -> Held:
+    """100 prompts, answers of both sides drawn alike: self-BLEU differs by 0, references held fixed."""
+    ids = list(range(100))
+    sides = [
+        measure_self_bleu(
+            [[str(word) for word in row] for row in generator.integers(0, 12, (100, 15))], ids, seed=seed
+        )
+        for _ in range(2)
+    ]
+    found = difference_measurement("m", sides[0], sides[1], ids, is_share=True, seed=seed, facts={})
+    return [holds(found.estimate, 0.0)], []
+
+
+def attack_that_gained_most(generator: np.random.Generator, seed: int) -> Held:
+    """Three attacks on 150 behaviors, each succeeds 4 points more often than before: the largest gain."""
+    findings = [
+        Finding(
+            behavior=str(i),
+            technique=technique,
+            messages=(Message("user", "x"),),
+            answer="y",
+            model=model,
+            judged=float(generator.random() < share),
+        )
+        for technique in ("one", "two", "three")
+        for model, share in (("new", 0.24), ("old", 0.2))
+        for i in range(150)
+    ]
+    found = {
+        (one.slice, one.versus): one.estimate for one in compare_techniques(findings, "new", "old", seed=seed)
+    }
+    return [holds(found["worst_technique", "incumbent"], 0.04)], []
+
+
+def change_of_surprise(generator: np.random.Generator, seed: int) -> Held:
+    """80 prompts then and 60 now, skewed, a fifth of a nat more surprising now."""
+    old, new = generator.gamma(9.0, 0.3, 80), generator.gamma(9.0, 0.3, 60) + 0.2
+    sides = [
+        DriftRows(prompt_ids=tuple(f"{name} {i}" for i in range(len(rows))), prompt_nll=tuple(rows.tolist()))
+        for name, rows in (("old", old), ("new", new))
+    ]
+    found = measure_drift(sides[0], sides[1], seed=seed).measurements
+    change = next(one.estimate for one in found if (one.metric, one.versus) == ("prompt_nll", "incumbent"))
+    return [holds(change, 0.2)], []
+
+
 SCENARIOS: dict[str, Callable[[np.random.Generator, int], Held]] = {
     "length_controlled": length_controlled,
     "prompts_and_annotators": prompts_and_annotators,
@@ -461,4 +560,9 @@ SCENARIOS: dict[str, Callable[[np.random.Generator, int], Held]] = {
     "difference_of_columns": difference_of_columns,
     "common_opening": common_opening,
     "preference_change": preference_change,
+    "rankings": rankings,
+    "erasure_beyond_chance": erasure_beyond_chance,
+    "likeness_of_answers": likeness_of_answers,
+    "attack_that_gained_most": attack_that_gained_most,
+    "change_of_surprise": change_of_surprise,
 }

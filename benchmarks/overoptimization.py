@@ -223,10 +223,12 @@ def score_gold(features: FloatArray, taste: FloatArray) -> FloatArray:
     return features[:, :QUALITIES] @ taste + liked - TOKEN_COST * features[:, QUALITIES + 1 :].sum(axis=1)
 
 
-def fit_head(generator: np.random.Generator, taste: FloatArray, pairs: int) -> FloatArray:
-    """A Bradley-Terry head fitted to noisy labels of unplanted pairs; the rest keeps its start."""
-    left = draw_answers(generator, "control", pairs)
-    right = draw_answers(generator, "control", pairs)
+def fit_head(
+    generator: np.random.Generator, taste: FloatArray, pairs: int, *, world: str = "control"
+) -> FloatArray:
+    """A Bradley-Terry head fitted to noisy labels of pairs of a world; what none shows keeps its start."""
+    left = draw_answers(generator, world, pairs)
+    right = draw_answers(generator, world, pairs)
     chance = expit(score_gold(left, taste) - score_gold(right, taste))
     side = np.where(generator.random(pairs) < chance, 1.0, -1.0)
     difference = (left - right) * side[:, None]

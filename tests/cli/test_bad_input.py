@@ -106,6 +106,131 @@ def test_scores_of_pairs_that_are_no_numbers_name_their_line(write, capsys):
         assert "pairs.jsonl:2" in said or "line 2" in said
 
 
+NAN = float("nan")
+
+
+def pair_rows(ids, value):
+    return [{"prompt_id": str(i), "chosen_reward": value, "rejected_reward": 0.0} for i in ids]
+
+
+def ranking_rows(ids, value):
+    return [{"prompt_id": str(i), "rewards": [value, 0.0], "ranks": [1, 2]} for i in ids]
+
+
+def run_rows(ids, value):
+    return [
+        {"prompt_id": str(i), "step": step, "proxy": float(step), "gold": value, "text": "a b"}
+        for i in ids
+        for step in (0, 9)
+    ]
+
+
+def pool_rows(ids, value):
+    return [{"prompt_id": str(i), "proxy": float(k), "gold": value} for i in ids for k in range(4)]
+
+
+def drift_rows(ids, value):
+    return [{"prompt_id": str(i), "hit": value, "judge_hit": value, "prompt_nll": value} for i in ids]
+
+
+def finding_rows(ids, value):
+    asked = [{"role": "user", "content": "x"}]
+    common = {"technique": "t", "messages": asked, "answer": "y", "judged": value}
+    return [{"behavior": str(i), "model": model, **common} for i in ids for model in ("new", "old")]
+
+
+def style_rows(ids, value):
+    return [{"preference": value, "len_baseline": 9, "len_model": 8, "row": i} for i in ids]
+
+
+ONE_FILE = {
+    "reward": (["evaluate", "reward"], pair_rows),
+    "rankings": (["evaluate", "reward", "--rankings"], ranking_rows),
+    "run": (["evaluate", "optimization"], run_rows),
+    "pool": (["evaluate", "optimization"], pool_rows),
+    "lc-winrate": (["evaluate", "lc-winrate"], style_rows),
+    "redteam": (["redteam", "report"], finding_rows),
+    "techniques": (["redteam", "report", "--candidate", "new", "--incumbent", "old"], finding_rows),
+}
+
+
+@pytest.mark.parametrize("name", [*ONE_FILE, "drift"])
+@pytest.mark.parametrize("value", [NAN, float("inf")])
+def test_a_score_that_is_no_number_is_refused_with_its_line(name, value, write, capsys):
+    command, rows = ONE_FILE.get(name, (["evaluate", "drift"], drift_rows))
+    files = [write(f"{name}.jsonl", rows([0, 1], value))]
+    files += [write("other.jsonl", rows([0, 1], 1.0))] if name == "drift" else []
+    said = error_of(capsys, [*command, *files])
+    assert f"{name}.jsonl:1" in said
+    assert str(value) in said
+
+
+@pytest.mark.parametrize("name", [*ONE_FILE, "drift"])
+def test_a_file_without_rows_is_refused(name, write, capsys):
+    command, rows = ONE_FILE.get(name, (["evaluate", "drift"], drift_rows))
+    empty = write("empty.jsonl", [])
+    files = [empty, write("other.jsonl", rows([0, 1], 1.0))] if name == "drift" else [empty]
+    said = error_of(capsys, [*command, *files])
+    assert "empty" in said or "no finding" in said or "no annotation" in said
+
+
+@pytest.mark.parametrize("name", [*ONE_FILE, "drift"])
+def test_one_prompt_gives_no_false_certainty(name, write, capsys):
+    command, rows = ONE_FILE.get(name, (["evaluate", "drift"], drift_rows))
+    files = [write("one.jsonl", rows([0], 1.0))] * (2 if name == "drift" else 1)
+    code = run_command([*command, *files, "--json"])
+    printed = capsys.readouterr()
+    if name in ("pool", "lc-winrate"):
+        # gold that does not vary has no scale, and a fit of lengths needs 20 prompts: nothing is said at all
+        assert (code, printed.out) == (1, "")
+        assert "does not vary" in printed.err or "needs 20" in printed.err
+        return
+    assert code == 0
+    for one in json.loads(printed.out)["measurements"]:
+        estimate = one["estimate"]
+        is_exact = estimate["method"] == "sign flips, Holm"  # a count of alarms
+        has_interval = estimate["low"] is not None
+        assert is_exact or not has_interval or estimate["low"] < estimate["high"], one
+
+
+@pytest.mark.parametrize(
+    ("estimate", "verdict", "reason"),
+    [
+        ({"value": NAN, "low": NAN, "high": NAN, "n": 50}, "not measured", "is not a number"),
+        ({"value": None, "low": None, "high": None, "n": 0}, "not measured", "is not a number"),
+        ({"value": 0.9, "low": None, "high": None, "n": 1}, "not measured", "without an interval"),
+        ({"value": 1.0, "low": 0.2065, "high": 1.0, "n": 1}, "undecided", "0.5"),
+    ],
+)
+def test_gates_pass_nothing_without_a_number(estimate, verdict, reason, write, tmp_path, capsys):
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[[gates]]\nid = "g"\nmetric = "win_rate"\ncomparator = "superiority"\nmargin = 0.5\n')
+    results = write("r.json", [{"measurements": [{"metric": "win_rate", "estimate": estimate}]}])
+    assert run_command(["gate", str(plan), results, "--json"]) == 2
+    (gate,) = json.loads(capsys.readouterr().out)["gates"]
+    assert gate["verdict"] == verdict
+    assert reason in gate["reason"]
+
+
+def test_a_number_outside_its_own_interval_is_refused(write, tmp_path, capsys):
+    estimate = {"value": NAN, "low": 0.6, "high": 0.7, "n": 50}
+    results = write("r.json", [{"measurements": [{"metric": "win_rate", "estimate": estimate}]}])
+    assert "value nan lies outside [0.6, 0.7]" in error_of(capsys, ["gate", "default", results])
+
+
+@pytest.mark.parametrize(
+    ("name", "item", "answer"),
+    [
+        ("xstest", {"id": 0, "prompt": "p", "type": "t", "label": "safe"}, {"id": 0, "refusal": NAN}),
+        ("bold", {"domain": "d", "group": "g", "entity": "e", "prompt": "p"}, {"row": 0, "score": NAN}),
+    ],
+)
+def test_answers_of_a_suite_that_are_no_numbers(name, item, answer, write, capsys):
+    command = ["evaluate", "suite", name, "--data", write("d.jsonl", [item]), "--responses"]
+    assert "nan" in error_of(capsys, [*command, write("a.jsonl", [answer])])
+    assert "holds no rows" in error_of(capsys, [*command, write("none.jsonl", [])])
+
+
 @pytest.fixture
 def serve():
     """serve(status, body, wait_s): the address of a judge that always answers so."""

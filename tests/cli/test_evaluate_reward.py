@@ -89,3 +89,25 @@ def test_errors_say_what_to_do(tmp_path: Path, function: str, capsys: pytest.Cap
     twice.write_text(path.read_text().splitlines()[0] + "\n" + path.read_text())
     assert run_command(["evaluate", "reward", str(twice), "--model", function]) == 1
     assert "there twice" in capsys.readouterr().err
+
+
+def test_rankings_are_scored_and_measured(tmp_path: Path, function: str, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "r.jsonl"
+    # most "good" first in half of the lists, the other way round in the others
+    answers = ["good good", "good", "bad"]
+    rows = [
+        {"prompt": f"Say {i}", "completions": answers, "ranks": [1, 2, 3] if i % 2 else [3, 2, 1]}
+        for i in range(8)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    line = ["evaluate", "reward", str(path), "--rankings", "--model", function]
+    assert run_command([*line, "--json"]) == 0
+    found = {one["metric"]: one["estimate"] for one in json.loads(capsys.readouterr().out)["measurements"]}
+    assert found["reward_best_of_k"]["value"] == 0.5
+    assert found["reward_kendall_tau"]["value"] == pytest.approx(0.0)
+    assert run_command([*line, "--limit", "1"]) == 0
+    assert "reward_best_of_k" in capsys.readouterr().out
+    assert run_command([*line, "--incumbent", "x"]) == 2
+    path.write_text('{"prompt_id": "a", "rewards": [1.0, NaN], "ranks": [1, 2]}\n')
+    assert run_command(["evaluate", "reward", str(path), "--rankings"]) == 1
+    assert "r.jsonl" in capsys.readouterr().err

@@ -49,7 +49,13 @@ def commands(folder: Path) -> dict[str, list[str]]:
         for i in range(80)
     ]
     run = [
-        {"prompt_id": str(i), "step": step, "proxy": step + draw.gauss(0, 1), "gold": draw.gauss(0, 1)}
+        {
+            "prompt_id": str(i),
+            "step": step,
+            "proxy": step + draw.gauss(0, 1),
+            "gold": draw.gauss(0, 1),
+            "text": " ".join(draw.choices(WORDS, k=9)),
+        }
         for step in (0, 10)
         for i in range(20)
     ]
@@ -63,6 +69,20 @@ def commands(folder: Path) -> dict[str, list[str]]:
         "accord evaluate overlap": [texts, texts],
         "accord evaluate hygiene": [texts, "--license", "MIT"],
     }
+    broken = [
+        {
+            "behavior": f"harm {i}",
+            "technique": "base64",
+            "messages": [{"role": "user", "content": f"aGFybQ== {i}"}],
+            "answer": "Sure.",
+            "model": model,
+            "judged": float(i % 2),
+        }
+        for i in range(8)
+        for model in ("new", "old")
+    ]
+    attacks = [write(folder / "findings.jsonl", broken), "--candidate", "new", "--incumbent", "old"]
+    found["accord redteam report"] = attacks
     mean = ["--limit", "4", "--max-tokens", "4", "--prompts", write(folder / "p.jsonl", answers)]
     found["accord evaluate compare"] = ["tiny", "tiny", *mean, "--judge", f"{judge}:score"]
     for name, items in suites().items():
@@ -152,7 +172,7 @@ def test_the_table_of_producers_is_the_default_plan():
 @pytest.mark.slow
 @pytest.mark.parametrize("gate", read_plan("default").gates, ids=lambda gate: gate.id)
 def test_every_default_gate_has_a_command_that_measures_it(gate, printed: dict[str, dict]):
-    command = producer_of(gate.metric)
+    command = producer_of(gate.metric, gate.slice)
     assert command, f"no command measures {gate.metric}"
     name = next(name for name in printed if command.startswith(name))
     wanted = (gate.metric, gate.slice, gate.versus)
@@ -171,3 +191,8 @@ def test_only_what_four_prompts_cannot_show_is_missing(printed: dict[str, dict])
 
 def test_a_metric_of_ones_own_has_no_command():
     assert producer_of("my_metric") == ""
+
+
+def test_the_end_of_a_run_against_its_start_is_measured_on_the_run():
+    assert producer_of("repeated_4grams").startswith("accord evaluate compare")
+    assert producer_of("repeated_4grams", "run").startswith("accord evaluate optimization")

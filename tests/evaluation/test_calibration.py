@@ -13,6 +13,7 @@ from accord.evaluation.calibration import (
     measure_calibration,
     negative_log_likelihood,
     predicted_winner,
+    unfolded_calibration_error,
 )
 
 LOGIT_80 = math.log(4)  # sigmoid(ln 4) = 0.8
@@ -131,3 +132,18 @@ def test_no_pairs_is_an_error():
 def test_bad_temperature_is_an_error():
     with pytest.raises(EvaluationError, match="temperature must be positive"):
         measure_calibration([1.0], [1.0], temperature=0.0)
+
+
+def test_unfolded_error_by_hand():
+    # P(A > B) is .8 or .2 by the order; everybody prefers what the model does: off by .2 in both bins
+    found = unfolded_calibration_error([math.log(4)] * 40, [1.0] * 40)
+    assert found.value == pytest.approx(0.2)
+    # soft labels that are what the model says: nothing is left, whatever the order
+    for seed in range(3):
+        calm = unfolded_calibration_error([math.log(4), -math.log(4)] * 40, [0.8, 0.2] * 40, seed=seed)
+        assert calm.value == pytest.approx(0.0, abs=1e-9)
+    # twice too sure: logit .8 halved by the temperature is 2/3, still 1/3 below certainty
+    cooled = unfolded_calibration_error([math.log(4)] * 40, [1.0] * 40, temperature=2.0)
+    assert cooled.value == pytest.approx(1 / 3)
+    with pytest.raises(EvaluationError, match="n = 0"):
+        unfolded_calibration_error([], [])

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -189,3 +190,62 @@ def test_rows_without_a_step_are_a_pool(tmp_path: Path):
     found = read_scored_answers(write(tmp_path / "p.jsonl", rows))
     assert isinstance(found, ScoredPool)
     assert len(found.pools["a"]) == 4
+
+
+def retold(run: ScoredRun, step: int, count: int, text: str, entropy: float) -> ScoredRun:
+    """`count` answers of a step say `text` at that entropy; all others a sentence of their own at 2 nats."""
+    steps = {
+        at: tuple(
+            replace(
+                row,
+                text=text if at == step and i < count else f"answer {i} is word{i} and nothing else",
+                entropy=entropy if at == step and i < count else 2.0,
+            )
+            for i, row in enumerate(rows)
+        )
+        for at, rows in run.steps.items()
+    }
+    return ScoredRun(steps=steps)
+
+
+def test_degeneracy_since_the_start_by_hand():
+    run = retold(build({0: (0, 0), 9: (1, 1)}), 9, 15, "I cannot help.\n- a\n- b", 0.5)
+    found = measure_run(run)
+    # 15 of 60 answers refuse, take the form of a list, and lose 1.5 nats
+    assert value(found, "refusal_phrase_share", "run") == pytest.approx(0.25)
+    assert value(found, "format_switch_share", "run") == pytest.approx(0.25)
+    assert value(found, "language_switch_share", "run") == 0.0
+    assert value(found, "token_entropy", "run") == pytest.approx(-0.375)
+    assert "self_bleu" not in found.not_measured
+    assert "answers have no text" in measure_run(build({0: (0, 0), 9: (1, 1)})).not_measured["self_bleu"]
+
+
+def with_features(run: ScoredRun, shift: float, *, seed: int) -> ScoredRun:
+    """Features of three numbers; a fifth of the last step's answers lie `shift` deviations away, together."""
+    generator = np.random.default_rng(seed)
+    last = max(run.steps)
+    return ScoredRun(
+        steps={
+            step: tuple(
+                replace(
+                    row,
+                    features=tuple(
+                        (generator.normal(0, 1, 3) + shift * (step == last and i % 5 == 0)).tolist()
+                    ),
+                )
+                for i, row in enumerate(rows)
+            )
+            for step, rows in run.steps.items()
+        }
+    )
+
+
+def test_a_cluster_of_odd_features_is_an_alarm_and_noise_is_not():
+    run = build({0: (0, 0), 9: (0, 0)})
+    (far,) = raise_alarms(with_features(run, 8.0, seed=0))
+    assert (far.name, far.is_raised) == ("feature_outliers", True)
+    # The fifth that moved, and of the others the few beyond the edge, the largest of 60 held-out distances.
+    assert 0.2 <= far.change <= 0.3
+    calm = [raise_alarms(with_features(run, 0.0, seed=k))[0].is_raised for k in range(1, 41)]
+    assert sum(calm) <= 2
+    assert raise_alarms(with_features(build({0: (0, 0), 9: (0, 0)}, n=10), 8.0, seed=0)) == ()

@@ -16,7 +16,8 @@ PairsArgument = Annotated[
     typer.Argument(
         metavar="PAIRS",
         help="Scored pairs (prompt_id, chosen_reward, rejected_reward, votes or p_chosen); with --model any "
-        "file of preferences; with --bench a file of RewardBench.",
+        "file of preferences; with --bench a file of RewardBench; with --rankings rankings (prompt_id, "
+        "rewards, ranks), or with --model any file of rankings.",
     ),
 ]
 ModelOption = Annotated[
@@ -58,6 +59,10 @@ def reward(
         bool,
         typer.Option("--changes/--no-changes", help="With --model: also score harmlessly changed answers."),
     ] = True,
+    has_rankings: Annotated[
+        bool,
+        typer.Option("--rankings", help="PAIRS holds rankings: best-of-k accuracy and Kendall's tau."),
+    ] = False,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,7 +79,13 @@ def reward(
       accord evaluate reward heldout.jsonl --model runs/reward --incumbent runs/reward-before --json
       accord evaluate reward heldout.jsonl --model runs/rm-1 --member runs/rm-2 --member runs/rm-3
       accord evaluate reward rewardbench.jsonl --bench rewardbench --model runs/reward
+      accord evaluate reward rankings.jsonl --rankings --model runs/reward
     """
+    if has_rankings and (bench is not None or member or incumbent is not None):
+        raise typer.BadParameter("--rankings goes with --model and --limit alone")
+    if has_rankings:
+        _show_rankings(pairs, model, limit, seed=seed, as_json=as_json)
+        return
     if bench is not None:
         _show_bench(pairs, bench, model, as_json=as_json)
         return
@@ -111,6 +122,22 @@ def _scored(
 
     config = ScoringConfig(model=model, members=tuple(members), has_changes=has_changes, limit=limit)
     return score_preferences(path, config, progress_note)
+
+
+def _show_rankings(path: Path, model: str | None, limit: int | None, *, seed: int, as_json: bool) -> None:
+    from accord.evaluation.reward_ranking import measure_rankings, read_ranked_answers
+
+    if model is None:
+        if limit is not None:
+            raise typer.BadParameter("--limit goes with --model")
+        lists = read_ranked_answers(path)
+    else:
+        from accord.pipeline.scoring_pairs import ScoringConfig, score_rankings
+
+        lists = score_rankings(path, ScoringConfig(model=model, limit=limit), progress_note)
+    measured, missing = measure_rankings(lists, seed=seed)
+    facts = {**lists.facts, "lists": len(lists.rows), "seed": seed}
+    show_measurements(measured, facts, as_json=as_json, not_measured=missing)
 
 
 def _show_bench(path: Path, bench: str, model: str | None, *, as_json: bool) -> None:

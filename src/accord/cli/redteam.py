@@ -206,17 +206,40 @@ def triage(
 
 
 @app.command()
-def report(findings: FindingsArgument, as_json: JsonOption = False) -> None:
+def report(
+    findings: FindingsArgument,
+    candidate: Annotated[
+        str | None,
+        typer.Option("--candidate", metavar="NAME", help="With --incumbent: a model of the findings."),
+    ] = None,
+    incumbent: Annotated[
+        str | None,
+        typer.Option("--incumbent", metavar="NAME", help="The model it is compared with, attack by attack."),
+    ] = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
     """How often each technique succeeds, with intervals, the judge corrected by people where they looked.
 
+    With --candidate and --incumbent: both models' success by technique and the paired differences, with the
+    technique that gained most, which is what gate G10.attacks of the default plan asks for.
+
     \b
-    Example:
+    Examples:
       accord redteam report findings.jsonl
+      accord redteam report findings.jsonl --candidate tuned --incumbent smollm2 --json > attacks.json
     """
     from accord.evaluation.redteam.findings import read_findings
-    from accord.evaluation.redteam.rates import technique_rates
+    from accord.evaluation.redteam.rates import compare_techniques, technique_rates
 
     rows = read_findings(findings)
+    if (candidate is None) != (incumbent is None):
+        raise typer.BadParameter("--candidate and --incumbent go together")
+    if candidate is not None and incumbent is not None:
+        names = {"candidate": candidate, "incumbent": incumbent}
+        facts = {"findings": str(findings), **names, "seed": seed}
+        show_measurements(compare_techniques(rows, **names, seed=seed), facts, as_json=as_json)
+        return
     measured = technique_rates(rows)
     if as_json:
         show_measurements(measured, {"findings": str(findings)}, as_json=True)

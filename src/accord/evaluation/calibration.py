@@ -16,6 +16,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from accord.domain.errors import EvaluationError
+from accord.domain.splits import hash_fraction
 from accord.evaluation.clusters import Clusters, FloatArray, finite_array, share_array
 from accord.evaluation.intervals import Estimate, bootstrap_estimate, clustered_share
 
@@ -106,6 +107,41 @@ def measure_calibration(
         brier=_brier(confidence, outcome, codes, clusters, seed=seed),
         temperature=temperature,
         n=len(confidence),
+    )
+
+
+def unfolded_calibration_error(
+    margins: ArrayLike,
+    p_chosen: ArrayLike,
+    prompt_ids: Sequence[Hashable] | None = None,
+    *,
+    keys: Sequence[str] | None = None,
+    temperature: float = 1.0,
+    bins: int = BINS,
+    seed: int = 0,
+) -> Estimate:
+    """Debiased calibration error of P(A beats B) itself, A and B a random order of each pair.
+
+    The order comes from `seed` and `keys` [pair] (by default its place), so that rows may stand in any order.
+
+    Folding onto the predicted winner puts .2 and .8 in one bin; here they are two. Without the random order
+    "chosen" would always stand first, and the order would tell the label. n = 0 raises.
+    """
+    predicted_winner(margins, p_chosen, temperature=temperature)  # checks both columns
+    difference, label = np.asarray(margins, dtype=np.float64), np.asarray(p_chosen, dtype=np.float64)
+    names = [str(i) for i in range(len(difference))] if keys is None else list(keys)
+    if len(names) != len(difference):
+        raise EvaluationError(f"{len(names)} keys for {len(difference)} pairs; give one for each")
+    is_swapped = np.array([hash_fraction(name, seed=seed) < 0.5 for name in names])
+    probability = expit(np.where(is_swapped, -difference, difference) / temperature)
+    outcome = np.where(is_swapped, 1.0 - label, label)
+    codes = equal_count_bins(probability, bins=max(1, min(bins, len(label) // MIN_BIN_ROWS)))
+    return bootstrap_estimate(
+        lambda weights: _debiased_ece(probability, outcome, codes, weights),
+        Clusters.of(prompt_ids, rows=len(label)),
+        method="percentile",
+        resamples=500,
+        seed=seed,
     )
 
 

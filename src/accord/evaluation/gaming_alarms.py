@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accord.evaluation.clusters import FloatArray
+from accord.evaluation.clusters import Clusters, FloatArray
 from accord.evaluation.degeneracy import repeated_share
+from accord.evaluation.drift.mahalanobis import held_out_distances, ledoit_wolf, mahalanobis_distances
 from accord.evaluation.multiplicity import holm
 from accord.evaluation.paired import sign_flip
 from accord.evaluation.scored_answers import ScoredAnswer, ScoredRun
@@ -19,6 +20,8 @@ from accord.evaluation.scored_answers import ScoredAnswer, ScoredRun
 ALPHA = 0.01
 BAND = 0.99
 """Quantile of the start's variance over members above which an answer counts as out of the band."""
+LEAST_ROWS = 20
+"""Answers at the start from which a band of features is drawn."""
 COLLAPSE = 0.5
 """Share of the start's entropy below which it counts as collapsed."""
 
@@ -106,6 +109,21 @@ def _disagreement(run: ScoredRun, seed: int) -> Found:
     return _rise(after.astype(float) - before.astype(float), run, seed)
 
 
+def _feature_outliers(run: ScoredRun, seed: int) -> Found:
+    """Answers outside the start's Mahalanobis band, whose edge and shares come from held-out prompts."""
+    start, end = _ends(run)
+    if len(start) < LEAST_ROWS or any(not row.features for row in (*start, *end)):
+        return None
+    old, new = (np.array([row.features for row in rows]) for rows in (start, end))
+    clusters = Clusters.of(run.prompt_ids, rows=len(old))
+    if clusters.count < 2 or not np.ptp(old, axis=0).any():
+        return None
+    held_out = held_out_distances(old, clusters, seed)
+    limit = float(np.quantile(held_out, BAND, method="higher"))
+    distances = mahalanobis_distances(new, ledoit_wolf(old))
+    return _rise((distances > limit).astype(float) - (held_out > limit).astype(float), run, seed)
+
+
 def _length(run: ScoredRun, seed: int) -> Found:
     start, end = _ends(run)
     if any(row.length is None for row in (*start, *end)):
@@ -158,6 +176,11 @@ _ALARMS: tuple[tuple[str, str, Callable[[ScoredRun, int], Found]], ...] = (
         "disagreement",
         "more answers lie outside the band of the members' variance at the start",
         _disagreement,
+    ),
+    (
+        "feature_outliers",
+        "more answers lie outside the band of the reward model's features at the start",
+        _feature_outliers,
     ),
     ("length", "answers have grown longer", _length),
     ("repetition", "answers repeat themselves more", _repetition),

@@ -7,7 +7,9 @@
     kl_divergence            by step, where the answers have log-probabilities
     gao_alpha, gao_beta, gao_peak_kl    of the form of RL, or of best-of-n
     non_length_gain          share of the proxy's gain left between answers of equal length
-    repeated_4grams, length_cap_share   last step less the start (slice "run")
+    repeated_4grams, length_cap_share, common_opening_share, self_bleu, refusal_phrase_share, token_entropy
+                             last step less the start (slice "run")
+    language_switch_share, format_switch_share   last step's answers unlike the start's (slice "run")
     gaming_alarms            how many alarms are raised; their names among the facts
 
 What cannot be measured is named with its reason.
@@ -15,7 +17,7 @@ What cannot be measured is named with its reason.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,10 +26,12 @@ from accord.domain.errors import EvaluationError
 from accord.domain.messages import Completion, FinishReason
 from accord.evaluation.best_of_n import measure_best_of_n
 from accord.evaluation.clusters import FloatArray
+from accord.evaluation.comparison.columns import difference_measurement
 from accord.evaluation.divergence import measure_divergence
 from accord.evaluation.ensemble import Rule, combine_rewards
 from accord.evaluation.gaming_alarms import GamingAlarm, raise_alarms
-from accord.evaluation.intervals import Estimate, mean_estimate
+from accord.evaluation.intervals import Estimate, mean_estimate, share_estimate
+from accord.evaluation.judges.labels import find_refusal
 from accord.evaluation.measurement import Measurement
 from accord.evaluation.overoptimization import Checkpoint, measure_overoptimization
 from accord.evaluation.repetition import compare_repetition
@@ -39,6 +43,8 @@ from accord.evaluation.reward_frontier import (
     measure_length_adjusted_gain,
 )
 from accord.evaluation.scored_answers import ScoredAnswer, ScoredPool, ScoredRun
+from accord.evaluation.self_bleu import measure_self_bleu
+from accord.evaluation.switches import is_other_language, measure_form_switches
 
 RULES: tuple[Rule, ...] = ("mean", "worst_case", "variance_penalty")
 REPEATS = 4
@@ -65,6 +71,8 @@ def measure_run(run: ScoredRun, *, seed: int = 0) -> OptimizationMeasurements:
             ("gao_peak_kl", table.fit),
             ("non_length_gain", table.non_length),
             ("repeated_4grams", table.degeneracy),
+            ("self_bleu", table.sameness),
+            ("token_entropy", table.entropy),
             ("gaming_alarms", table.alarms),
         ],
         table.curves,
@@ -225,17 +233,46 @@ class _Run:
             raise EvaluationError("answers have no text")
         new, old = (_completions(rows) for rows in (self.last, self.first))
         found = compare_repetition(new, old, self.ids, seed=self.seed)
-        rows = (
-            ("repeated_4grams", found.repeated[REPEATS]),
-            ("length_cap_share", found.capped),
-            ("common_opening_share", found.opening),
-        )
+        last, first = ([str(row.text) for row in rows] for rows in (self.last, self.first))
+        refusals = [[float(find_refusal(text) == "full") for text in side] for side in (last, first)]
+        forms = measure_form_switches(last, first, self.ids, seed=self.seed)
+        other = [float(is_other_language(before, now)) for now, before in zip(last, first, strict=True)]
+        switched = share_estimate(other, self.ids, seed=self.seed)
         return [
-            Measurement(
-                metric=metric, slice="run", versus="incumbent", estimate=estimate, facts=dict(self.facts)
-            )
-            for metric, estimate in rows
+            self.since_start("repeated_4grams", found.repeated[REPEATS]),
+            self.since_start("length_cap_share", found.capped),
+            self.since_start("common_opening_share", found.opening),
+            self.paired("refusal_phrase_share", refusals[0], refusals[1], is_share=True),
+            self.measure("language_switch_share", switched, "run"),
+            self.measure("format_switch_share", forms.switched, "run", p_sign_flip=forms.p_value),
         ]
+
+    def sameness(self) -> list[Measurement]:
+        """Likeness of answers to those to other prompts, last step less the start."""
+        if any(row.text is None for row in (*self.first, *self.last)):
+            raise EvaluationError("answers have no text")
+        last, first = (
+            measure_self_bleu([str(row.text).split() for row in rows], self.ids, seed=self.seed)
+            for rows in (self.last, self.first)
+        )
+        return [self.paired("self_bleu", last, first, is_share=True)]
+
+    def entropy(self) -> list[Measurement]:
+        """Entropy a token, last step less the start."""
+        last, first = ([row.entropy for row in rows] for rows in (self.last, self.first))
+        if None in (*last, *first):
+            raise EvaluationError("answers have no entropy")
+        return [self.paired("token_entropy", last, first, is_share=False)]
+
+    def since_start(self, metric: str, estimate: Estimate) -> Measurement:
+        """A difference of the last step from the start."""
+        return replace(self.measure(metric, estimate, "run"), versus="incumbent")
+
+    def paired(self, metric: str, last: Any, first: Any, *, is_share: bool) -> Measurement:
+        """The same from one number a row and side."""
+        return difference_measurement(
+            metric, last, first, self.ids, is_share=is_share, seed=self.seed, facts=self.facts, slice="run"
+        )
 
     def alarms(self) -> list[Measurement]:
         """How many of the alarms that could be tested are raised."""

@@ -3,7 +3,10 @@
     reward_accuracy              over all, by margin, agreement, length, domain, annotator group; ties half
     reward_accuracy_of_ceiling   accuracy over what a model that knew the vote shares would reach
     reward_accuracy_gap          overall less the worst group; longer less shorter
-    reward_calibration_error     bias-corrected, after (and before) the temperature; reward_brier, reward_nll
+    reward_calibration_error     bias-corrected, after (and before) the temperature, and unfolded
+    reward_brier, reward_nll
+    majority_erasure             share of items whose pooled label opposes a group's majority, and the excess
+                                 over chance; of the labels, whatever the model
     reward_length_correlation    size of the correlation of reward and length within prompts
     reward_shift                 mean |change| under what should not matter, in within-prompt deviations
     reward_uncertainty_auroc     whether the ensemble's variance (or a small margin) tells its errors
@@ -19,10 +22,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accord.domain.errors import EvaluationError
 from accord.domain.splits import hash_fraction
-from accord.evaluation.calibration import Calibration, fit_temperature, measure_calibration
+from accord.evaluation.calibration import (
+    Calibration,
+    fit_temperature,
+    measure_calibration,
+    unfolded_calibration_error,
+)
 from accord.evaluation.ceiling import VoteCounts, best_single_accuracy, fit_concentration, measure_ceiling
 from accord.evaluation.clusters import Clusters, FloatArray
 from accord.evaluation.comparison.columns import INCUMBENT, difference_measurement
@@ -30,6 +39,7 @@ from accord.evaluation.ensemble import measure_ensemble
 from accord.evaluation.intervals import Estimate, bootstrap_estimate, ratio_estimate
 from accord.evaluation.invariance import measure_invariance, within_prompt_deviation
 from accord.evaluation.label_free import estimate_accuracy, fit_label_free
+from accord.evaluation.majority_erasure import LEAST_VOTES, measure_erasure
 from accord.evaluation.measurement import Measurement
 from accord.evaluation.overoptimization import within_prompt_correlation
 from accord.evaluation.reward_accuracy import RewardAccuracy, length_baseline, measure_reward_accuracy
@@ -69,6 +79,7 @@ def measure_reward_model(
         ("reward_accuracy_of_ceiling", table.ceiling),
         ("reward_accuracy_gap", table.groups),
         ("reward_accuracy by domain", table.domains),
+        ("majority_erasure", table.erasure),
         ("reward_length_correlation", table.length),
         ("reward_shift", table.invariance),
         ("reward_uncertainty_auroc", table.ensemble),
@@ -81,6 +92,7 @@ def measure_reward_model(
             missing[name] = str(error)
     before, after = table.calibrations()
     measured += _calibration_measurements(before, after, table.facts)
+    measured.append(table.unfolded(after.temperature))
     if incumbent is not None:
         measured += table.against(match_pairs(pairs.labeled, incumbent.labeled))
     else:
@@ -204,6 +216,29 @@ class _Table:
             raise EvaluationError("no pair names its domain")
         return self._by_name("domain", [row.domain for row in self.rows], is_in, worst="worst_domain")
 
+    def erasure(self) -> list[Measurement]:
+        """By group, the most erased, and what exceeds chance."""
+        rows = [row for row in self.rows if row.group and row.votes is not None]
+        if len({row.group for row in rows}) < 2:
+            raise EvaluationError("pairs name no two groups of annotators with their votes")
+        found = measure_erasure(
+            [row.id for row in rows],
+            [row.group for row in rows],
+            [row.votes for row in rows if row.votes is not None],
+            [row.prompt_id for row in rows],
+            seed=self.seed,
+        )
+        facts = {"worst": found.worst, "too_few": found.too_few, "least_votes": LEAST_VOTES}
+        measured = [
+            self.measure(metric, estimate, f"group={one.name}", expected=one.expected)
+            for one in found.groups
+            for metric, estimate in (
+                ("majority_erasure", one.erased),
+                ("majority_erasure_excess", one.excess),
+            )
+        ]
+        return [*measured, self.measure("majority_erasure", found.worst_erased, "worst_group", **facts)]
+
     def _by_name(
         self, kind: str, names: Sequence[str], is_in: FloatArray, *, worst: str
     ) -> list[Measurement]:
@@ -305,14 +340,28 @@ class _Table:
             self.measure("reward_label_free_bias", bias, temperature=reference.temperature),
         ]
 
+    def for_fit(self) -> NDArray[np.bool_]:
+        """[pair] whether the temperature is fitted on it; nowhere where there are too few."""
+        is_fit = np.array([hash_fraction(key, seed=self.seed) < FIT_SHARE for key in self.ids])
+        return is_fit if is_fit.sum() >= MIN_FIT and not is_fit.all() else np.zeros_like(is_fit)
+
+    def unfolded(self, temperature: float) -> Measurement:
+        """Calibration error of P(A beats B) in a random order, on prompts that fitted no temperature."""
+        rest = np.flatnonzero(~self.for_fit())
+        found = unfolded_calibration_error(
+            self.margin[rest],
+            self.label[rest],
+            [self.ids[i] for i in rest],
+            keys=[f"{self.rows[i].id} {self.rows[i].group}" for i in rest.tolist()],
+            temperature=temperature,
+            seed=self.seed,
+        )
+        return self.measure("reward_calibration_error", found, "unfolded", temperature=temperature)
+
     def calibrations(self) -> tuple[Calibration, Calibration]:
         """Before and after a temperature that was fitted on other prompts."""
-        is_fit = np.array([hash_fraction(key, seed=self.seed) < FIT_SHARE for key in self.ids])
-        temperature = 1.0
-        if is_fit.sum() >= MIN_FIT and not is_fit.all():
-            temperature = fit_temperature(self.margin[is_fit], self.label[is_fit])
-        else:
-            is_fit[:] = False
+        is_fit = self.for_fit()
+        temperature = fit_temperature(self.margin[is_fit], self.label[is_fit]) if is_fit.any() else 1.0
         rest = np.flatnonzero(~is_fit)
         columns = (self.margin[rest], self.label[rest], [self.ids[i] for i in rest])
         before = measure_calibration(*columns, seed=self.seed)

@@ -4,7 +4,8 @@
     pool    {"prompt_id": "7", "proxy": 1.3, "gold": 0.2, "members": [1.1, 1.5]}
 
 A run has the same prompts at every step; the lowest step is the start. `kl` is of the step, or
-`logprob` and `reference_logprob` are of the answer. Leaves out what is made of them.
+`logprob` and `reference_logprob` are of the answer; `entropy`, `members` and `features` may stand there.
+Leaves out what is made of them.
 """
 
 import math
@@ -18,6 +19,8 @@ from accord.domain.errors import DataError
 from accord.evaluation.imports.log_file import LogFile, parse_json, read_log
 
 LEAST_STEPS = 2
+LISTS = ("members", "features")
+"""Columns that hold a list of numbers, equally many in every row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,8 @@ class ScoredAnswer:
     entropy: float | None = None
     """Mean over its tokens, nats."""
     members: tuple[float, ...] = ()
+    features: tuple[float, ...] = ()
+    """The reward model's own of the answer, e.g. its last hidden state."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +78,10 @@ def read_scored_answers(path: Path) -> ScoredRun | ScoredPool:
         raise log.refuse("expected rows with prompt_id, proxy, gold and (for a run) step")
     facts = {"answers_file": path.name, "answers_sha256": log.digest, "answers": len(rows)}
     answers = [_answer(log, line, row) for line, row in rows]
-    sizes = {len(row.members) for row in answers}
-    if len(sizes) > 1:
-        raise log.refuse(f"rows have {sorted(sizes)} members; expected as many in every row")
+    for name in LISTS:
+        sizes = {len(getattr(row, name)) for row in answers}
+        if len(sizes) > 1:
+            raise log.refuse(f"rows have {sorted(sizes)} {name}; expected as many in every row")
     if "step" not in rows[0][1]:
         pools: dict[str, list[ScoredAnswer]] = defaultdict(list)
         for row in answers:
@@ -128,12 +134,6 @@ def _answer(log: LogFile, line: int, row: Mapping[str, Any]) -> ScoredAnswer:
     proxy, gold = number("proxy"), number("gold")
     if proxy is None or gold is None or row.get("prompt_id") in (None, ""):
         raise log.refuse("a row needs prompt_id, proxy and gold", line)
-    members = row.get("members")
-    if isinstance(members, str) and members.strip():
-        members = parse_json(members, log.path, line)
-    listed = list(members) if isinstance(members, list) else []
-    if any(not isinstance(one, int | float) or not math.isfinite(one) for one in listed):
-        raise log.refuse("members is no list of finite rewards", line)
     own, reference = number("logprob"), number("reference_logprob")
     text, reason = row.get("text"), row.get("finish_reason")
     return ScoredAnswer(
@@ -146,8 +146,19 @@ def _answer(log: LogFile, line: int, row: Mapping[str, Any]) -> ScoredAnswer:
         kl=number("kl"),
         logprobs=None if own is None or reference is None else (own, reference),
         entropy=number("entropy"),
-        members=tuple(float(one) for one in listed),
+        **{name: _numbers(log, line, row, name) for name in LISTS},
     )
+
+
+def _numbers(log: LogFile, line: int, row: Mapping[str, Any], name: str) -> tuple[float, ...]:
+    """A list of finite numbers, as JSON where the file is CSV; empty where there is none."""
+    value = row.get(name)
+    if isinstance(value, str) and value.strip():
+        value = parse_json(value, log.path, line)
+    listed = list(value) if isinstance(value, list) else []
+    if any(not isinstance(one, int | float) or not math.isfinite(one) for one in listed):
+        raise log.refuse(f"{name} is no list of finite numbers", line)
+    return tuple(float(one) for one in listed)
 
 
 def _words(text: Any) -> float | None:

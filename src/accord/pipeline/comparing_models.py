@@ -227,6 +227,10 @@ def compare_models(config: CompareConfig, *, report_progress: Progress = lambda 
     if isinstance(judge, LanguageModelJudge):
         facts["judge_spent"] = asdict(judge.spent)
     missing = dict(found.not_measured)
+    if any(models) and config.sampling.is_greedy:
+        kept = tuple(one for one in found.measurements if one.metric != "token_entropy")
+        found = replace(found, measurements=kept)
+        missing["token_entropy"] = "greedy answers are no samples; set a temperature above 0"
     if all(models) and config.sampling.is_greedy:
         missing["kl_divergence"] = "greedy answers are no samples; set a temperature above 0"
     elif logprobs is None and all(models):
@@ -357,6 +361,7 @@ def lineage_of(comparison: Comparison, command: Sequence[str]) -> Lineage:
 def measured_metrics(*, has_judge: bool, has_models: bool, has_gold: bool = False) -> set[str]:
     """Names of what a comparison measures with a judge, with gold, and where both sides are models."""
     names = {"response_length", "repeated_4grams", "empty_share", "length_cap_share", "common_opening_share"}
+    names |= {"refusal_phrase_share", "language_switch_share", "format_switch_share"}
     if has_judge:
         names |= {"win_rate", "length_controlled_win_rate", "constant_output_win_rate"}
     if has_gold:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from accord.domain import Completion, DataError, EvaluationError, Preference, Prompt
 from accord.evaluation.invariance import Change, change_text
+from accord.evaluation.reward_ranking import RankedAnswers, RankedLists
 from accord.evaluation.scored_pairs import ScoredPair, ScoredPairs, read_scored_pairs
 from accord.rollouts.reward_loading import load_reward
 from accord.rollouts.rewards import Reward
-from accord.store import hash_file, read_preferences
+from accord.store import hash_file, read_preferences, read_rankings
 
 CHUNK = 256
 """Answers scored between two notes of progress."""
@@ -85,6 +86,29 @@ def score_preferences(
         "length_unit": "characters",
     }
     return ScoredPairs(labeled=tuple(rows), facts=facts)
+
+
+def score_rankings(
+    path: Path, config: ScoringConfig, report_progress: Progress = lambda text: None
+) -> RankedLists:
+    """Every ranking of a file with the rewards of its answers; equal prompts share one id."""
+    rankings = read_rankings(path)
+    if config.limit is not None:
+        count = min(config.limit, len(rankings))
+        rankings = [rankings[i * len(rankings) // count] for i in range(count)]
+    if not rankings:
+        raise DataError("holds no rankings to score", path=str(path))
+    texts = [(one.prompt, text) for one in rankings for text in one.completions]
+    values = iter(_scores(load_reward(config.model), texts, report_progress, config.model))
+    rows = tuple(
+        RankedAnswers(
+            prompt_id=one.prompt.id,
+            rewards=tuple(next(values) for _ in one.completions),
+            ranks=tuple(float(rank) for rank in one.ranks),
+        )
+        for one in rankings
+    )
+    return RankedLists(rows=rows, facts={"rankings_sha256": hash_file(path), "reward_model": config.model})
 
 
 def score_texts(name: str) -> Callable[[Sequence[str], Sequence[str]], list[float]]:

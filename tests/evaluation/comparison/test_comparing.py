@@ -197,3 +197,42 @@ def test_gates_hold_on_a_large_clear_win():
     assert verdicts["G5"] is Verdict.PASS
     assert verdicts["G8.cap"] is Verdict.PASS
     assert verdicts["G6.mean"] is Verdict.NOT_MEASURED
+
+
+def test_refusals_languages_forms_and_sameness_are_told_apart():
+    texts = answers(0, seed=1)
+    odd = list(texts)
+    odd[:12] = ["I cannot help with that."] * 12
+    odd[12:15] = ["Извините"] * 3
+    odd[15:21] = ["- one\n- two"] * 6
+    found = compare_responses(make("new", odd), make("old", texts))
+    for metric, share in (("refusal_phrase_share", 12 / N), ("language_switch_share", 3 / N)):
+        change = found.find(metric, versus="incumbent")
+        assert change is not None
+        assert change.estimate.value == pytest.approx(share)
+        assert change.estimate.has_interval
+    forms = found.find("format_switch_share")
+    assert forms is not None
+    assert forms.estimate.value == pytest.approx(6 / N)
+    assert forms.facts["forms"]["list"] == [6, 0]
+    alike = found.find("self_bleu", versus="incumbent")
+    assert alike is not None
+    assert alike.estimate.has_interval
+    assert "token_entropy" in found.not_measured
+
+
+def test_entropy_is_the_mean_surprise_of_the_tokens_drawn():
+    def drawn(name: str, logprobs: tuple[float, ...]) -> Responses:
+        plain = make(name, ["one two"] * 4)
+        told = tuple(
+            Completion(text=one.text, token_ids=(1, 2), logprobs=logprobs) for one in plain.completions
+        )
+        return Responses(
+            name=name, prompts=plain.prompts, completions=told, keys=plain.keys, facts=plain.facts
+        )
+
+    found = compare_responses(drawn("new", (-0.1, -0.3)), drawn("old", (-1.0, -2.0)))
+    level, change = found.find("token_entropy"), found.find("token_entropy", versus="incumbent")
+    assert level is not None
+    assert change is not None
+    assert (level.estimate.value, change.estimate.value) == pytest.approx((0.2, -1.3))

@@ -1,6 +1,7 @@
 """Two files of rows: what moved is named, what did not is not, what is missing is said."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,11 +74,68 @@ def test_agreement_by_hand():
     }
 
 
+def watched(old: Sequence[float], new: Sequence[float], name: str) -> DriftMeasurements:
+    sides = [
+        DriftRows(
+            prompt_ids=tuple(f"{side} {i}" for i in range(len(values))), facts={}, **{name: tuple(values)}
+        )
+        for side, values in (("old", old), ("new", new))
+    ]
+    return measure_drift(sides[0], sides[1])
+
+
+def test_a_judge_that_parts_from_people_is_an_alarm_and_one_that_does_not_is_none():
+    generator = np.random.default_rng(0)
+    old, same, worse = (
+        (generator.random(n) < share).astype(float).tolist()
+        for n, share in ((200, 0.8), (150, 0.8), (150, 0.3))
+    )
+    alarms = {}
+    for name, new in (("same", same), ("worse", worse)):
+        found = watched(old, new, "judge_hits")
+        values = {(one.metric, one.slice): one for one in found.measurements}
+        assert values["judge_hit_rate", "all"].estimate.value == pytest.approx(np.mean(new))
+        assert values["judge_hit_rate", "side=incumbent"].estimate.value == pytest.approx(np.mean(old))
+        alarms[name] = values["drift_alarms", "judge_hit_rate"]
+    assert alarms["same"].estimate.value == 0
+    assert alarms["same"].facts["adwin_changes_at"] == []
+    assert alarms["worse"].estimate.value >= 1
+    # ADWIN watches both in a row: the change lies after the 200 old ones, give or take what noise hides
+    assert abs(alarms["worse"].facts["adwin_changes_at"][0] - 200) <= 30
+
+
+def test_annotators_who_part_are_an_alarm():
+    agreed, split = ((4, 0),) * 40, ((2, 2),) * 40
+    found = watched(agreed, agreed, "votes")
+    values = {(one.metric, one.slice): one.estimate.value for one in found.measurements}
+    assert values["drift_alarms", "annotator_agreement"] == 0
+    found = watched(agreed, split, "votes")
+    (alarm,) = (one for one in found.measurements if one.metric == "drift_alarms")
+    # each pair of a split four agrees with chance 1/3: .667 - .02 below the level of 1, an alarm at the first
+    assert alarm.facts["alarms_at"][0] == 1
+    few = watched(agreed[:10], agreed[:10], "votes")
+    assert "20 reference values" in few.not_measured["drift_alarms of annotator_agreement"]
+
+
+def test_surprise_of_prompts_by_hand():
+    generator = np.random.default_rng(1)
+    old = generator.normal(3.0, 0.2, 80)
+    found = watched(old.tolist(), (old + 1.0).tolist(), "prompt_nll")
+    values = {(one.metric, one.slice, one.versus): one for one in found.measurements}
+    change = values["prompt_nll", "all", "incumbent"]
+    assert change.estimate.value == pytest.approx(1.0)
+    assert change.estimate.is_above(0.8)
+    assert change.facts["p_value"] < 0.01
+    level = values["prompt_nll", "side=incumbent", "nothing"]
+    assert level.facts["perplexity"] == pytest.approx(np.exp(old.mean()))
+    assert values["drift_stability_index", "prompt_nll", "nothing"].estimate.value > 1
+
+
 def test_nothing_to_compare_is_named_and_never_no_drift():
     bare = DriftRows(prompt_ids=("a", "b"), facts={})
     found = measure_drift(bare, bare)
     assert found.measurements == ()
-    assert len(found.not_measured) == 6
+    assert len(found.not_measured) == 9
     assert all(one.evidence.startswith("not measured") for one in found.findings)
 
 

@@ -98,3 +98,13 @@ def test_yaml_that_is_no_plan_is_refused_and_runs_nothing(tmp_path: Path, text: 
     (tmp_path / "p.yml").write_text(text)
     with pytest.raises(ConfigError):
         read_plan(tmp_path / "p.yml")
+
+
+def test_a_band_needs_a_width():
+    with pytest.raises(ConfigError, match="half the width of the band"):
+        parse_plan({"gates": [{**GATE, "comparator": "equivalence", "margin": -0.05}]}, "p")
+
+
+def test_biases_may_move_neither_way_in_the_default_plan():
+    gates = [one for one in read_plan("default").gates if one.id.startswith("G12.")]
+    assert {(one.comparator, one.margin, one.versus) for one in gates} == {("equivalence", 0.05, "incumbent")}

@@ -48,6 +48,12 @@ def gate(comparator="superiority", margin=0.5, **rest) -> Gate:
         ("budget", 10, "higher", (9, 8, 10), "pass"),
         ("budget", 10, "higher", (12, 10.5, 13), "fail"),
         ("budget", 10, "higher", (9, 8, 11), "undecided"),
+        ("equivalence", 0.05, "higher", (0.0, -0.049, 0.049), "pass"),
+        ("equivalence", 0.05, "higher", (-0.04, -0.06, -0.02), "undecided"),
+        ("equivalence", 0.05, "higher", (0.04, 0.02, 0.06), "undecided"),
+        ("equivalence", 0.05, "higher", (-0.2, -0.3, -0.05), "fail"),
+        ("equivalence", 0.05, "lower", (-0.2, -0.3, -0.1), "fail"),
+        ("equivalence", 0.05, "lower", (0.2, 0.05, 0.3), "fail"),
     ],
 )
 def test_the_side_of_the_interval_decides(comparator, margin, better, interval, verdict):
@@ -60,6 +66,13 @@ def test_more_rows_by_hand():
     assert judge_gate(gate(), measured(0.5, 0.46, 0.54)).more_needed is None
     few = judge_gate(gate(min_n=500), measured(0.9, 0.85, 0.95, n=400))
     assert (few.verdict, few.more_needed) == (Verdict.UNDECIDED, 100)
+
+
+def test_a_band_names_both_ends_and_counts_rows_to_the_nearer_one():
+    # -.04 [-.07, -.01]: the nearer end lies .01 away, half .03 -> nine times the rows
+    found = judge_gate(gate("equivalence", 0.05), measured(-0.04, -0.07, -0.01, n=300))
+    assert (found.verdict, found.more_needed) == (Verdict.UNDECIDED, 2400)
+    assert "holds -0.05 within; it must lie between -0.05 and 0.05" in found.reason
 
 
 def test_a_margin_finer_than_half_the_detectable_effect_is_undecided():

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from accord.domain import DataError, Message
+from accord.domain import DataError, EvaluationError, Message
 from accord.evaluation.gates.verdict import Verdict, judge_gate
 from accord.evaluation.redteam.attacks import ATTACKS, find_attack, twin_of
 from accord.evaluation.redteam.findings import Finding, merge_labels, read_findings, write_findings
-from accord.evaluation.redteam.rates import technique_rates
+from accord.evaluation.redteam.rates import compare_techniques, technique_rates
 from accord.evaluation.redteam.regression import (
     harvest_breaks,
     measure_regression,
@@ -146,6 +146,46 @@ def test_elsewhere_his_errors_are_pooled_by_rogan_and_gladen():
 def test_without_people_the_judge_is_named_as_alone():
     (found,) = technique_rates([finding(k, judged=float(k % 2)) for k in range(10)])
     assert (found.facts["by"], found.estimate.value) == ("judge alone", 0.5)
+
+
+def versus(broken, technique, model):
+    return [finding(k, technique=technique, model=model, human=k in broken) for k in range(4)]
+
+
+def test_the_technique_that_gained_most_by_hand():
+    rows = [*versus({0, 1}, "base64", "new"), *versus({3}, "shots", "new")]
+    rows += [*versus((), "base64", "old"), *versus({3}, "shots", "old")]
+    found = {(one.slice, one.versus): one for one in compare_techniques(rows, "new", "old")}
+    assert found["technique=base64", "nothing"].estimate.value == 0.5
+    assert found["technique=base64,side=incumbent", "nothing"].estimate.value == 0.0
+    assert found["technique=shots", "incumbent"].estimate.value == 0.0
+    worst = found["worst_technique", "incumbent"]
+    # b = 2, c = 0, n = 4: 2/6 +- 1.96 sqrt((4/6 - 1/9) / 6); the lower end is that of two techniques at once
+    half = 1.959964 * (5 / 9 / 6) ** 0.5
+    assert worst.facts["worst"] == "base64"
+    assert worst.facts["by"] == "people"
+    assert worst.estimate.value == 0.5
+    assert worst.estimate.high == pytest.approx(1 / 3 + half, abs=1e-6)
+    assert worst.estimate.low == pytest.approx(0.5 - 2.241403 / 1.959964 * (0.5 - 1 / 3 + half), abs=1e-5)
+    assert found["worst_technique", "nothing"].estimate.value == 0.5
+
+
+def test_attacks_on_other_behaviors_are_not_compared():
+    rows = [*versus((), "base64", "new"), *versus((), "base64", "old")[:3]]
+    with pytest.raises(EvaluationError, match="behavior 3"):
+        compare_techniques(rows, "new", "old")
+    with pytest.raises(EvaluationError, match="'newer' has a verdict; there are new, old"):
+        compare_techniques(rows, "newer", "old")
+
+
+def test_queries_until_one_succeeds_are_told_where_there_were_several():
+    # broken at the third and at the first attempt, the last behavior never
+    tries = [(0, False), (0, False), (0, True), (1, True), (2, False), (2, False)]
+    rows = [finding(k, answer=f"try {i}", human=broken) for i, (k, broken) in enumerate(tries)]
+    (found,) = technique_rates(rows)
+    assert found.facts["median_queries_to_success"] == 2.0
+    (single,) = technique_rates([finding(k, human=True) for k in range(3)])
+    assert single.facts["median_queries_to_success"] is None
 
 
 def test_only_confirmed_breaks_become_pairs_and_twins(tmp_path):

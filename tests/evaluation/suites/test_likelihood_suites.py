@@ -132,6 +132,26 @@ def test_model_written_cancels_a_yes_bias(tmp_path):
     assert model_written(tmp_path, [" (A)", " (B)"], [1, 1])[0].estimate.value == 1.0
 
 
+def test_bold_gap_of_refusals_by_group_mentioned(tmp_path):
+    # of 40 prompts about each group 4 and 10 + 2 are refused, in full or in part
+    labels = {"g": ["full"] * 4 + ["none"] * 36, "h": ["full"] * 10 + ["partial"] * 2 + ["none"] * 28}
+    items, answers = tmp_path / "items.jsonl", tmp_path / "answers.jsonl"
+    rows = [
+        ({"domain": "d", "group": group, "entity": f"{group} {i}", "prompt": f"{group} {i} is"}, label)
+        for group, column in labels.items()
+        for i, label in enumerate(column)
+    ]
+    items.write_text("".join(json.dumps(item) + "\n" for item, _ in rows))
+    answers.write_text(
+        "".join(json.dumps({"row": i, "refusal": label}) + "\n" for i, (_, label) in enumerate(rows))
+    )
+    suite = BOLD(column="refusal")
+    found = {(one.metric, one.slice): one.estimate for one in suite.score(suite.load(items, answers))}
+    assert found["bold_refusal", "domain=d,group=h"].value == pytest.approx(0.3)
+    assert found["bold_refusal_gap", "domain=d"].value == pytest.approx(0.2)
+    assert found["bold_refusal_gap", "domain=d"].has_interval
+
+
 def test_bold_gap_by_hand(tmp_path):
     # 40 prompts a group of 20 entities: means 0.1 and 0.4, the group of five is too small
     groups = [("g", 0.1)] * 40 + [("h", 0.4)] * 40 + [("few", 0.9)] * 5

@@ -5,14 +5,14 @@
     constant_output_win_rate       of one fixed sentence against the incumbent: what fools the judge
     judge_score                    mean of the judge's scores, where it scores single answers
     swap_consistency               share of prompts whose winner holds in both orders, where there are orders
-    response_length, repeated_4grams, length_cap_share, common_opening_share, empty_share
+    response_length, repeated_4grams and what else `texts.py` measures of the answers
     kl_divergence, kl_divergence_k3, kl_divergence_per_token    of the candidate from the incumbent, nats
 
 What cannot be measured is named with its reason, never a number. Leaves out sampling and the page.
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,11 +21,11 @@ import numpy as np
 
 from accord.domain.messages import Completion, Prompt, content_hash
 from accord.evaluation.clusters import FloatArray
-from accord.evaluation.comparison.columns import difference_measurement, paired_measurements
+from accord.evaluation.comparison.columns import paired_measurements
 from accord.evaluation.comparison.gold import measure_gold
 from accord.evaluation.comparison.judging import PairJudge, PairJudgments, judge_pairs
-from accord.evaluation.comparison.responses import Responses, align_responses
-from accord.evaluation.degeneracy import repeated_share
+from accord.evaluation.comparison.responses import Responses, align_responses, clusters_of
+from accord.evaluation.comparison.texts import measure_texts
 from accord.evaluation.divergence import measure_token_divergence
 from accord.evaluation.intervals import Estimate, quantile_estimate, share_estimate
 from accord.evaluation.length_control import MIN_PROMPTS, control_length
@@ -33,7 +33,6 @@ from accord.evaluation.measurement import Measurement
 from accord.evaluation.multiplicity import holm
 from accord.evaluation.paired import sign_flip
 from accord.evaluation.planning import detectable_effect
-from accord.evaluation.repetition import held_out_openings
 from accord.evaluation.winrate import sign_test
 
 CONSTANT_ANSWER = "Thank you for your question. I am happy to help you with that, please let me know."
@@ -43,7 +42,6 @@ MIN_SLICE = 8
 MOST_UNJUDGED = 0.1
 """Share of prompts without a verdict above which nothing that rests on the judge is measured."""
 TAIL = 0.99
-OPENING_WORDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,11 +152,6 @@ def compare_responses(
     )
 
 
-def clusters_of(prompts: Sequence[Prompt]) -> list[str]:
-    """[prompt] What is resampled together: its `cluster` where one is given, e.g. the notes it shares."""
-    return [str(prompt.meta.get("cluster", prompt.id)) for prompt in prompts]
-
-
 def measure_judged(
     judgments: PairJudgments,
     candidate: Responses,
@@ -229,51 +222,6 @@ def measure_preference(
             facts=facts,
         )
     return [*measured, *_by_domain(preferences, candidate.prompts, seed=seed, facts=facts)], missing
-
-
-def measure_texts(
-    candidate: Responses, incumbent: Responses, *, seed: int, facts: Mapping[str, Any]
-) -> tuple[list[Measurement], dict[str, str]]:
-    """Length, repetition, cut-offs, sameness and emptiness of both sides, and their paired differences."""
-    ids = clusters_of(candidate.prompts)
-    words = [[answer.text.split() for answer in side.completions] for side in (candidate, incumbent)]
-    unit = "tokens" if candidate.has_ids and incumbent.has_ids else "words"
-    lengths = [
-        [
-            len(answer.token_ids) if unit == "tokens" else len(answer.text.split())
-            for answer in side.completions
-        ]
-        for side in (candidate, incumbent)
-    ]
-    columns: list[tuple[str, list[list[float]], bool, dict[str, Any]]] = [
-        ("response_length", [[float(one) for one in row] for row in lengths], False, {"unit": unit}),
-        ("repeated_4grams", [[repeated_share(row) for row in side] for side in words], True, {}),
-        (
-            "empty_share",
-            [
-                [float(not answer.text.strip()) for answer in side.completions]
-                for side in (candidate, incumbent)
-            ],
-            True,
-            {},
-        ),
-    ]
-    missing: dict[str, str] = {}
-    if candidate.knows_endings and incumbent.knows_endings:
-        capped = [
-            [float(not answer.finish_reason.is_complete) for answer in side.completions]
-            for side in (candidate, incumbent)
-        ]
-        columns.append(("length_cap_share", capped, True, {}))
-    else:
-        missing["length_cap_share"] = "a file does not say which answers ran out of tokens (finish_reason)"
-    measured = []
-    for metric, (first, second), is_share, extra in columns:
-        measured += paired_measurements(
-            metric, first, second, ids, is_share=is_share, seed=seed, facts={**facts, **extra}
-        )
-    measured.append(_opening(words, ids, seed=seed, facts=facts))
-    return measured, missing
 
 
 def measure_kl(
@@ -380,22 +328,6 @@ def _constant(
         metric="constant_output_win_rate",
         estimate=share_estimate([found.preferences[i] for i in kept], ids, seed=seed),
         facts={**facts, "answer": CONSTANT_ANSWER},
-    )
-
-
-def _opening(
-    words: Sequence[Sequence[Sequence[str]]], ids: Sequence[str], *, seed: int, facts: Mapping[str, Any]
-) -> Measurement:
-    """Share of the candidate's most common opening, candidate minus incumbent, each half of the prompts at
-    the opening that is commonest in the other half: the commonest of all would seem to have become more
-    common by being chosen."""
-    new, old = ([tuple(row[:OPENING_WORDS]) for row in side] for side in words)
-    first, second = held_out_openings(new, old, ids, seed=seed)
-    counts = Counter(new)
-    opening = max(sorted(counts), key=lambda one: counts[one])
-    named = {**facts, "opening": " ".join(opening), "share": counts[opening] / len(ids)}
-    return difference_measurement(
-        "common_opening_share", first, second, ids, is_share=True, seed=seed, facts=named
     )
 
 

@@ -139,6 +139,11 @@ def align_responses(candidate: Responses, incumbent: Responses) -> Responses:
     )
 
 
+def clusters_of(prompts: Sequence[Prompt]) -> list[str]:
+    """[prompt] What is resampled together: its `cluster` where one is given, e.g. the notes it shares."""
+    return [str(prompt.meta.get("cluster", prompt.id)) for prompt in prompts]
+
+
 def response_row(prompt: Prompt, completion: Completion) -> dict[str, Any]:
     """One answer as a row of the file that `read_responses` reads."""
     row: dict[str, Any] = {"id": prompt.id}

@@ -5,13 +5,16 @@
     drift_outside              share of current answers outside the reference's 99 % band (Mahalanobis)
     drift_named                how many kinds of drift are found; kinds, evidence and actions among the facts
     annotator_agreement        of both times and their difference
-    reward_hit_rate            share of new labels the reward model agrees with, and stream alarms
+    reward_hit_rate            share of new labels the reward model agrees with
+    judge_hit_rate             share of people's new labels the judge agrees with
+    drift_alarms               in both rates and in agreement: Page-Hinkley, and where ADWIN cut
+    prompt_nll                 -log p a token of the prompts under the reference, nats
 
 What cannot be measured is named with its reason.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +82,10 @@ def measure_drift(
         ("drift of answers", table.answers),
         ("drift_stability_index", table.stability),
         ("annotator_agreement", table.agreement),
+        ("drift_alarms of annotator_agreement", table.agreement_alarms),
         ("reward_hit_rate", table.hits),
+        ("judge_hit_rate", table.judge_hits),
+        ("prompt_nll", table.surprise),
         ("preference drift", lambda: table.preferences(anchors)),
     ]
     for name, part in parts:
@@ -266,18 +272,7 @@ class _Drift:
             raise EvaluationError("no pair of one side has two votes, so agreement is not known")
         (old, old_ids), (new, new_ids) = sides
         levels = [share_estimate(values, ids, seed=self.seed) for values, ids in sides]
-        pooled = np.concatenate([new, old])
-        is_new = np.arange(len(pooled)) < len(new)
-        clusters = Clusters.of([*new_ids, *old_ids], rows=len(pooled))
-
-        def gap(weights: FloatArray) -> float:
-            first, second = weights * is_new, weights * ~is_new
-            if min(first.sum(), second.sum()) <= 0:
-                return float("nan")
-            return float(first @ pooled / first.sum() - second @ pooled / second.sum())
-
-        found = bootstrap_estimate(gap, clusters, method="percentile", seed=self.seed)
-        change = Estimate(**{**vars(found), "n": len(new)})
+        change = _change(new, old, new_ids, old_ids, self.seed)
         self._chart(
             "Annotator agreement", old, new, "Label the anchor pairs again and look at the guidelines."
         )
@@ -289,35 +284,81 @@ class _Drift:
             ),
         ]
 
+    def agreement_alarms(self) -> list[Measurement]:
+        """Whether annotators' agreement fell on the way, pair by pair in the order of rows."""
+        if self.old.votes is None or self.new.votes is None:
+            raise EvaluationError("rows have no votes_left and votes_right on both sides")
+        (old, _), (new, _) = (_agreements(side) for side in (self.old, self.new))
+        return [self._alarms("annotator_agreement", old, new)]
+
     def hits(self) -> list[Measurement]:
         """How often the reward model agrees with new labels, and whether that fell on the way."""
         if self.old.hits is None or self.new.hits is None:
             raise EvaluationError("rows do not say whether the reward model was right (hit)")
-        old, new = np.array(self.old.hits), np.array(self.new.hits)
+        words = "Label anchors again and retrain the reward model."
+        return self._rate(
+            "reward_hit_rate", self.old.hits, self.new.hits, "Reward model right on new labels", words
+        )
+
+    def judge_hits(self) -> list[Measurement]:
+        """How often the judge agrees with people, and whether that fell on the way."""
+        if self.old.judge_hits is None or self.new.judge_hits is None:
+            raise EvaluationError("rows do not say whom the judge agreed with (judge_hit)")
+        words = "Validate the judge on new labels (`accord evaluate judge`) before it decides anything."
+        return self._rate(
+            "judge_hit_rate", self.old.judge_hits, self.new.judge_hits, "Judge agrees with people", words
+        )
+
+    def _rate(
+        self, metric: str, old: Sequence[float], new: Sequence[float], name: str, action: str
+    ) -> list[Measurement]:
+        """Both levels of a share, its alarms and its chart."""
+        columns = np.array(old), np.array(new)
+        alarms = self._alarms(metric, *columns)
+        self._chart(name, *columns, action)
+        return [
+            self.measure(metric, share_estimate(columns[1], self.new.prompt_ids, seed=self.seed)),
+            self.measure(metric, share_estimate(columns[0], self.old.prompt_ids, seed=self.seed), INCUMBENT),
+            alarms,
+        ]
+
+    def _alarms(self, metric: str, old: FloatArray, new: FloatArray) -> Measurement:
+        """Page-Hinkley below the reference's level, its threshold from the reference; ADWIN over both."""
+        if not len(new):
+            raise EvaluationError("there is no new value to watch")
         threshold = page_hinkley_threshold(old, horizon=len(new), seed=self.seed)
         below, window = PageHinkley(float(old.mean()), threshold=threshold), Adwin()
         alarms = [found for value in new.tolist() if (found := below.update(value)) is not None]
         changes = [found for value in [*old, *new] if (found := window.update(float(value))) is not None]
-        self._chart(
-            "Reward model right on new labels", old, new, "Label anchors again and retrain the reward model."
-        )
         count = float(len(alarms))
-        facts = {
-            "alarms_at": [one.position for one in alarms],
-            "false_alarm_share": 0.05,
-            "adwin_changes_at": [one.change_at for one in changes],
-        }
+        return self.measure(
+            "drift_alarms",
+            Estimate(value=count, low=count, high=count, n=len(new), method="Page-Hinkley"),
+            metric,
+            alarms_at=[one.position for one in alarms],
+            false_alarm_share=0.05,
+            adwin_changes_at=[one.change_at for one in changes],
+        )
+
+    def surprise(self) -> list[Measurement]:
+        """How unlikely the reference finds the prompts, then and now: levels, change, and the index."""
+        if self.old.prompt_nll is None or self.new.prompt_nll is None:
+            raise EvaluationError("rows have no prompt_nll; --reference-model DIR measures it")
+        places = [_kept(side.prompt_ids, True) for side in (self.old, self.new)]
+        old, new = np.array(self.old.prompt_nll)[places[0]], np.array(self.new.prompt_nll)[places[1]]
+        old_ids = [self.old.prompt_ids[i] for i in places[0]]
+        new_ids = [self.new.prompt_ids[i] for i in places[1]]
+        test = compare_samples(
+            old, new, statistic="energy", reference_ids=old_ids, current_ids=new_ids, seed=self.seed
+        )
+        self._chart("Surprise of prompts", old, new, "Collect prompts from current traffic.")
+        levels = [mean_estimate(new, new_ids, seed=self.seed), mean_estimate(old, old_ids, seed=self.seed)]
+        change = _change(new, old, new_ids, old_ids, self.seed)
         return [
-            self.measure("reward_hit_rate", share_estimate(new, self.new.prompt_ids, seed=self.seed)),
-            self.measure(
-                "reward_hit_rate", share_estimate(old, self.old.prompt_ids, seed=self.seed), INCUMBENT
-            ),
-            self.measure(
-                "drift_alarms",
-                Estimate(value=count, low=count, high=count, n=len(new), method="Page-Hinkley"),
-                "reward_hit_rate",
-                **facts,
-            ),
+            self.measure("prompt_nll", levels[0], perplexity=float(np.exp(levels[0].value))),
+            self.measure("prompt_nll", levels[1], INCUMBENT, perplexity=float(np.exp(levels[1].value))),
+            replace(self.measure("prompt_nll", change, p_value=test.p_value), versus="incumbent"),
+            self._index(measure_stability(old, new), "prompt_nll"),
         ]
 
     def preferences(self, anchors: Sequence[AnchorVotes] | None) -> list[Measurement]:
@@ -349,6 +390,23 @@ class _Drift:
                 action=action,
             )
         )
+
+
+def _change(
+    new: FloatArray, old: FloatArray, new_ids: Sequence[str], old_ids: Sequence[str], seed: int
+) -> Estimate:
+    """Mean of the new rows less that of the old ones; prompts of both are resampled together."""
+    pooled = np.concatenate([new, old])
+    is_new = np.arange(len(pooled)) < len(new)
+    clusters = Clusters.of([*new_ids, *old_ids], rows=len(pooled))
+
+    def gap(weights: FloatArray) -> float:
+        first, second = weights * is_new, weights * ~is_new
+        if min(first.sum(), second.sum()) <= 0:
+            return float("nan")
+        return float(first @ pooled / first.sum() - second @ pooled / second.sum())
+
+    return replace(bootstrap_estimate(gap, clusters, method="percentile", seed=seed), n=len(new))
 
 
 def _batches(values: FloatArray, names: Sequence[str] | None, word: str) -> list[tuple[str, FloatArray]]:

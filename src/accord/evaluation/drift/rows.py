@@ -2,10 +2,12 @@
 right.
 
     {"prompt_id": "7", "prompt": "...", "answer": "...", "batch": "May", "domain": "billing",
-     "votes_left": 3, "votes_right": 1, "hit": 1, "features": [...], "prompt_features": [...]}
+     "votes_left": 3, "votes_right": 1, "hit": 1, "judge_hit": 0.75, "prompt_nll": 3.1,
+     "features": [...], "prompt_features": [...]}
 
-Every field but `prompt_id` may be left out; a field counts where every row of both files has it. Leaves out
-the tests.
+`hit` is whether the reward model sided with people, `judge_hit` the share of people the judge sided with,
+`prompt_nll` the prompt's mean -log p a token under the reference, nats. Every field but `prompt_id` may be
+left out; a field counts where every row of both files has it. Leaves out the tests.
 """
 
 import math
@@ -38,6 +40,9 @@ class DriftRows:
     domains: tuple[str, ...] | None = None
     votes: tuple[tuple[int, int], ...] | None = None
     hits: tuple[float, ...] | None = None
+    judge_hits: tuple[float, ...] | None = None
+    prompt_nll: tuple[float, ...] | None = None
+    """Nats a token."""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -56,7 +61,11 @@ def read_drift_rows(path: Path) -> DriftRows:
     if ids is None:
         raise log.refuse("a row has no prompt_id")
     votes = [_counts(log, line, row, ("votes_left", "votes_right")) for line, row in rows]
-    hits = [_number(log, line, row, "hit", low=0, high=1) for line, row in rows]
+
+    def numbers(name: str, high: float) -> tuple[float, ...] | None:
+        values = [_number(log, line, row, name, low=0, high=high) for line, row in rows]
+        return None if None in values else tuple(one for one in values if one is not None)
+
     return DriftRows(
         prompt_ids=ids,
         batches=texts("batch"),
@@ -66,7 +75,9 @@ def read_drift_rows(path: Path) -> DriftRows:
         features=_table(log, rows, "features"),
         domains=texts("domain"),
         votes=tuple((one[0], one[1]) for one in votes if one) if all(votes) else None,
-        hits=tuple(one for one in hits if one is not None) if None not in hits else None,
+        hits=numbers("hit", 1),
+        judge_hits=numbers("judge_hit", 1),
+        prompt_nll=numbers("prompt_nll", 1e6),
         facts={"file": path.name, "sha256": log.digest, "rows": len(rows)},
     )
 

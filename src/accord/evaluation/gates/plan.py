@@ -2,7 +2,7 @@
 
     id       gate's name, unique in the plan
     metric   what is measured; `slice` (default "all") on which part; `versus` "incumbent" for differences
-    comparator   superiority, noninferiority, absolute or budget (see `verdict.py`)
+    comparator   superiority, noninferiority, absolute, budget or equivalence (`verdict.py`)
     margin   in the metric's own unit; `better` "higher" (default) or "lower"
     alpha    level, .05; `min_n` fewest rows; `severity` block (default), warn or info
 
@@ -22,7 +22,7 @@ from typing import Any, Literal, get_args
 from accord.domain.errors import ConfigError, MissingExtra
 from accord.domain.messages import content_hash
 
-Comparator = Literal["superiority", "noninferiority", "absolute", "budget"]
+Comparator = Literal["superiority", "noninferiority", "absolute", "budget", "equivalence"]
 Severity = Literal["block", "warn", "info"]
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "comparator": get_args(Comparator),
@@ -163,6 +163,8 @@ def _problems(row: Mapping[str, Any], kind: type) -> list[str]:
         problem = _problem(name, row[name])
         if problem:
             problems.append(f"{name}: {row[name]!r}; expected {problem}")
+    if not problems and row.get("comparator") == "equivalence" and row["margin"] <= 0:
+        problems.append(f"margin: {row['margin']!r}; expected a number above 0, half the width of the band")
     return problems
 
 

@@ -22,6 +22,7 @@ PRODUCERS: Mapping[str, str] = {
     "overoptimization_gap": "accord evaluate optimization RUN",
     "ifeval_prompt_strict": "accord evaluate suite ifeval --model DIR --incumbent DIR",
     "harmful_refusal": "accord evaluate suite harmful_prompts --model DIR --incumbent DIR",
+    "attack_success": "accord redteam report FINDINGS --candidate NAME --incumbent NAME",
     "safe_refusal": "accord evaluate suite xstest --model DIR --incumbent DIR",
     "bbq_bias_ambig": "accord evaluate suite bbq --model DIR --incumbent DIR",
     "crows_stereotype": "accord evaluate suite crows_pairs --model DIR --incumbent DIR",
@@ -36,6 +37,12 @@ PRODUCERS: Mapping[str, str] = {
 """Metric -> the command that prints it with --json."""
 
 
-def producer_of(metric: str) -> str:
-    """The command that measures a metric; empty for one that is the user's own."""
+RUN_SLICE = "run"
+"""Slice of differences between the end and the start of a run, which is not what the two models differ in."""
+
+
+def producer_of(metric: str, slice: str = "all") -> str:
+    """The command that measures a metric on a slice; empty for one that is the user's own."""
+    if slice == RUN_SLICE and PRODUCERS.get(metric) == COMPARE:
+        return PRODUCERS["gold_drop_from_peak"]
     return PRODUCERS.get(metric, "")

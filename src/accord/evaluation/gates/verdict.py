@@ -7,6 +7,7 @@ on the wrong side, and is undecided between:
     noninferiority   right side: above -margin (below margin where lower is better)
     absolute         right side: at least margin (at most margin where lower is better)
     budget           right side: at most margin, whatever is better
+    equivalence      right side: between -margin and margin, whatever is better; wrong: all beyond one of them
 
 A release passes where every blocking gate passes: each is held at its own alpha without correction, for all
 must pass (intersection-union test). Leaves out how numbers are measured.
@@ -135,8 +136,7 @@ def judge_gate(
         )
     estimate = measurement.estimate
     threshold, is_floor = threshold_of(gate)
-    low, high = estimate.low - threshold, estimate.high - threshold
-    right, wrong = (low, high) if is_floor else (-high, -low)
+    right, wrong = _sides(gate, estimate)
     # A threshold that may be met is on the right side: "at least", "at most".
     may_meet = gate.comparator in ("absolute", "budget")
     slack = ROUNDING * (1 + abs(threshold))
@@ -146,6 +146,9 @@ def judge_gate(
     asked = f"{'above' if is_floor else 'below'} {threshold:g}" if not may_meet else (
         f"at {'least' if is_floor else 'most'} {threshold:g}"
     )  # fmt: skip
+    if gate.comparator == "equivalence":
+        asked = f"between {-gate.margin:g} and {gate.margin:g}"
+        threshold = math.copysign(gate.margin, estimate.value)
     missing = max(gate.min_n - estimate.n, 0)
     wanted = _too_fine(gate, estimate)
     if missing:
@@ -168,7 +171,7 @@ def _why_unmeasured(gate: Gate, measurement: Measurement | None, why_missing: st
         where = "" if gate.slice == "all" else f" on {gate.slice}"
         against = " against the incumbent" if gate.versus == "incumbent" else ""
         missing = f"there is no {gate.metric}{where}{against}"
-        source = producer_of(gate.metric)
+        source = producer_of(gate.metric, gate.slice)
         said = f": {why_missing}" if why_missing else f"; `{source}` measures it" if source else ""
         return missing + said
     estimate = measurement.estimate
@@ -186,10 +189,25 @@ def _is_short(gate: Gate, estimate: Estimate) -> bool:
     return estimate.has_interval and math.isfinite(estimate.value) and estimate.n < gate.min_n
 
 
+def _sides(gate: Gate, estimate: Estimate) -> tuple[float, float]:
+    """How far the interval's worse end lies on the right side, and how far its better end does."""
+    threshold, is_floor = threshold_of(gate)
+    if gate.comparator == "equivalence":
+        above, below = threshold - estimate.low, estimate.high + threshold
+        return min(threshold - estimate.high, estimate.low + threshold), min(above, below)
+    low, high = estimate.low - threshold, estimate.high - threshold
+    return (low, high) if is_floor else (-high, -low)
+
+
+def lower_end_of(gate: Gate) -> float | None:
+    """The other threshold of a gate that asks for a band; None for all others."""
+    return -gate.margin if gate.comparator == "equivalence" else None
+
+
 def threshold_of(gate: Gate) -> tuple[float, bool]:
-    """The threshold, and whether the right side is above it."""
+    """The threshold, and whether the right side is above it; the upper one of a band (`lower_end_of`)."""
     is_higher = gate.better == "higher"
-    if gate.comparator == "budget":
+    if gate.comparator in ("budget", "equivalence"):
         return gate.margin, False
     if gate.comparator == "absolute":
         return gate.margin, is_higher
@@ -200,12 +218,14 @@ def threshold_of(gate: Gate) -> tuple[float, bool]:
 
 def _is_better(gate: Gate, estimate: Estimate) -> bool:
     """Whether the whole interval of a difference lies on the good side of 0, which needs no margin."""
+    if gate.comparator == "equivalence":
+        return False
     return estimate.low > 0 if gate.better == "higher" else estimate.high < 0
 
 
 def _too_fine(gate: Gate, estimate: Estimate) -> int:
-    """Rows at which a non-inferiority margin is half the detectable effect; 0 where there are enough."""
-    if gate.comparator != "noninferiority" or estimate.n < 1:
+    """Rows at which a margin around 0 is half the detectable effect; 0 where there are enough."""
+    if gate.comparator not in ("noninferiority", "equivalence") or estimate.n < 1:
         return 0
     z_value = float(ndtri(0.5 + estimate.confidence / 2))
     detectable = (estimate.high - estimate.low) / 2 / z_value * (z_value + float(ndtri(POWER)))

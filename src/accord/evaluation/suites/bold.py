@@ -12,8 +12,11 @@ from accord.evaluation.clusters import Clusters, FloatArray
 from accord.evaluation.intervals import Estimate, bootstrap_estimate, mean_estimate
 from accord.evaluation.measurement import Measurement
 from accord.evaluation.simultaneous import bootstrap_matrix, simultaneous_intervals
+from accord.evaluation.suites.refusal import Refusal
+from accord.evaluation.suites.source import Row
 from accord.evaluation.suites.suite import Suite, SuiteRun, read_number
 
+REFUSAL = "refusal"
 RESAMPLES = 1_000
 SMALLEST_GROUP = 30
 """Prompts of a group below which it is left out of the gap and named as too few."""
@@ -23,7 +26,8 @@ class BOLD(Suite):
     """Mean score of each group, and within a domain the highest minus the lowest.
 
     Dhamala et al. 2021. Intervals of a domain's groups hold together (max-t).
-    `column` is the score (toxicity, sentiment, refusal, length). Intervals
+    `column` is the score (toxicity, sentiment, length), or `refusal` with the labels of the refusal suites
+    for the gap of refusal rates by group mentioned. Intervals
     resample entities. The gap of equal groups is positive by chance alone: compare the
     interval with that of the incumbent, not with 0.
     """
@@ -41,7 +45,7 @@ class BOLD(Suite):
         domains: dict[str, list[int]] = defaultdict(list)
         for i, item in enumerate(run.items):
             domains[item["domain"]].append(i)
-        values = np.array([read_number(answer, self.column) for answer in run.answers])
+        values = np.array([self._value(answer) for answer in run.answers])
         measured = []
         for domain, places in sorted(domains.items()):
             groups = np.array([run.items[i]["group"] for i in places])
@@ -61,6 +65,12 @@ class BOLD(Suite):
         if not measured:
             raise DataError(f"no group has {SMALLEST_GROUP} prompts; there is nothing to compare")
         return measured
+
+    def _value(self, answer: Row) -> float:
+        """The score; of a refusal 1 where it is full or partial, so that the gap is one of refusal rates."""
+        if self.column != REFUSAL:
+            return read_number(answer, self.column)
+        return float(Refusal.read(answer[REFUSAL]) is not Refusal.NONE)
 
 
 def _group_means(

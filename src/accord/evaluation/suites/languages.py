@@ -180,7 +180,7 @@ def detect_language(text: str) -> str | None:
     everyday words fill most of the text. A tie, and other scripts than Latin without a
     known word, give the language first in the list.
     """
-    script = _main_script(text)
+    script = main_script(text)
     if script is None:
         return None
     if script in SCRIPT_LANGUAGE:
@@ -206,7 +206,8 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u0900-\u0903\u093a-\u094f\u064b-\u0652])*", text)
 
 
-def _main_script(text: str) -> str | None:
+def main_script(text: str) -> str | None:
+    """Unicode's name of the script most letters of `text` are in; None without letters."""
     scripts: Counter[str] = Counter()
     for letter, count in Counter(text).items():
         if letter.isalpha():

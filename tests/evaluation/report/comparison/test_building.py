@@ -1,6 +1,7 @@
 """What stands on the page is what was measured: margins, levels, samples and findings."""
 
 import datetime
+import re
 
 import pytest
 
@@ -12,7 +13,12 @@ from accord.evaluation.gates.plan import Gate, GatePlan
 from accord.evaluation.gates.verdict import judge_release
 from accord.evaluation.intervals import Estimate, wilson
 from accord.evaluation.measurement import Measurement
-from accord.evaluation.report.comparison import ComparisonReport, report_comparison, report_release
+from accord.evaluation.report.comparison import (
+    ComparisonReport,
+    comparison_to_html,
+    report_comparison,
+    report_release,
+)
 
 TODAY = datetime.date(2026, 11, 1)
 
@@ -54,6 +60,23 @@ def test_a_difference_stands_with_its_margin_and_both_levels():
     assert (delta.incumbent.value, delta.candidate.value) == (0.2, 0.3)
     assert (delta.test, delta.detectable) == ("sign flips", 0.07)
     assert report.verdict == "fail"
+
+
+def test_a_band_has_two_ends_on_the_page():
+    row = Measurement(
+        metric="m", versus="incumbent", estimate=Estimate(value=0.01, low=-0.02, high=0.04, n=100)
+    )
+    gate = Gate(id="x", metric="m", versus="incumbent", comparator="equivalence", margin=0.05)
+    report = release(row, gates=(gate,))
+    (delta,), (tile,) = report.deltas, report.gates
+    assert (delta.lower_end, delta.threshold, delta.verdict) == (-0.05, 0.05, "pass")
+    assert (tile.lower_end, tile.threshold) == (-0.05, 0.05)
+    page = comparison_to_html(report)
+    assert "must lie between \u22125.0% and 5.0%" in page
+    # the allowed part begins at the lower end, within the axis, and not at its edge
+    (start, width) = re.search(r'<rect x="([\d.]+)%" y="3" width="([\d.]+)%"', page).groups()
+    assert float(start) > 1
+    assert float(start) + float(width) < 99
 
 
 def test_safety_and_bias_come_from_measurements():

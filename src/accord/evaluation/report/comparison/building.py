@@ -12,7 +12,7 @@ import numpy as np
 
 from accord.evaluation.comparison.columns import INCUMBENT
 from accord.evaluation.comparison.comparing import Comparison
-from accord.evaluation.gates.verdict import GateResult, Release, threshold_of
+from accord.evaluation.gates.verdict import GateResult, Release, lower_end_of, threshold_of
 from accord.evaluation.intervals import Estimate
 from accord.evaluation.judges.people import PEOPLE
 from accord.evaluation.measurement import Measurement
@@ -231,6 +231,7 @@ def _tile(result: GateResult) -> GateTile:
         estimate=None if result.measurement is None else result.measurement.estimate,
         threshold=threshold,
         is_floor=is_floor,
+        lower_end=lower_end_of(gate),
         more_needed=result.more_needed,
         waived_by="" if result.waiver is None else result.waiver.name,
     )
@@ -265,6 +266,7 @@ def _deltas(found: Found, results: Mapping[tuple[str, str, str], GateResult]) ->
                 incumbent=None if is_rate or levels[1] is None else levels[1].estimate,
                 threshold=None if threshold is None else threshold - shift,
                 is_floor=is_floor,
+                lower_end=None if result is None else lower_end_of(result.gate),
                 verdict=None if result is None else result.verdict.value,
                 p_value=p_value,
                 test="" if p_value is None else "McNemar" if exact is not None else "sign flips",

@@ -31,6 +31,8 @@ class GateTile:
     threshold: float | None = None
     is_floor: bool = True
     """True where the right side of the threshold is above it."""
+    lower_end: float | None = None
+    """The other threshold of a gate that asks for a band."""
     more_needed: int | None = None
     waived_by: str = ""
 
@@ -47,6 +49,8 @@ class Delta:
     threshold: float | None = None
     """Margin of the gate on it; None where there is none."""
     is_floor: bool = True
+    lower_end: float | None = None
+    """The other margin of a gate that asks for a band."""
     verdict: VerdictWord | None = None
     p_value: float | None = None
     test: str = ""

@@ -90,12 +90,16 @@ def _row(one: Delta, axis: Axis) -> Markup:
 
 def _track(one: Delta, axis: Axis) -> Markup:
     """The interval over the shaded right side of its margin; zero is a line through all rows."""
-    marks = [] if one.threshold is None else [Mark(value=one.threshold, label="margin")]
+    ends = [end for end in (one.threshold, one.lower_end) if end is not None]
+    marks = [Mark(value=end, label="margin") for end in ends]
     plain = interval_track(one.estimate, axis, marks=marks, tone=verdict_class(one.verdict))
     parts: list[Markup] = []
     if one.threshold is not None:
         place = float(axis.place(one.threshold).removesuffix("%"))
         start, width = (place, 100 - place) if one.is_floor else (0.0, place)
+        if one.lower_end is not None:
+            start = float(axis.place(one.lower_end).removesuffix("%"))
+            width = place - start
         parts.append(
             element("rect", x=f"{start:.2f}%", y=3, width=f"{width:.2f}%", height=16, class_="allowed")
         )
@@ -109,7 +113,13 @@ def _axis(deltas: Sequence[Delta]) -> Axis:
     ends = [
         end
         for one in deltas
-        for end in (one.estimate.value, one.estimate.low, one.estimate.high, one.threshold or 0.0)
+        for end in (
+            one.estimate.value,
+            one.estimate.low,
+            one.estimate.high,
+            one.threshold or 0.0,
+            one.lower_end or 0.0,
+        )
         if math.isfinite(end)
     ]
     low, high = min(0.0, *ends), max(0.0, *ends)

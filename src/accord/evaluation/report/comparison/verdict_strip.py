@@ -80,7 +80,8 @@ def _tile(tile: GateTile) -> Markup:
     assert tile.estimate is not None
     style = style_of(tile.metric, tile.estimate)
     threshold = 0.0 if tile.threshold is None else tile.threshold
-    axis = Axis.around([tile.estimate], include=[threshold])
+    ends = [threshold] if tile.lower_end is None else [tile.lower_end, threshold]
+    axis = Axis.around([tile.estimate], include=ends)
     axis = Axis(low=axis.low, high=axis.high, style=style)
     number = estimate_value(tile.estimate, style).removesuffix(" nats")
     if tile.versus == "incumbent" and tile.estimate.value > 0:
@@ -95,7 +96,9 @@ def _tile(tile: GateTile) -> Markup:
             element("span", label_of(tile.metric, tile.slice), class_="name"),
             element("span", number, _unit(tile, style), class_="figure"),
             element("span", words, class_="bounds"),
-            interval_track(tile.estimate, axis, marks=[Mark(value=threshold, label="threshold")], tone=""),
+            interval_track(
+                tile.estimate, axis, marks=[Mark(value=end, label="threshold") for end in ends], tone=""
+            ),
             element("span", _asks(tile, style), class_="asks"),
         ),
         element("p", tile.about) if tile.about else None,
@@ -124,6 +127,8 @@ def _unit(tile: GateTile, style: Style) -> Markup | None:
 def _asks(tile: GateTile, style: Style) -> str:
     side = "above" if tile.is_floor else "below"
     asked = f"must lie {side} {styled(tile.threshold, style)}"
+    if tile.lower_end is not None:
+        asked = f"must lie between {styled(tile.lower_end, style)} and {styled(tile.threshold, style)}"
     if tile.more_needed:
         asked += f" · {tile.more_needed} more needed"
     return asked
