@@ -176,6 +176,7 @@ def rebuild(run: Run, number: int, *, ignores_recalls: bool = False) -> Snapshot
         corrections=bench.corrections(config.name),
         panels=bench.panels(config.name),
         drift=known,
+        pseudonyms=bench.pseudonyms(),
         left_out=kept.left_out,
         seed=config.seed,
     ).snapshot

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 import torch
 from torch import Tensor, nn
 
-from accord.domain import DataError, Streams, TrainingError, content_hash
+from accord.domain import DataError, Demonstration, Streams, TrainingError, content_hash
 from accord.domain.files import write_text_atomic
 from accord.models.batching import plan_micro_batches
 from accord.models.language_model import LanguageModel
@@ -30,6 +30,7 @@ from accord.training.reward import (
     PairsObjective,
     RewardTrainingConfig,
     RewardTrainingResult,
+    normalize_scores,
     weights_hash,
 )
 from accord.training.split import hold_out_records
@@ -42,36 +43,52 @@ BESIDE_FILE = "beside.json"
 
 
 def train_reward_on(
-    model: LanguageModel,
+    model: LanguageModel | RewardModel,
     records: Sequence[Any],
     config: RewardTrainingConfig,
     *,
     eval_records: Sequence[Any] | None = None,
+    normalization_demonstrations: Sequence[Demonstration] = (),
     run_dir: Path | None = None,
     observers: Sequence[Observer] = (),
     resume: bool = False,
     streams: Streams | None = None,
 ) -> RewardTrainingResult:
-    """Train a reward model on what `config.objective` names; `model` is copied and stays as it is.
+    """Train a reward model on what `config.objective` names; a language model is copied and stays as it is.
 
-    Without `eval_records`, those of `eval_share` of the prompts are held out. `run_dir` gets metrics,
+    A reward model goes on from its weights and must have the objective's dimensions; what is learnt beside it
+    begins anew. Without `eval_records`, those of `eval_share` of the prompts are held out. With
+    `normalization_demonstrations` the finished scores are shifted to mean 0 on them. `run_dir` gets metrics,
     checkpoints, the model and `beside.json`; `resume` goes on from there.
     """
     streams = streams or Streams(0)
     train, held_out = hold_out_records(records, eval_records, config.eval_share, streams)
     objective = build_objective(config, train, device=model.device)
-    reward_model = reward_model_from(
-        model,
-        head_std=config.head_std,
-        seed=streams.child("head").value,
-        trainable_layers=config.trainable_layers,
-        dimensions=objective.dimensions,
-        mix=objective.mix,
+    if isinstance(model, RewardModel):
+        reward_model = _going_on(model, objective)
+    else:
+        reward_model = reward_model_from(
+            model,
+            head_std=config.head_std,
+            seed=streams.child("head").value,
+            trainable_layers=config.trainable_layers,
+            dimensions=objective.dimensions,
+            mix=objective.mix,
+        )
+    task = AnswerTask(
+        reward_model,
+        objective,
+        train,
+        held_out,
+        config,
+        normalization_demonstrations=normalization_demonstrations,
+        streams=streams,
     )
-    task = AnswerTask(reward_model, objective, train, held_out, config, streams=streams)
     result = optimize(
         task, task.optimization, streams=streams, run_dir=run_dir, observers=observers, resume=resume
     )
+    if run_dir is None:
+        task.finish()
     return RewardTrainingResult(
         reward_model=reward_model.eval(),
         metrics=result.metrics,
@@ -80,6 +97,17 @@ def train_reward_on(
         warnings=(),
         beside=objective.report(),
     )
+
+
+def _going_on(model: RewardModel, objective: RewardObjective) -> RewardModel:
+    """The model itself, where its head is the objective's."""
+    if not model.scoring.is_plain or model.dimensions != objective.dimensions:
+        heads = ", ".join(model.dimensions)
+        raise TrainingError(
+            f"the reward model to go on from has the heads {heads} and the objective learns "
+            f"{', '.join(objective.dimensions)}; they must be the same: begin from a language model instead"
+        )
+    return model
 
 
 def build_objective(
@@ -120,9 +148,11 @@ class AnswerTask:
         held_out: Sequence[Any],
         config: RewardTrainingConfig,
         *,
+        normalization_demonstrations: Sequence[Demonstration] = (),
         streams: Streams,
     ):
         self.model, self.objective, self.config = model, objective, config
+        self.normalization_demonstrations = normalization_demonstrations
         self.rows = objective.rows(model, training, max_tokens=config.max_tokens)
         self.eval_rows = objective.rows(model, held_out, max_tokens=config.max_tokens)
         if not self.rows:
@@ -189,10 +219,15 @@ class AnswerTask:
 
     def save_model(self, folder: Path) -> None:
         """A folder for transformers' sequence classification, and `beside.json` next to it."""
+        self.finish()
         save_reward_model(self.model, folder)
         beside = self.objective.report()
         if beside:
             write_text_atomic(folder.parent / BESIDE_FILE, json.dumps(beside, indent=2) + "\n")
+
+    def finish(self) -> None:
+        """Normalize the scores."""
+        normalize_scores(self.model, self.normalization_demonstrations, self.config.optimization.precision)
 
     def _scores(self, rows: Sequence[AnswerRow]) -> Tensor:
         """Raw scores [read, dimension], row after row."""

@@ -1,9 +1,11 @@
 """A reward model from single judgments, with each annotator's habits learnt beside it and dropped at use.
 
 Habits are gain (how much differences of reward move a choice), leaning to a side, and width of ties. The
-equation is in `objectives/annotator`. Leaves out repeats: each judgment counts once as it stands.
+equation is in `objectives/annotator`. A judgment counts 1, or its `meta["weight"]`. Leaves out repeats: each
+judgment counts as it stands.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from accord.domain import Choice, Judgment
+from accord.domain import Choice, DataError, Judgment
 from accord.models.reward import RewardModel
 from accord.training.answers import AnswerRow, last_token_row
 from accord.training.objectives.annotator import LEFT, RIGHT, TIE, habit_penalty, judgment_nll
@@ -25,7 +27,7 @@ CODES = {Choice.LEFT: LEFT, Choice.RIGHT: RIGHT, Choice.TIE: TIE, Choice.BOTH_BA
 
 @dataclass(frozen=True, kw_only=True)
 class JudgmentsObjective:
-    """Learn from judgments, one by one: files of two answers, a choice and who made it."""
+    """Learn from judgments, one by one: rows of two answers, a choice, who made it, perhaps a `weight`."""
 
     type: Literal["judgments"] = "judgments"
     """Picks this objective."""
@@ -66,7 +68,7 @@ class JudgmentLearner:
         self.mix: tuple[float, ...] = (1.0,)
         self.settings, self.centering = settings, centering
         self.annotators = tuple(sorted({record.annotator_id for record in training}))
-        self.n_training = len(training)
+        self.total_weight = sum(weight_of(record) for record in training)
         self.has_ties = any(not record.choice.is_decided for record in training)
         self._numbers = {name: index for index, name in enumerate(self.annotators)}
         # The optimizer moves a weight by about its learning rate a step; a habit of scale 1 must go faster.
@@ -91,9 +93,10 @@ class JudgmentLearner:
                 [record.comparison.left, record.comparison.right],
                 said=(CODES[record.choice], self._numbers.get(record.annotator_id, -1)),
                 max_tokens=max_tokens,
+                weight=weight_of(record),
             )
             for record in records
-            if self.has_ties or record.choice.is_decided
+            if (self.has_ties or record.choice.is_decided) and weight_of(record) > 0
         ]
 
     def parameters(self) -> list[tuple[str, nn.Parameter]]:
@@ -114,9 +117,8 @@ class JudgmentLearner:
         if self.centering:
             losses = losses + self.centering * sides.sum(1).square()
         share = float(weights.sum()) / normalizer
-        loss = (
-            weighted_mean(losses, weights, normalizer=normalizer) + share * self.penalty() / self.n_training
-        )
+        prior = share * self.penalty() / self.total_weight
+        loss = weighted_mean(losses, weights, normalizer=normalizer) + prior
         shares = weights / normalizer
         return LossPart(
             loss,
@@ -182,6 +184,17 @@ class JudgmentLearner:
         """The habit in its own units: its parameter stretched, with the gradient of the value itself."""
         weight = self.habits[name]
         return weight + (weight * (self._stretch - 1)).detach()
+
+
+def weight_of(record: Judgment) -> float:
+    """What a judgment counts: its `meta["weight"]`, else 1; one that is no number of 0 or more raises."""
+    value = record.meta.get("weight", 1.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise DataError(
+            f"a judgment of {record.annotator_id!r} has the weight {value!r}; expected a number of "
+            "0 or more, or none"
+        )
+    return float(value)
 
 
 def agreement(sides: Tensor, rows: Sequence[AnswerRow]) -> Tensor:

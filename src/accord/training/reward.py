@@ -38,7 +38,7 @@ from accord.training.pairs import (
     tokenize_preferences,
 )
 from accord.training.parallel import Ranks
-from accord.training.precision import autocast
+from accord.training.precision import Precision, autocast
 from accord.training.rankings import RankingsObjective
 from accord.training.ratings import RatingsObjective
 from accord.training.reports import Observer
@@ -483,21 +483,7 @@ class RewardTask:
         if config.members > 1 or config.is_length_debiased or config.is_calibrated:
             with autocast(config.optimization.precision, self.model.device):
                 self.model.scoring = self._fitted()
-        self.normalize()
-
-    def normalize(self) -> None:
-        """Shift scores to mean 0 on the normalization demonstrations, if there are any."""
-        if not self.normalization_demonstrations:
-            return
-        self.model.eval()
-        self.model.offset.fill_(0.0)
-        self.model.scale.fill_(1.0)
-        with autocast(self.config.optimization.precision, self.model.device):
-            raw = self.model.score_texts(
-                [item.prompt for item in self.normalization_demonstrations],
-                [item.completion for item in self.normalization_demonstrations],
-            )
-        self.model.set_normalization(torch.tensor(raw))
+        normalize_scores(self.model, self.normalization_demonstrations, config.optimization.precision)
 
     def _rewards(self, micro_batch: PairMicroBatch) -> tuple[Tensor, Tensor]:
         """Raw rewards [pair] of the chosen and of the rejected answers."""
@@ -538,6 +524,22 @@ class RewardTask:
     def _warn(self, message: str) -> None:
         self.warnings.append(message)
         LOGGER.warning(message)
+
+
+def normalize_scores(
+    model: RewardModel, demonstrations: Sequence[Demonstration], precision: Precision
+) -> None:
+    """Shift scores to mean 0 on the demonstrations, if there are any."""
+    if not demonstrations:
+        return
+    model.eval()
+    model.offset.fill_(0.0)
+    model.scale.fill_(1.0)
+    with autocast(precision, model.device):
+        raw = model.score_texts(
+            [item.prompt for item in demonstrations], [item.completion for item in demonstrations]
+        )
+    model.set_normalization(torch.tensor(raw))
 
 
 def _drawn(rows: Sequence[PairRow], members: int, streams: Streams) -> list[PairRow]:

@@ -49,7 +49,8 @@ from accord.pipeline.simulating import token_of
 from accord.store.database.accounts import Accounts
 from accord.store.database.engine import Database, open_database
 from accord.store.database.projects import Projects
-from accord.store.database.recall import voided
+from accord.store.database.recall import pseudonyms, voided
+from accord.training.habits import JudgmentsObjective
 
 MODEL_HANDLE = "model-judge"
 """Account of a language model that judges."""
@@ -185,6 +186,13 @@ class Bench:
         with self.opened() as database:
             desk = Desk.find(database, project, Projects.of(database))
             return {} if desk is None else desk.panels()
+
+    def pseudonyms(self) -> dict[str, str] | None:
+        """Handle to pseudonym, where the reward model learns who gave each judgment; else None."""
+        if not isinstance(self.config.reward.objective, JudgmentsObjective):
+            return None
+        with self.opened() as database:
+            return pseudonyms(database)
 
     def corrections(self, project: str) -> list[Preference]:
         """What people wrote anew, where the config asks for it."""

@@ -17,8 +17,11 @@ from accord.pipeline.rounds.monitors import MonitorConfig
 from accord.pipeline.rounds.queues import QueueConfig
 from accord.rollouts import SamplingConfig
 from accord.training import OnlineConfig, RewardTrainingConfig, SftConfig
+from accord.training.habits import JudgmentsObjective
+from accord.training.reward import PairsObjective
 
-STRATEGIES = ("random", "disagreement", "information", "margin", "coverage")
+ENSEMBLE_STRATEGIES = ("disagreement", "information")
+"""What to ask by where members of the reward model disagree."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +268,8 @@ class LoopConfig:
     sft: SftConfig = field(default_factory=SftConfig)
     """Fine-tuning before the first round; left out when the task has no demonstrations."""
     reward: RewardTrainingConfig = field(default_factory=RewardTrainingConfig)
-    """Reward model training of each round."""
+    """Reward model training of each round. `objective.type` is pairs, or judgments: each single judgment
+    teaches, and everybody's gain, leaning and ties are learnt beside the rewards and dropped at use."""
     warm_start: bool = False
     """Go on from the last round's reward model instead of the fine-tuned model."""
     policy: OnlineConfig = field(default_factory=OnlineConfig)
@@ -305,7 +309,7 @@ class LoopConfig:
             problems.append(
                 "guard.evidence is annotators, and a model judge is one alone; take taste, or guard.every = 0"
             )
-        problems += self._of_policy_file()
+        problems += self._of_policy_file() + self._of_reward()
         if self.reward.group_weights.mode != "none" and not self.asking.panels:
             problems.append("reward.group_weights weighs panels and asking.panels names none; name two")
         if self.asking.has_corrections and not isinstance(self.judges, PeopleJudgesConfig):
@@ -330,6 +334,33 @@ class LoopConfig:
                 [f"policy_file: there is no {self.policy_file} in {path.parent}; name the written policy"],
             )
         return replace(self, policy_file=str(found.resolve()))
+
+    def _of_reward(self) -> list[str]:
+        """What does not go with the objective of the reward model, or with the number of its members."""
+        problems = []
+        if self.asking.strategy in ENSEMBLE_STRATEGIES and self.reward.members < 2:
+            problems.append(
+                f"asking.strategy is {self.asking.strategy}, which needs members that can disagree, and "
+                f"reward.members is {self.reward.members}; set it to 2 or more, or take another strategy"
+            )
+        objective = self.reward.objective
+        if not isinstance(objective, PairsObjective | JudgmentsObjective):
+            problems.append(
+                f"reward.objective.type is {objective.type}, and rounds collect comparisons; "
+                "expected pairs or judgments"
+            )
+        if isinstance(objective, JudgmentsObjective):
+            if self.agreeing.weighting != "one":
+                problems.append(
+                    f"agreeing.weighting is {self.agreeing.weighting}, which weighs pairs, and "
+                    "reward.objective.type is judgments; leave the weighting at one, or take pairs"
+                )
+            if self.asking.has_corrections:
+                problems.append(
+                    "asking.has_corrections makes pairs that nobody compared, and reward.objective.type is "
+                    "judgments; leave corrections out, or take pairs"
+                )
+        return problems
 
     def _of_policy_file(self) -> list[str]:
         if not self.policy_file:
