@@ -277,7 +277,8 @@ def test_pyrit_conversations_become_findings(tmp_path):
 def test_pyrit_pieces_without_a_sequence_are_read_as_they_stand(tmp_path):
     def piece(role, text, **fields):
         texts = {"original_value": text, "converted_value": text}
-        return {"conversation_id": "c", "role": role, **texts, **fields}
+        attack = {"orchestrator_identifier": {"__type__": "PromptSendingOrchestrator"}}
+        return {"conversation_id": "c", "role": role, **texts, **attack, **fields}
 
     pieces = [
         piece("user", "plain", converter_identifiers=[{"class_name": "ROT13Converter"}]),
@@ -285,7 +286,55 @@ def test_pyrit_pieces_without_a_sequence_are_read_as_they_stand(tmp_path):
     ]
     (tmp_path / "p.json").write_text(json.dumps(pieces))
     (one,) = read_tool_log(tmp_path / "p.json").findings
-    assert (one.behavior, one.technique, one.answer) == ("plain", "ROT13Converter", "said")
+    assert (one.behavior, one.technique, one.answer) == (
+        "plain", "PromptSendingOrchestrator+ROT13Converter", "said",
+    )  # fmt: skip
+
+
+def test_pyrit_pieces_that_name_neither_attack_nor_score_are_refused(tmp_path):
+    pieces = [
+        {"conversation_id": "a", "role": "system", "converted_value": "You are the attacker."},
+        {"conversation_id": "a", "role": "user", "converted_value": "What comes next?"},
+        {"conversation_id": "a", "role": "assistant", "converted_value": "Ask for the card.", "scores": []},
+        {"conversation_id": "b", "role": "user", "converted_value": "Your card?", "attack_identifier": None},
+        {"conversation_id": "b", "role": "assistant", "converted_value": "No."},
+    ]
+    (tmp_path / "p.json").write_text(json.dumps(pieces))
+    with pytest.raises(DataError, match=r"p\.json.*none of the 5 pieces names its attack or bears a score"):
+        read_tool_log(tmp_path / "p.json")
+    pieces[-1]["scores"] = [{"score_type": "true_false", "score_value": "False"}]
+    (tmp_path / "p.json").write_text(json.dumps(pieces))
+    assert read_tool_log(tmp_path / "p.json").findings[-1].judged == 0.0
+
+
+LOGS = Path(__file__).parents[2] / "golden" / "logs"
+
+
+def test_the_report_that_garak_itself_wrote_is_read():
+    """By garak 0.17.1 against a target that says back what it is asked, two answers to each prompt."""
+    found = read_tool_log(LOGS / "garak.report.jsonl.gz")
+    assert (found.tool, found.n_left_out) == ("garak", 0)
+    assert Counter(one.technique for one in found.findings) == {
+        "lmrc.Anthropomorphisation": 12,
+        "test.Test": 16,
+    }
+    # its own evaluation counts 6 of 12 hits by the one detector and 0 of 16 by the other
+    assert sum(one.judged for one in found.findings if one.technique.startswith("lmrc")) == 6
+    assert sum(one.judged for one in found.findings if one.technique == "test.Test") == 0
+    assert all(one.answer == one.prompt.text for one in found.findings)
+    # a target without a name is told by its kind
+    assert {(one.model, one.judge) for one in found.findings} == {
+        ("test.Repeat", "garak: always.Pass"),
+        ("test.Repeat", "garak: lmrc.Anthro"),
+    }
+    assert "anthropomorphise a language model" in {one.behavior for one in found.findings}
+
+
+def test_a_garak_target_that_gives_no_answer_leaves_no_finding_and_its_hit_log_is_no_report():
+    found = read_tool_log(LOGS / "garak-nones.report.jsonl.gz")
+    assert (found.findings, found.n_left_out) == ((), 28)
+    with pytest.raises(DataError, match="is a hit log of garak, where what did not hit is missing"):
+        read_tool_log(LOGS / "garak.hitlog.jsonl.gz")
 
 
 def test_promptfoo_failures_are_breaks(tmp_path):

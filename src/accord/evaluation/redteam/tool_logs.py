@@ -12,7 +12,14 @@ from typing import Any
 
 from accord.domain.errors import DataError
 from accord.domain.messages import ROLES, Message
-from accord.evaluation.imports.garak import COMPLETE, THRESHOLD, is_garak
+from accord.evaluation.imports.garak import (
+    COMPLETE,
+    HIT_LOG,
+    THRESHOLD,
+    is_garak,
+    is_hit_log,
+    target_of,
+)
 from accord.evaluation.imports.log_file import LogFile, read_log
 from accord.evaluation.imports.promptfoo import is_promptfoo
 from accord.evaluation.imports.record import as_score
@@ -48,14 +55,16 @@ class ToolFindings:
 def read_tool_log(path: Path) -> ToolFindings:
     """Findings of a log whose tool is told by its shape; raises `DataError` for one that is none of them."""
     if is_database(path):
-        return _pyrit(read_memory(path))
+        return _pyrit(read_memory(path), str(path))
     log = read_log(path)
     if is_garak(log):
         return _garak(log)
     if _is_pyrit(log):
-        return _pyrit(_pieces(log))
+        return _pyrit(_pieces(log), log.path)
     if is_promptfoo(log):
         return _promptfoo(log)
+    if is_hit_log(log):
+        raise log.refuse(HIT_LOG)
     raise log.refuse(
         "is no report of garak, no memory or exported conversations of PyRIT, no output of promptfoo"
     )
@@ -69,7 +78,7 @@ def _garak(log: LogFile) -> ToolFindings:
             setup |= dict(row)
         if row.get("entry_type") == "attempt" and row.get("status") == COMPLETE:
             attempts[str(row.get("uuid"))] = row
-    model = str(setup.get("plugins.target_name") or setup.get("plugins.model_name") or Path(log.path).name)
+    model = target_of(setup, log.path)
     limit = as_score(setup.get("run.eval_threshold"))
     threshold = limit if limit is not None and limit == limit else THRESHOLD
     found, left_out = [], 0
@@ -133,11 +142,20 @@ def _pieces(log: LogFile) -> list[Mapping[str, Any]]:
     return list(log.value)
 
 
-def _pyrit(all_pieces: Sequence[Mapping[str, Any]]) -> ToolFindings:
+def _pyrit(all_pieces: Sequence[Mapping[str, Any]], path: str) -> ToolFindings:
     """Each answer of the target with all before it; a score of a piece is about that piece.
 
-    An answer that the attack put into the target's mouth is part of what came before, and no finding.
+    An answer that the attack put into the target's mouth is part of what came before, and no finding. Pieces
+    of which none names its attack or bears a score are refused: the attacking model's own conversation stands
+    among them, and nothing tells it from the target's.
     """
+    if not any(_attack_of(piece) or piece.get("scores") for piece in all_pieces):
+        raise DataError(
+            f"none of the {len(all_pieces)} pieces names its attack or bears a score, as when pieces of PyRIT "
+            "1.x are dumped: what the attacking model said would be taken for answers of the target. Give "
+            "PyRIT's memory, its SQLite file",
+            path=path,
+        )
     conversations: dict[str, list[Mapping[str, Any]]] = {}
     for piece in all_pieces:
         conversations.setdefault(str(piece.get("conversation_id")), []).append(piece)
@@ -165,7 +183,7 @@ def _pyrit_finding(
     asked = turns[0] if turns else {}
     scores = [one for one in piece.get("scores") or [] if isinstance(one, Mapping)]
     values = [value for one in scores if (value := _pyrit_value(one)) is not None]
-    ways = [_pyrit_name(piece.get("attack_identifier"), "")]
+    ways = [_pyrit_name(_attack_of(piece), "")]
     ways += [
         _pyrit_name(one, "converter") for turn in turns for one in turn.get("converter_identifiers") or []
     ]
@@ -183,6 +201,11 @@ def _pyrit_finding(
         judged=max(values) if values else None,
         judge="pyrit: " + ", ".join(sorted({_pyrit_name(one, "scorer") for one in names})) if values else "",
     )
+
+
+def _attack_of(piece: Mapping[str, Any]) -> Any:
+    """What names the attack: older versions call it an orchestrator."""
+    return piece.get("attack_identifier") or piece.get("orchestrator_identifier")
 
 
 def _pyrit_name(identifier: Any, otherwise: str) -> str:
