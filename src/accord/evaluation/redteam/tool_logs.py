@@ -152,8 +152,8 @@ def _pyrit(all_pieces: Sequence[Mapping[str, Any]], path: str) -> ToolFindings:
     if not any(_attack_of(piece) or piece.get("scores") for piece in all_pieces):
         raise DataError(
             f"none of the {len(all_pieces)} pieces names its attack or bears a score, as when pieces of "
-            "PyRIT 1.x are dumped: what the attacking model said would be taken for answers of the target. Give "
-            "PyRIT's memory, its SQLite file",
+            "PyRIT 1.x are dumped: what the attacking model said would be taken for answers of the target. "
+            "Give PyRIT's memory, its SQLite file",
             path=path,
         )
     conversations: dict[str, list[Mapping[str, Any]]] = {}
