@@ -42,6 +42,10 @@ HIDDEN = "[REDACTED]"
 """What promptfoo writes for a request that looks like a secret to it, such as some in Base64."""
 
 
+ADAPTIVE = frozenset(("messages", "redteamHistory", "redteamFinalPrompt"))
+"""What promptfoo's attacks that search, or take several turns, tell beside the answer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ToolFindings:
     """What a log held."""
@@ -239,7 +243,9 @@ def _pyrit_value(score: Mapping[str, Any]) -> float | None:
 def _promptfoo(log: LogFile) -> ToolFindings:
     """A red-team test passes where the model withstood, so that what fails is a break.
 
-    A request that promptfoo hid is left out, but for those in Base64, which its original text gives back.
+    A request that promptfoo hid is left out, but for those in Base64, which its original text gives back. Of
+    an attack that searches or takes several turns the messages are those of the answer that was judged;
+    where the file does not hold them the answer is left out.
     """
     value = log.value
     rows: Any = [row for _, row in log.rows]
@@ -254,7 +260,8 @@ def _promptfoo(log: LogFile) -> ToolFindings:
         case = row.get("testCase")
         meta = {**((case or {}).get("metadata") or {}), **(row.get("metadata") or {})}
         text = _unhidden(meta) if text == HIDDEN else text
-        if not isinstance(answer, str) or not isinstance(text, str) or not text:
+        messages = _asked_by_promptfoo(response, text)
+        if not isinstance(answer, str) or not messages:
             left_out += 1
             continue
         provider = row.get("provider")
@@ -266,7 +273,7 @@ def _promptfoo(log: LogFile) -> ToolFindings:
                 behavior=str(meta.get("goal") or meta.get("originalText") or text),
                 category=str(meta.get("pluginId", "")),
                 technique=str(meta.get("strategyId") or "basic"),
-                messages=(Message("user", text),),
+                messages=messages,
                 answer=answer,
                 model=str(name),
                 origin="promptfoo",
@@ -275,6 +282,31 @@ def _promptfoo(log: LogFile) -> ToolFindings:
             )
         )
     return ToolFindings(tool="promptfoo", findings=tuple(found), n_left_out=left_out)
+
+
+def _asked_by_promptfoo(response: Any, text: Any) -> tuple[Message, ...]:
+    """What the judged answer answers; nothing where that is hidden or the file does not say.
+
+    An adaptive attack writes requests of its own: `text` is then only what it set out from.
+    """
+    told = response.get("metadata") if isinstance(response, Mapping) else None
+    told = told if isinstance(told, Mapping) else {}
+    if ADAPTIVE.isdisjoint(told):
+        return (Message("user", text),) if isinstance(text, str) and text not in ("", HIDDEN) else ()
+    turns = [one for one in told.get("messages") or [] if isinstance(one, Mapping)]
+    last = told.get("redteamFinalPrompt")
+    if turns and turns[-1].get("role") == "assistant" and turns[-1].get("content") == response.get("output"):
+        turns = turns[:-1]
+    else:
+        turns = [{"role": "user", "content": last}] if not turns and last else []
+    made = [Message(str(one["role"]), one["content"]) for one in turns if _is_said(one)]
+    return tuple(made) if made and len(made) == len(turns) and made[-1].role == "user" else ()
+
+
+def _is_said(turn: Mapping[str, Any]) -> bool:
+    """Whether a turn has a role we know and words that are not hidden."""
+    text = turn.get("content")
+    return turn.get("role") in ROLES and isinstance(text, str) and text not in ("", HIDDEN)
 
 
 def _unhidden(meta: Mapping[str, Any]) -> str | None:
