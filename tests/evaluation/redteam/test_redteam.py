@@ -470,7 +470,7 @@ def test_the_output_that_promptfoo_itself_wrote_is_read(tmp_path):
 def test_attacks_of_promptfoo_that_take_turns_or_search_are_read_as_they_were_asked(tmp_path):
     """By promptfoo 0.121.20: crescendo twice, of which one was refused throughout, and the iterative one.
 
-    `promptfoo eval --no-cache -j 1` with PROMPTFOO_DISABLE_REMOTE_GENERATION=true; all that speak are scripts.
+    `promptfoo eval --no-cache -j 1` with PROMPTFOO_DISABLE_REMOTE_GENERATION=true; all are scripts.
     """
     path = unpacked("promptfoo_0.121.20_turns.json.gz", tmp_path)
     found = read_tool_log(path)
