@@ -20,6 +20,8 @@ from accord.training import OnlineConfig, RewardTrainingConfig, SftConfig
 from accord.training.habits import JudgmentsObjective
 from accord.training.reward import PairsObjective
 
+PACKAGED_GATES = ("loop", "default")
+"""Plans of gates that are no files."""
 ENSEMBLE_STRATEGIES = ("disagreement", "information")
 """What to ask by where members of the reward model disagree."""
 
@@ -322,7 +324,12 @@ class LoopConfig:
             raise ConfigError("loop", problems)
 
     def beside(self, path: Path) -> "LoopConfig":
-        """With the policy's file found from the folder of the config's, and named in full."""
+        """With the files of policy and gates found from the folder of the config's, and named in full."""
+        places = () if self.gates in PACKAGED_GATES else (path.parent / self.gates, Path(self.gates))
+        gates = next((str(one.resolve()) for one in places if one.is_file()), self.gates)
+        return replace(self, gates=gates)._with_policy(path)
+
+    def _with_policy(self, path: Path) -> "LoopConfig":
         if not self.policy_file:
             return self
         found = next(
