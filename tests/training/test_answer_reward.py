@@ -28,6 +28,7 @@ from accord.models.reward import load_reward_model, reward_model_from
 from accord.models.tiny import tiny_model
 from accord.training import OptimizationConfig, RewardTrainingConfig, train_reward_model
 from accord.training.answer_reward import AnswerTask, build_objective, train_reward_on
+from accord.training.bootstrap import prompt_counts
 from accord.training.habits import JudgmentsObjective
 from accord.training.metrics import find_metric
 from accord.training.rankings import RankingsObjective
@@ -461,3 +462,41 @@ def test_a_reward_model_of_other_heads_is_not_gone_on_from():
     many = reward_model_from(tiny_model(), members=3)
     with pytest.raises(TrainingError, match="heads member_1, member_2, member_3 and the objective"):
         train_reward_on(many, judgments(), config(JudgmentsObjective()))
+
+
+def test_members_share_habits_and_each_counts_the_prompts_it_drew():
+    records, streams = judgments(), Streams(7)
+    settings = config(JudgmentsObjective(), batch_size=16, members=3, centering=0.1)
+    learner = build_objective(settings, records, streams=streams)
+    model = reward_model_from(tiny_model(), members=3)
+    rows = learner.rows(model, records, max_tokens=100)
+    scores = torch.randn(2 * len(rows), 3, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        learner.habits["gains"].copy_(torch.tensor([0.4, -0.2, 0.1]))
+        found = learner.loss(scores, rows, 10.0).loss
+        counts = torch.tensor(prompt_counts([one.comparison.prompt.id for one in records], 3, streams))
+        assert [row.said[2:] for row in rows] == [tuple(one) for one in counts.tolist()]
+        total = learner.penalty() / 10
+        for member in range(3):
+            sides = scores[:, member].reshape(-1, 2)
+            each = learner.nll(sides, rows) + 0.1 * sides.sum(1).square()
+            total = total + (counts[:, member] * each).sum() / (3 * 10)
+    # the ten judgments are of ten prompts, and what a member drew adds up to as many
+    assert counts.sum(0).tolist() == [10.0] * 3
+    assert found.item() == pytest.approx(total.item(), rel=1e-5)
+
+
+def test_an_ensemble_of_judgments_learns_the_reward_and_who_answers_at_random(tmp_path):
+    settings = config(
+        JudgmentsObjective(habit_rate=0.05), eval_share=0.2, epochs=2, batch_size=16, learning_rate=2e-3,
+        members=3, rule="variance_penalty",
+    )  # fmt: skip
+    result = train_reward_on(tiny_model(), simulated(600), settings, run_dir=tmp_path)
+    habits = result.beside["annotators"]
+    assert habits["random"]["gain"] < habits["careful"]["gain"] - 0.3
+    scores = result.reward_model.score_texts([Prompt.from_text("new")] * 3, ["bbbb", "aabb", "aaaa"])
+    assert scores == sorted(scores)
+    assert result.metrics["reward/eval_disagreement"] > 0
+    saved = load_reward_model(tmp_path / "model")
+    assert saved.scoring == result.reward_model.scoring
+    assert (saved.scoring.members, saved.scoring.rule) == (3, "variance_penalty")

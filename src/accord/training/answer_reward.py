@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, assert_never
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,11 +19,13 @@ from accord.models.batching import plan_micro_batches
 from accord.models.language_model import LanguageModel
 from accord.models.ragged import hidden_states, prompt_completion_batch
 from accord.models.reward import RewardModel, reward_model_from, save_reward_model
+from accord.models.scoring import Scoring
 from accord.training.answers import AnswerMicroBatch, AnswerRow, RewardObjective, read_index
 from accord.training.habits import JudgmentLearner, JudgmentsObjective
 from accord.training.loop import optimize
 from accord.training.optimizer import OptimizationConfig
 from accord.training.order import DataOrder
+from accord.training.precision import autocast
 from accord.training.rankings import RankingLearner, RankingsObjective
 from accord.training.ratings import RatingLearner, RatingsObjective
 from accord.training.reports import Observer
@@ -33,6 +36,7 @@ from accord.training.reward import (
     normalize_scores,
     weights_hash,
 )
+from accord.training.score_fitting import ScoredPairs, member_centers
 from accord.training.split import hold_out_records
 from accord.training.stepwise import StepLearner, StepsObjective
 from accord.training.task import LossPart, Update
@@ -63,17 +67,18 @@ def train_reward_on(
     """
     streams = streams or Streams(0)
     train, held_out = hold_out_records(records, eval_records, config.eval_share, streams)
-    objective = build_objective(config, train, device=model.device)
+    objective = build_objective(config, train, streams=streams, device=model.device)
     if isinstance(model, RewardModel):
-        reward_model = _going_on(model, objective)
+        reward_model = _going_on(model, objective, config.members)
     else:
         reward_model = reward_model_from(
             model,
             head_std=config.head_std,
             seed=streams.child("head").value,
             trainable_layers=config.trainable_layers,
-            dimensions=objective.dimensions,
-            mix=objective.mix,
+            dimensions=objective.dimensions if config.members == 1 else ("overall",),
+            mix=objective.mix if config.members == 1 else None,
+            members=config.members,
         )
     task = AnswerTask(
         reward_model,
@@ -99,9 +104,10 @@ def train_reward_on(
     )
 
 
-def _going_on(model: RewardModel, objective: RewardObjective) -> RewardModel:
+def _going_on(model: RewardModel, objective: RewardObjective, members: int) -> RewardModel:
     """The model itself, where its head is the objective's."""
-    if not model.scoring.is_plain or model.dimensions != objective.dimensions:
+    scoring = model.scoring
+    if scoring.members != members or scoring.length_slope or model.dimensions != objective.dimensions:
         heads = ", ".join(model.dimensions)
         raise TrainingError(
             f"the reward model to go on from has the heads {heads} and the objective learns "
@@ -111,7 +117,11 @@ def _going_on(model: RewardModel, objective: RewardObjective) -> RewardModel:
 
 
 def build_objective(
-    config: RewardTrainingConfig, training: Sequence[Any], *, device: torch.device | str = "cpu"
+    config: RewardTrainingConfig,
+    training: Sequence[Any],
+    *,
+    streams: Streams | None = None,
+    device: torch.device | str = "cpu",
 ) -> RewardObjective:
     """The learner of `config.objective`, set up on the training records."""
     match config.objective:
@@ -126,6 +136,8 @@ def build_objective(
                 settings,
                 training,
                 learning_rate=config.optimization.learning_rate,
+                members=config.members,
+                streams=streams,
                 centering=config.centering,
                 device=device,
             )
@@ -226,8 +238,35 @@ class AnswerTask:
             write_text_atomic(folder.parent / BESIDE_FILE, json.dumps(beside, indent=2) + "\n")
 
     def finish(self) -> None:
-        """Normalize the scores."""
+        """Fit the members' centers, where there are several; then normalize the scores."""
+        config = self.config
+        if config.members > 1:
+            with autocast(config.optimization.precision, self.model.device):
+                self.model.scoring = Scoring(
+                    members=config.members,
+                    rule=config.rule,
+                    penalty=config.penalty,
+                    centers=member_centers(self._scored_pairs()),
+                )
         normalize_scores(self.model, self.normalization_demonstrations, self.config.optimization.precision)
+
+    @torch.no_grad()
+    def _scored_pairs(self) -> ScoredPairs:
+        """Raw scores of every member for both answers of the training rows, in the order of the rows."""
+        self.model.eval()
+        parts = self._split(self.rows)
+        both = torch.cat([self._scores(part.rows).double().cpu() for part in parts])
+        rows = [row for part in parts for row in part.rows]
+        left, right = both.reshape(len(rows), 2, -1).numpy().swapaxes(0, 1)
+        lengths = np.array([[float(len(ids)) for ids in row.answers] for row in rows]).T
+        return ScoredPairs(
+            chosen=left,
+            rejected=right,
+            chosen_tokens=lengths[0],
+            rejected_tokens=lengths[1],
+            p_chosen=np.full(len(rows), 0.5),
+            weights=np.array([row.weight for row in rows]),
+        )
 
     def _scores(self, rows: Sequence[AnswerRow]) -> Tensor:
         """Raw scores [read, dimension], row after row."""

@@ -98,7 +98,8 @@ class RewardTrainingConfig:
     trunk_cache_gb: float = 1.0
     """Memory for states of frozen lower layers, reused in later epochs and evaluations; 0 turns it off."""
     members: int = 1
-    """Heads on the shared trunk, trained in one pass, each on its own bootstrap of prompts; pairs only."""
+    """Heads on the shared trunk, trained in one pass, each on its own bootstrap of prompts; of pairs and
+    judgments."""
     rule: Rule = "mean"
     """How members make one score: mean, worst_case (the lowest), variance_penalty (mean less variance)."""
     penalty: float = 1.0
@@ -139,7 +140,7 @@ class RewardTrainingConfig:
             return ()
         name = f"left as it is for objective '{self.objective.type}'"
         return (
-            ("members", self.members == 1, name),
+            ("members", self.members == 1 or isinstance(self.objective, JudgmentsObjective), name),
             ("is_calibrated", not self.is_calibrated, name),
             ("is_length_debiased", not self.is_length_debiased, name),
             ("group_weights", self.group_weights.mode == "none", name),

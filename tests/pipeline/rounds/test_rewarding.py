@@ -13,10 +13,12 @@ from accord.client import Client
 from accord.domain import Choice, ConfigError, Interrupted
 from accord.domain.errors import Waiting
 from accord.feedback.serving import serving_here
+from accord.models import load_reward_model
 from accord.pipeline.cards.making import make_card
 from accord.pipeline.journal import Journal
 from accord.pipeline.lineage import rebuild, recall
 from accord.pipeline.narration import SilentNarrator
+from accord.pipeline.rounds.choosing import read_questions
 from accord.pipeline.rounds.loop import run_loop
 from accord.pipeline.rounds.plan import AgreeingConfig, LoopConfig, PeopleJudgesConfig
 from accord.pipeline.rounds.planning import plan_rows
@@ -35,12 +37,17 @@ from accord.training.rankings import RankingsObjective
 BY_JUDGMENT = JudgmentsObjective(habit_rate=0.1)
 
 
+def by_judgment(plain: LoopConfig) -> LoopConfig:
+    """Two members that learn from judgments and say where they disagree, each round from the last."""
+    reward = replace(plain.reward, objective=BY_JUDGMENT, members=2, rule="worst_case")
+    asking = replace(plain.asking, strategy="disagreement")
+    return replace(plain, reward=reward, asking=asking, warm_start=True)
+
+
 @pytest.fixture(scope="module")
 def space(tmp_path_factory, tiny_loop):
     """A loop of two rounds that learned from single judgments, the second from the first's reward model."""
-    made = Workspace(tmp_path_factory.mktemp("by judgment"))
-    plain = tiny_loop()
-    config = replace(plain, reward=replace(plain.reward, objective=BY_JUDGMENT), warm_start=True)
+    made, config = Workspace(tmp_path_factory.mktemp("by judgment")), by_judgment(tiny_loop())
     start_loop(made, config, name="by", command=["accord", "run", "by.toml"])
     return made
 
@@ -65,7 +72,18 @@ def test_the_record_the_trace_and_the_card_name_the_objective(space):
     assert "Gain in training" in space.run("by").report_path.read_text()
     told = CliRunner().invoke(app, ["trace", "by/2", "--workspace", str(space.root), "--json"])
     assert json.loads(told.stdout)["model"]["reward_objective"] == "judgments"
-    assert "from judgments, members 1" in make_card(space, "by/2").text
+    assert "from judgments, members 2, rule worst_case" in make_card(space, "by/2").text
+
+
+def test_what_to_ask_next_is_where_the_members_disagree(space):
+    folder = space.run("by").folder
+    asked = read_questions(folder / "stages/r2-choose/questions.jsonl")
+    assert {one.facts["strategy"] for one in asked} == {"disagreement"}
+    scoring = load_reward_model(folder / "stages/r1-reward/model").scoring
+    assert (scoring.members, scoring.rule) == (2, "worst_case")
+    # their zeros are put in one place
+    assert sum(scoring.centers) == pytest.approx(0.0, abs=1e-6)
+    assert scoring.centers[0] != 0.0
 
 
 def test_a_snapshot_with_judgments_follows_from_the_store_also_after_a_recall(space, tmp_path):
@@ -112,8 +130,7 @@ def test_a_warm_started_reward_stage_that_was_stopped_ends_with_the_same_weights
     shutil.copytree(run.folder, folder)
     for stage in ("r2-reward", "r2-policy", "r2-answer", "r2-examine", "r2-drift", "r2-decide"):
         shutil.rmtree(folder / "stages" / stage)
-    plain = tiny_loop()
-    config = replace(plain, reward=replace(plain.reward, objective=BY_JUDGMENT), warm_start=True)
+    config = by_judgment(tiny_loop())
     with pytest.raises(Interrupted, match="as the test asked"):
         run_loop(config, folder, narrator=Stopping())
     with pytest.raises(Interrupted, match="stopped after stage r2-reward"):
@@ -141,7 +158,7 @@ def test_who_answers_at_random_gets_a_lower_gain_than_those_who_know(tmp_path, t
             objective=BY_JUDGMENT,
             eval_share=0.0,
             batch_size=12,
-            optimization=OptimizationConfig(steps=60, learning_rate=3e-3),
+            optimization=OptimizationConfig(steps=40, learning_rate=3e-3),
         ),
     )
     with pytest.raises(Waiting):
@@ -212,8 +229,8 @@ def codes_of(store):
             r"asking\.has_corrections makes pairs",
         ),
         (
-            {"reward": {"objective": BY_JUDGMENT, "members": 3}},
-            "members must be left as it is for",
+            {"reward": {"objective": BY_JUDGMENT, "is_length_debiased": True}},
+            "is_length_debiased must be left as it is for objective 'judgments'",
         ),
         (
             {"reward": {"objective": BY_JUDGMENT, "is_calibrated": True}},
