@@ -151,7 +151,7 @@ def test_who_answers_at_random_gets_a_lower_gain_than_those_who_know(tmp_path, t
         rounds=1,
         judges=PeopleJudgesConfig(store=store),
         asking=replace(
-            plain.asking, prompts=24, comparisons=24, known_share=0.0, repeat_share=0.0, known_pairs=0
+            plain.asking, prompts=16, comparisons=16, known_share=0.0, repeat_share=0.0, known_pairs=0
         ),
         reward=replace(
             plain.reward,
@@ -168,7 +168,7 @@ def test_who_answers_at_random_gets_a_lower_gain_than_those_who_know(tmp_path, t
         run_loop(config, tmp_path / "run", until="reward")
     record = Journal(tmp_path / "run/stages").record("r1-reward")
     assert record is not None
-    assert (record.facts["objective"], record.facts["judgments"]) == ("judgments", 72)
+    assert (record.facts["objective"], record.facts["judgments"]) == ("judgments", 48)
     beside = json.loads((tmp_path / "run/stages/r1-reward/beside.json").read_text())
     assert all(name.startswith("annotator-") for name in beside["annotators"])
     gains = {row["annotator"]: row["gain"] for row in record.facts["habits"]}
