@@ -13,11 +13,13 @@ from accord.pipeline.rounds.plan import (
     AskingConfig,
     GuardConfig,
     LoopConfig,
+    ModelJudgesConfig,
     NotifyConfig,
     PeopleJudgesConfig,
     StopConfig,
 )
 from accord.pipeline.rounds.planning import check_until, plan_rows, plan_total
+from accord.training import RewardTrainingConfig
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -58,6 +60,16 @@ def test_the_plan_counts_judgments_and_hours_of_people_alone():
         (lambda: AskingConfig(anchors=-1), "anchors is -1"),
         (lambda: MonitorConfig(false_alarm_rate=0), "false_alarm_rate is 0"),
         (lambda: MonitorConfig(min_rows=3), "min_rows is 3"),
+        (
+            lambda: LoopConfig(
+                asking=AskingConfig(panels={"red": 1}), judges=ModelJudgesConfig(model="m", url="http://x")
+            ),
+            r"asking\.panels names red, and a model judge is of no panel",
+        ),
+        (
+            lambda: LoopConfig(reward=RewardTrainingConfig(is_calibrated=True, eval_share=0.0)),
+            r"reward\.is_calibrated fits a temperature .* reward\.eval_share is 0",
+        ),
         (lambda: NotifyConfig(url="ftp://x"), "expected http:// or https://"),
         (lambda: NotifyConfig(url="https://me@x/hook"), "without a name"),
     ],

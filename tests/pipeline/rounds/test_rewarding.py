@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select, update
 from typer.testing import CliRunner
 
 from accord.cli.main import app
@@ -30,6 +31,8 @@ from accord.pipeline.workspace import Workspace
 from accord.store.database import open_database
 from accord.store.database.accounts import Accounts, Role
 from accord.store.database.recall import pseudonyms
+from accord.store.database.tables import user
+from accord.store.database.vault import ERASED
 from accord.training import OptimizationConfig
 from accord.training.habits import JudgmentsObjective
 from accord.training.rankings import RankingsObjective
@@ -93,6 +96,13 @@ def test_a_snapshot_with_judgments_follows_from_the_store_also_after_a_recall(sp
     kept = Snapshot.read(run.folder / "stages/r2-agree")
     assert rebuild(run, 2).hash == kept.hash
     whose = kept.judgments[0].annotator_id
+    database = open_database(run.folder / "store.db")
+    handle = {code: name for name, code in pseudonyms(database).items()}[whose]
+    with database.write() as connection:  # as somebody who is forgotten loses the handle
+        found = connection.execute(select(user.c.id).where(user.c.handle == handle)).scalar_one()
+        connection.execute(update(user).where(user.c.id == found).values(handle=f"{ERASED}{found}"))
+    database.close()
+    assert rebuild(run, 2).hash == kept.hash
     gone = recall(copy, run, reason="did not read", actor="lead", annotator=whose)
     anew = rebuild(run, 2)
     assert whose in {one.annotator_id for one in kept.judgments}

@@ -314,6 +314,11 @@ class LoopConfig:
         problems += self._of_policy_file() + self._of_reward()
         if self.reward.group_weights.mode != "none" and not self.asking.panels:
             problems.append("reward.group_weights weighs panels and asking.panels names none; name two")
+        if self.asking.panels and isinstance(self.judges, ModelJudgesConfig):
+            problems.append(
+                f"asking.panels names {', '.join(self.asking.panels)}, and a model judge is of no panel; "
+                "leave them out, or have people judge"
+            )
         if self.asking.has_corrections and not isinstance(self.judges, PeopleJudgesConfig):
             problems.append("asking.has_corrections: only people write corrections worth learning")
         if self.model.lora is not None:
@@ -349,6 +354,11 @@ class LoopConfig:
             problems.append(
                 f"asking.strategy is {self.asking.strategy}, which needs members that can disagree, and "
                 f"reward.members is {self.reward.members}; set it to 2 or more, or take another strategy"
+            )
+        if self.reward.is_calibrated and not self.reward.eval_share:
+            problems.append(
+                "reward.is_calibrated fits a temperature to held-out pairs and reward.eval_share is 0; "
+                "set it above 0"
             )
         objective = self.reward.objective
         if not isinstance(objective, PairsObjective | JudgmentsObjective):
