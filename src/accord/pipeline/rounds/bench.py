@@ -45,6 +45,7 @@ from accord.pipeline.rounds.plan import (
     SimulatedJudgesConfig,
 )
 from accord.pipeline.rounds.staff import assess_staff
+from accord.pipeline.serving.votes import PROJECT as CHAT
 from accord.pipeline.simulating import token_of
 from accord.store.database.accounts import Accounts
 from accord.store.database.engine import Database, open_database
@@ -214,6 +215,14 @@ class Bench:
         """Those of a project that exists; none where it does not."""
         with self.opened() as database:
             desk = Desk.find(database, project, Projects.of(database))
+            return [] if desk is None else desk.judgments()
+
+    def chat_votes(self) -> list[Judgment]:
+        """Votes of the chat page at this store, where the config asks for them."""
+        if not self.config.asking.has_chat_votes:
+            return []
+        with self.opened() as database:
+            desk = Desk.find(database, CHAT, Projects.of(database))
             return [] if desk is None else desk.judgments()
 
     def anchor_judgments(self, project: str) -> list[Judgment]:

@@ -64,6 +64,9 @@ class AskingConfig:
     has_corrections: bool = False
     """Whoever judges may also write the better answer anew: the text is learnt as better than what it came
     from. Of people."""
+    has_chat_votes: bool = False
+    """Votes of the chat page at the same store are learnt too, as pairs of the round that first sees them;
+    those on held-out prompts are not. Of people."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How answers are sampled, for asking and for examining."""
 
@@ -314,6 +317,11 @@ class LoopConfig:
         problems += self._of_policy_file() + self._of_reward()
         if self.reward.group_weights.mode != "none" and not self.asking.panels:
             problems.append("reward.group_weights weighs panels and asking.panels names none; name two")
+        if self.asking.has_chat_votes and not isinstance(self.judges, PeopleJudgesConfig):
+            problems.append(
+                f"asking.has_chat_votes: the chat page's votes lie in people's store and judges are "
+                f"{self.judges.type}; name people, or leave the votes out"
+            )
         if self.asking.panels and isinstance(self.judges, ModelJudgesConfig):
             problems.append(
                 f"asking.panels names {', '.join(self.asking.panels)}, and a model judge is of no panel; "

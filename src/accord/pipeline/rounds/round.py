@@ -23,6 +23,7 @@ from accord.pipeline.rounds.answers import (
     sample_groups,
     write_groups,
 )
+from accord.pipeline.rounds.chatting import CHATTED, chatted_pairs, with_chatted
 from accord.pipeline.rounds.choosing import (
     choose_anchors,
     choose_questions,
@@ -216,7 +217,9 @@ class Round:
         loop = self.loop
 
         def work(folder: Path) -> Mapping[str, Any]:
-            judgments = loop.bench.judgments(self.jury.project("judge"))
+            votes = loop.bench.chat_votes()
+            self._take_votes(votes, folder)
+            judgments = [*loop.bench.judgments(self.jury.project("judge")), *votes]
             self.policy_kl = self._policy_kl()
             guard = loop.config.guard
             others = frozenset[str]()
@@ -242,10 +245,25 @@ class Round:
 
         what = "judgments become preferences, with a word on everybody"
         settings = {**asdict(loop.config.agreeing), "guard": asdict(loop.config.guard)}
+        if loop.config.asking.has_chat_votes:
+            settings["has_chat_votes"] = True
         if is_by_judgment(loop.config):
             settings["objective"] = loop.config.reward.objective.type
         self._stage("agree", what, work, settings=settings, after=(self.name("judge"),))
         self.snapshot = Snapshot.read(self.path("agree"))
+
+    def _take_votes(self, votes: Sequence[Judgment], folder: Path) -> None:
+        """Note in the stage's folder which pairs of the chat page this round sees for the first time."""
+        loop = self.loop
+        if not votes:
+            return
+        earlier = [number for number in loop.asked if number < self.number]
+        folders = {number: loop.runner.journal.path(f"r{number}-agree") for number in earlier}
+        before = with_chatted({number: loop.asked[number] for number in earlier}, folders)
+        before[self.number] = loop.asked[self.number]
+        known = {one.key for questions in before.values() for one in questions}
+        heldout = {prompt.id for prompt in loop.material.heldout}
+        write_questions(folder / CHATTED, chatted_pairs(votes, known, heldout))
 
     def _agreed(
         self,
@@ -257,9 +275,10 @@ class Round:
         """The agreement of everybody, or of `those` annotators alone, or of all `without` some."""
         config, bench = self.loop.config, self.loop.bench
         project = self.jury.project("judge")
+        folders = {number: self.loop.runner.journal.path(f"r{number}-agree") for number in self.loop.asked}
         return agree(
             judgments,
-            self.loop.asked,
+            with_chatted(self.loop.asked, folders),
             config.agreeing,
             round_number=self.number,
             project=config.name,
