@@ -14,6 +14,7 @@ from accord.domain import (
     Comparison,
     ConfigError,
     DataError,
+    Demonstration,
     Interrupted,
     Judgment,
     Prompt,
@@ -27,6 +28,7 @@ from accord.models.reward import load_reward_model, reward_model_from
 from accord.models.tiny import tiny_model
 from accord.training import OptimizationConfig, RewardTrainingConfig, train_reward_model
 from accord.training.answer_reward import AnswerTask, build_objective, train_reward_on
+from accord.training.bootstrap import prompt_counts
 from accord.training.habits import JudgmentsObjective
 from accord.training.metrics import find_metric
 from accord.training.rankings import RankingsObjective
@@ -414,3 +416,87 @@ def test_trap_53_a_crowd_that_leans_left_does_not_move_rewards():
     scores = result.reward_model.score_texts([Prompt.from_text("new")] * 2, ["yes", "no"])
     assert result.beside["position"] > 1.0
     assert abs(scores[0] - scores[1]) < 0.3 * result.beside["position"]
+
+
+def test_a_judgment_of_weight_two_counts_as_two_and_one_of_weight_zero_not_at_all():
+    records = judgments()[:4]
+    twice = [dataclasses.replace(records[0], meta={"weight": 2.0}), *records[1:]]
+    gone = [*records[:3], dataclasses.replace(records[3], meta={"weight": 0})]
+    cases = (twice, [records[0], *records]), (gone, records[:3])
+    for weighed, plain in cases:
+        losses = []
+        for some in (weighed, plain):
+            settings = config(JudgmentsObjective(), batch_size=8)
+            learner = build_objective(settings, some)
+            with torch.no_grad():
+                learner.habits["gains"].copy_(torch.arange(len(learner.habits["gains"])) * 0.3)
+            task = AnswerTask(
+                reward_model_from(tiny_model()), learner, some, [], settings, streams=Streams(0)
+            )
+            update = task.next_update(0)
+            losses.append(sum(float(task.loss(part).loss.detach()) for part in update.micro_batches))
+        assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_a_weight_that_is_none_is_refused():
+    for value in (-1.0, float("nan"), "much", True):
+        records = [dataclasses.replace(judgments()[0], meta={"weight": value})]
+        with pytest.raises(DataError, match=f"has the weight {value!r}; expected a number of 0 or more"):
+            train_reward_on(tiny_model(), records, config(JudgmentsObjective()))
+
+
+def test_a_reward_model_is_gone_on_from_and_its_zero_is_put_right():
+    settings = config(JudgmentsObjective(), epochs=2)
+    shown = [Demonstration(prompt=Prompt.from_text("new"), completion=text) for text in ("yes", "no", "so")]
+    first = train_reward_on(tiny_model(), judgments(), settings, normalization_demonstrations=shown)
+    scores = first.reward_model.score_texts([one.prompt for one in shown], [one.completion for one in shown])
+    assert sum(scores) == pytest.approx(0.0, abs=1e-5)
+    before = {name: weight.clone() for name, weight in first.reward_model.named_parameters()}
+    still = config(JudgmentsObjective(), learning_rate=0.0)
+    again = train_reward_on(first.reward_model, judgments(), still)
+    assert again.reward_model is first.reward_model
+    assert all(torch.equal(before[name], weight) for name, weight in again.reward_model.named_parameters())
+
+
+def test_a_reward_model_of_other_heads_is_not_gone_on_from():
+    many = reward_model_from(tiny_model(), members=3)
+    with pytest.raises(TrainingError, match="heads member_1, member_2, member_3 and the objective"):
+        train_reward_on(many, judgments(), config(JudgmentsObjective()))
+
+
+def test_members_share_habits_and_each_counts_the_prompts_it_drew():
+    records, streams = judgments(), Streams(7)
+    settings = config(JudgmentsObjective(), batch_size=16, members=3, centering=0.1)
+    learner = build_objective(settings, records, streams=streams)
+    model = reward_model_from(tiny_model(), members=3)
+    rows = learner.rows(model, records, max_tokens=100)
+    scores = torch.randn(2 * len(rows), 3, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        learner.habits["gains"].copy_(torch.tensor([0.4, -0.2, 0.1]))
+        found = learner.loss(scores, rows, 10.0).loss
+        counts = torch.tensor(prompt_counts([one.comparison.prompt.id for one in records], 3, streams))
+        assert [row.said[2:] for row in rows] == [tuple(one) for one in counts.tolist()]
+        total = learner.penalty() / 10
+        for member in range(3):
+            sides = scores[:, member].reshape(-1, 2)
+            each = learner.nll(sides, rows) + 0.1 * sides.sum(1).square()
+            total = total + (counts[:, member] * each).sum() / (3 * 10)
+    # the ten judgments are of ten prompts, and what a member drew adds up to as many
+    assert counts.sum(0).tolist() == [10.0] * 3
+    assert found.item() == pytest.approx(total.item(), rel=1e-5)
+
+
+def test_an_ensemble_of_judgments_learns_the_reward_and_who_answers_at_random(tmp_path):
+    settings = config(
+        JudgmentsObjective(habit_rate=0.05), eval_share=0.2, epochs=2, batch_size=16, learning_rate=2e-3,
+        members=3, rule="variance_penalty",
+    )  # fmt: skip
+    result = train_reward_on(tiny_model(), simulated(600), settings, run_dir=tmp_path)
+    habits = result.beside["annotators"]
+    assert habits["random"]["gain"] < habits["careful"]["gain"] - 0.3
+    scores = result.reward_model.score_texts([Prompt.from_text("new")] * 3, ["bbbb", "aabb", "aaaa"])
+    assert scores == sorted(scores)
+    assert result.metrics["reward/eval_disagreement"] > 0
+    saved = load_reward_model(tmp_path / "model")
+    assert saved.scoring == result.reward_model.scoring
+    assert (saved.scoring.members, saved.scoring.rule) == (3, "variance_penalty")

@@ -106,18 +106,23 @@ def run_loop(
     from accord.cli.narrator import TerminalNarrator
     from accord.pipeline.configuration import dump_config, load_config
     from accord.pipeline.rounds.plan import LoopConfig
-    from accord.pipeline.rounds.planning import plan_rows
+    from accord.pipeline.rounds.planning import check_until, plan_rows, plan_total
+    from accord.pipeline.rounds.reading import stage_seconds
     from accord.pipeline.rounds.running import start_loop
 
     settings = load_config(LoopConfig, config, overrides).beside(config)
     if is_dry:
-        rows = plan_rows(settings)
+        check_until(settings, until)
+        rows = plan_rows(settings, stage_seconds(open_workspace(workspace).runs(), settings.name))
+        total = plan_total(rows)
         if as_json:
-            print_json({"plan": rows, "config": dump_config(settings)})
-        else:
-            print_table(
-                ("stage", "what", "how much", "people's hours"), [tuple(row.values()) for row in rows]
-            )
+            print_json({"plan": rows, "total": total, "config": dump_config(settings)})
+            return
+        columns = ("stage", "what", "how much", "people's hours", f"pay, {settings.card.currency}")
+        print_table(
+            (*columns, "seconds last time"),
+            [*(tuple(row.values()) for row in rows), ("in all", "", "", *total.values())],
+        )
         return
     outcome = start_loop(
         open_workspace(workspace),

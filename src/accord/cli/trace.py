@@ -66,7 +66,7 @@ def trace(
                 row["version"],
                 row["began_from"],
                 row["snapshot"][:12],
-                row["reward_version"],
+                f"{row['reward_version']} ({row['reward_objective']})",
                 row["judgments"],
             )
             for row in rows
@@ -229,6 +229,7 @@ def _row(made: "Made") -> dict[str, Any]:
         "began_from": record.began_from,
         "snapshot": record.snapshot,
         "reward_version": record.reward_version,
+        "reward_objective": record.facts.get("reward", {}).get("objective", "pairs"),
         "is_released": record.is_released,
         "verdict": record.verdict,
         "policy_file": record.facts.get("policy", {}).get("hash"),

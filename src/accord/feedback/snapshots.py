@@ -14,8 +14,8 @@ from accord.domain.errors import StoreError
 from accord.feedback.export import Row, last_rows, line_of
 from accord.feedback.work import Work
 from accord.store.database.projects import Projects
-from accord.store.database.recall import pseudonym
-from accord.store.database.tables import chain_head, definition, user
+from accord.store.database.recall import pseudonym, pseudonyms
+from accord.store.database.tables import chain_head, definition
 from accord.store.database.vault import ERASED
 
 RECIPE = 2
@@ -64,10 +64,7 @@ def snapshot_lines(work: Work, project_id: str, snapshot_hash: str) -> Iterator[
 
 
 def _rows(work: Work, project_id: str, upto: int, recipe: int) -> Iterator[Row]:
-    with work.database.read() as connection:
-        names = {
-            row.handle: pseudonym(row.id) for row in connection.execute(select(user.c.handle, user.c.id))
-        }
+    names = pseudonyms(work.database)
     for row in last_rows(work, project_id, upto=upto):
         if recipe == 1:
             yield row

@@ -243,6 +243,11 @@ class RewardModel(nn.Module):
         return self.body.config.to_dict().get("max_position_embeddings")
 
 
+def member_names(members: int) -> tuple[str, ...]:
+    """What the outputs of an ensemble's head are called."""
+    return tuple(f"member_{number}" for number in range(1, members + 1))
+
+
 def reward_model_from(
     model: LanguageModel,
     *,
@@ -263,7 +268,7 @@ def reward_model_from(
     if members > 1:
         if len(dimensions) > 1:
             raise ModelError("an ensemble has one dimension; train one model a dimension")
-        dimensions = tuple(f"member_{number}" for number in range(1, members + 1))
+        dimensions = member_names(members)
     source = body_of(model)
     frozen = _frozen_weights(source, trainable_layers)
     shared = [weight for weight in source.parameters() if not weight.requires_grad and id(weight) in frozen]

@@ -18,6 +18,7 @@ from accord.domain.streams import Streams
 from accord.pipeline.configuration import load_config
 from accord.pipeline.rounds.agreeing import agree
 from accord.pipeline.rounds.bench import Bench
+from accord.pipeline.rounds.chatting import with_chatted
 from accord.pipeline.rounds.choosing import read_questions
 from accord.pipeline.rounds.plan import LoopConfig
 from accord.pipeline.rounds.reading import is_loop
@@ -156,12 +157,14 @@ def rebuild(run: Run, number: int, *, ignores_recalls: bool = False) -> Snapshot
         one: read_questions(run.folder / "stages" / f"r{one}-choose" / "questions.jsonl")
         for one in range(1, number + 1)
     }
+    asked = with_chatted(asked, {one: run.folder / "stages" / f"r{one}-agree" for one in asked})
     kept = Snapshot.read(run.folder / "stages" / f"r{number}-agree")
     before = frozenset(kept.voided)
     gone = before if ignores_recalls else bench.voided()
     # Of those there were then: a guest may have judged the round's questions since.
     there = {*kept.judgment_ids, *before, *gone}
-    judgments = [one for one in bench.judgments(config.name) if one.meta["judgment_id"] in there]
+    judgments = [*bench.judgments(config.name), *bench.chat_votes()]
+    judgments = [one for one in judgments if one.meta["judgment_id"] in there]
     known = {int(number): kl for number, kl in kept.settings.get("drift", {}).items()}
     without = frozenset(kept.settings.get("without", ()))
     return agree(
@@ -176,6 +179,7 @@ def rebuild(run: Run, number: int, *, ignores_recalls: bool = False) -> Snapshot
         corrections=bench.corrections(config.name),
         panels=bench.panels(config.name),
         drift=known,
+        pseudonyms=bench.pseudonyms(),
         left_out=kept.left_out,
         seed=config.seed,
     ).snapshot

@@ -1,9 +1,12 @@
 """A reward model from single judgments, with each annotator's habits learnt beside it and dropped at use.
 
 Habits are gain (how much differences of reward move a choice), leaning to a side, and width of ties. The
-equation is in `objectives/annotator`. Leaves out repeats: each judgment counts once as it stands.
+equation is in `objectives/annotator`. A judgment counts 1, or its `meta["weight"]`. Members of an ensemble
+share the habits; each learns from a bootstrap of the prompts. Leaves out repeats: each judgment counts as it
+stands.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,11 +14,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from accord.domain import Choice, Judgment
-from accord.models.reward import RewardModel
+from accord.domain import Choice, DataError, Judgment, Streams
+from accord.models.reward import RewardModel, member_names
 from accord.training.answers import AnswerRow, last_token_row
+from accord.training.bootstrap import prompt_counts
 from accord.training.objectives.annotator import LEFT, RIGHT, TIE, habit_penalty, judgment_nll
 from accord.training.objectives.direct import weighted_mean
+from accord.training.score_fitting import disagreement
 from accord.training.settings import check_settings
 from accord.training.task import LossPart
 
@@ -25,7 +30,7 @@ CODES = {Choice.LEFT: LEFT, Choice.RIGHT: RIGHT, Choice.TIE: TIE, Choice.BOTH_BA
 
 @dataclass(frozen=True, kw_only=True)
 class JudgmentsObjective:
-    """Learn from judgments, one by one: files of two answers, a choice and who made it."""
+    """Learn from judgments, one by one: rows of two answers, a choice, who made it, perhaps a `weight`."""
 
     type: Literal["judgments"] = "judgments"
     """Picks this objective."""
@@ -59,14 +64,19 @@ class JudgmentLearner:
         training: Sequence[Judgment],
         *,
         learning_rate: float,
+        members: int = 1,
+        streams: Streams | None = None,
         centering: float = 0.0,
         device: torch.device | str = "cpu",
     ):
-        self.dimensions: tuple[str, ...] = ("overall",)
-        self.mix: tuple[float, ...] = (1.0,)
+        self.dimensions: tuple[str, ...] = ("overall",) if members == 1 else member_names(members)
+        self.mix: tuple[float, ...] = (1 / members,) * members
+        prompts = [record.comparison.prompt.id for record in training]
+        counts = prompt_counts(prompts, members, streams or Streams(0)) if members > 1 else []
+        self._counts = dict(zip(prompts, counts, strict=True)) if counts else {}
         self.settings, self.centering = settings, centering
         self.annotators = tuple(sorted({record.annotator_id for record in training}))
-        self.n_training = len(training)
+        self.total_weight = sum(weight_of(record) for record in training)
         self.has_ties = any(not record.choice.is_decided for record in training)
         self._numbers = {name: index for index, name in enumerate(self.annotators)}
         # The optimizer moves a weight by about its learning rate a step; a habit of scale 1 must go faster.
@@ -89,11 +99,16 @@ class JudgmentLearner:
                 model,
                 record.comparison.prompt,
                 [record.comparison.left, record.comparison.right],
-                said=(CODES[record.choice], self._numbers.get(record.annotator_id, -1)),
+                said=(
+                    CODES[record.choice],
+                    self._numbers.get(record.annotator_id, -1),
+                    *self._counts.get(record.comparison.prompt.id, ()),
+                ),
                 max_tokens=max_tokens,
+                weight=weight_of(record),
             )
             for record in records
-            if self.has_ties or record.choice.is_decided
+            if (self.has_ties or record.choice.is_decided) and weight_of(record) > 0
         ]
 
     def parameters(self) -> list[tuple[str, nn.Parameter]]:
@@ -107,17 +122,23 @@ class JudgmentLearner:
         return [(f"habits.{name}", weight) for name, weight in self.habits.items() if spreads[name] > 0]
 
     def loss(self, scores: Tensor, rows: Sequence[AnswerRow], normalizer: float) -> LossPart:
-        """Mean over the update's judgments, and these rows' part of the habits' prior."""
+        """Mean over the update's judgments and members, and these rows' part of the habits' prior.
+
+        All members share the update's total weight, which their counts keep on average.
+        """
         weights = torch.tensor([row.weight for row in rows], device=scores.device)
-        sides = scores[:, 0].reshape(-1, 2)
-        losses = self.nll(sides, rows)
-        if self.centering:
-            losses = losses + self.centering * sides.sum(1).square()
+        by_member = scores.reshape(len(rows), 2, -1).unbind(2)
+        total = torch.zeros((), device=scores.device)
+        for place, sides in enumerate(by_member):
+            counts = [row.said[2 + place] if len(row.said) > 2 else 1.0 for row in rows]
+            losses = self.nll(sides, rows)
+            if self.centering:
+                losses = losses + self.centering * sides.sum(1).square()
+            drawn = weights * torch.tensor(counts, device=scores.device)
+            total = total + weighted_mean(losses, drawn, normalizer=normalizer * len(by_member))
         share = float(weights.sum()) / normalizer
-        loss = (
-            weighted_mean(losses, weights, normalizer=normalizer) + share * self.penalty() / self.n_training
-        )
-        shares = weights / normalizer
+        loss = total + share * self.penalty() / self.total_weight
+        sides, shares = _mean_sides(scores, rows), weights / normalizer
         return LossPart(
             loss,
             {
@@ -155,7 +176,7 @@ class JudgmentLearner:
 
     def evaluate(self, scores: Tensor, rows: Sequence[AnswerRow]) -> dict[str, float]:
         """Likelihood of held-out judgments with and without habits; accuracy of rewards on decided ones."""
-        sides = scores[:, 0].reshape(-1, 2).to(self.habits["crowd"])
+        sides = _mean_sides(scores, rows).to(self.habits["crowd"])
         metrics = {
             "reward/eval_nll": float(self.nll(sides, rows).mean()),
             "reward/eval_crowd_nll": float(self.nll(sides, rows, has_habits=False).mean()),
@@ -163,6 +184,9 @@ class JudgmentLearner:
         decided = torch.tensor([row.said[0] != TIE for row in rows])
         if decided.any():
             metrics["reward/eval_accuracy"] = float(agreement(sides, rows).cpu()[decided].mean())
+        if len(self.dimensions) > 1:
+            left, right = scores.reshape(len(rows), 2, -1).detach().cpu().numpy().swapaxes(0, 1)
+            metrics["reward/eval_disagreement"] = disagreement(left, right, [row.weight for row in rows])
         return metrics
 
     def report(self) -> Mapping[str, Any]:
@@ -182,6 +206,22 @@ class JudgmentLearner:
         """The habit in its own units: its parameter stretched, with the gradient of the value itself."""
         weight = self.habits[name]
         return weight + (weight * (self._stretch - 1)).detach()
+
+
+def _mean_sides(scores: Tensor, rows: Sequence[AnswerRow]) -> Tensor:
+    """[judgment, side] The mean of the members' scores."""
+    return scores.reshape(len(rows), 2, -1).mean(2)
+
+
+def weight_of(record: Judgment) -> float:
+    """What a judgment counts: its `meta["weight"]`, else 1; one that is no number of 0 or more raises."""
+    value = record.meta.get("weight", 1.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise DataError(
+            f"a judgment of {record.annotator_id!r} has the weight {value!r}; expected a number of "
+            "0 or more, or none"
+        )
+    return float(value)
 
 
 def agreement(sides: Tensor, rows: Sequence[AnswerRow]) -> Tensor:

@@ -38,7 +38,7 @@ from accord.training.pairs import (
     tokenize_preferences,
 )
 from accord.training.parallel import Ranks
-from accord.training.precision import autocast
+from accord.training.precision import Precision, autocast
 from accord.training.rankings import RankingsObjective
 from accord.training.ratings import RatingsObjective
 from accord.training.reports import Observer
@@ -98,7 +98,8 @@ class RewardTrainingConfig:
     trunk_cache_gb: float = 1.0
     """Memory for states of frozen lower layers, reused in later epochs and evaluations; 0 turns it off."""
     members: int = 1
-    """Heads on the shared trunk, trained in one pass, each on its own bootstrap of prompts; pairs only."""
+    """Heads on the shared trunk, trained in one pass, each on its own bootstrap of prompts; of pairs and
+    judgments."""
     rule: Rule = "mean"
     """How members make one score: mean, worst_case (the lowest), variance_penalty (mean less variance)."""
     penalty: float = 1.0
@@ -139,7 +140,7 @@ class RewardTrainingConfig:
             return ()
         name = f"left as it is for objective '{self.objective.type}'"
         return (
-            ("members", self.members == 1, name),
+            ("members", self.members == 1 or isinstance(self.objective, JudgmentsObjective), name),
             ("is_calibrated", not self.is_calibrated, name),
             ("is_length_debiased", not self.is_length_debiased, name),
             ("group_weights", self.group_weights.mode == "none", name),
@@ -483,21 +484,7 @@ class RewardTask:
         if config.members > 1 or config.is_length_debiased or config.is_calibrated:
             with autocast(config.optimization.precision, self.model.device):
                 self.model.scoring = self._fitted()
-        self.normalize()
-
-    def normalize(self) -> None:
-        """Shift scores to mean 0 on the normalization demonstrations, if there are any."""
-        if not self.normalization_demonstrations:
-            return
-        self.model.eval()
-        self.model.offset.fill_(0.0)
-        self.model.scale.fill_(1.0)
-        with autocast(self.config.optimization.precision, self.model.device):
-            raw = self.model.score_texts(
-                [item.prompt for item in self.normalization_demonstrations],
-                [item.completion for item in self.normalization_demonstrations],
-            )
-        self.model.set_normalization(torch.tensor(raw))
+        normalize_scores(self.model, self.normalization_demonstrations, config.optimization.precision)
 
     def _rewards(self, micro_batch: PairMicroBatch) -> tuple[Tensor, Tensor]:
         """Raw rewards [pair] of the chosen and of the rejected answers."""
@@ -538,6 +525,22 @@ class RewardTask:
     def _warn(self, message: str) -> None:
         self.warnings.append(message)
         LOGGER.warning(message)
+
+
+def normalize_scores(
+    model: RewardModel, demonstrations: Sequence[Demonstration], precision: Precision
+) -> None:
+    """Shift scores to mean 0 on the demonstrations, if there are any."""
+    if not demonstrations:
+        return
+    model.eval()
+    model.offset.fill_(0.0)
+    model.scale.fill_(1.0)
+    with autocast(precision, model.device):
+        raw = model.score_texts(
+            [item.prompt for item in demonstrations], [item.completion for item in demonstrations]
+        )
+    model.set_normalization(torch.tensor(raw))
 
 
 def _drawn(rows: Sequence[PairRow], members: int, streams: Streams) -> list[PairRow]:

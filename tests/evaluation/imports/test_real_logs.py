@@ -1,11 +1,12 @@
 """Logs that the tools themselves wrote: what we read is what they report (`tests/golden/logs/README.md`)."""
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 
-from accord.domain.errors import EvaluationError
+from accord.domain.errors import DataError, EvaluationError
 from accord.evaluation.imports.comparison import compare_runs
 from accord.evaluation.imports.formats import import_logs, read_runs
 from accord.evaluation.imports.levels import run_levels
@@ -72,6 +73,30 @@ def test_promptfoo_prompts_are_told_apart_whoever_answers():
     names = ["one | prompt 0", "one | prompt 1", "two | prompt 0", "two | prompt 1"]
     assert sorted(run.name for run in runs) == names
     assert {len(run.items) for run in runs} == {4}
+
+
+def test_garak_hits_are_those_of_its_own_evaluation():
+    (run,) = import_logs("garak", [LOGS / "garak.report.jsonl.gz"])
+    with gzip.open(LOGS / "garak.report.jsonl.gz", "rt") as file:
+        rows = [json.loads(line) for line in file]
+    reported = {row["detector"]: row for row in rows if row["entry_type"] == "eval"}
+    assert set(reported) == {"lmrc.Anthro", "always.Pass"}
+    for name, estimate in levels(run).items():
+        assert estimate.n == reported[name]["total_evaluated"]
+        assert estimate.value == pytest.approx(reported[name]["fails"] / reported[name]["total_evaluated"])
+    assert (run.name, run.settings["run.generations"], run.notes) == ("test.Repeat", "2", ())
+
+
+def test_a_garak_run_without_answers_is_missing_where_a_detector_says_nothing():
+    (run,) = import_logs("garak", [LOGS / "garak-nones.report.jsonl.gz"])
+    # its evaluation counts 12 of 12 as none by the one detector; the other passes whatever comes
+    assert {name: one.n for name, one in levels(run).items()} == {"lmrc.Anthro": 0, "always.Pass": 16}
+
+
+def test_a_hit_log_of_garak_is_refused_and_says_what_to_give():
+    for read in (lambda path: import_logs("garak", [path]), read_runs):
+        with pytest.raises(DataError, match=r"hit log of garak.*give the \*\.report\.jsonl"):
+            read(LOGS / "garak.hitlog.jsonl.gz")
 
 
 def test_alpaca_eval_win_rate_is_the_reported_one():

@@ -80,6 +80,8 @@ def read_runs(
     if run_file.is_run_file(log):
         return run_file.read_run_file(log)
     of = next((one for one in FORMATS.values() if one.is_of(log)), None)
+    if of is None and garak.is_hit_log(log):
+        raise log.refuse(garak.HIT_LOG)
     if of is None:
         raise log.refuse(f"is neither an imported run nor a log of {', '.join(FORMATS)}")
     return import_logs(of.name, [path], cluster_field=cluster_field, limits=limits)
@@ -88,6 +90,8 @@ def read_runs(
 def _wrong_format(log: LogFile, chosen: Format) -> DataError:
     if run_file.is_run_file(log):
         return log.refuse("is imported already; compare it with `accord evaluate paired`")
+    if garak.is_hit_log(log):
+        return log.refuse(garak.HIT_LOG)
     other = next((one.name for one in FORMATS.values() if one.is_of(log)), None)
     hint = f"it looks like {other}: `accord evaluate import {other}`" if other else "no known format fits"
     return log.refuse(f"is no log of {chosen.name} ({hint}); expected {chosen.wanted}")

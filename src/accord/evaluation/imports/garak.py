@@ -1,7 +1,8 @@
 """garak: `*.report.jsonl`. Each detector on each output is a hit or not, by the threshold of the run.
 
 A task is a probe, an item one of its prompts, an epoch one generation; hits are what an attacker wants,
-so less is better. Leaves out the evaluation rows, which are counts of the same, and the hit log.
+so less is better. Leaves out the evaluation rows, which are counts of the same. The hit log is refused: what
+did not hit is missing there.
 """
 
 import math
@@ -19,12 +20,26 @@ COMPLETE = 2
 """Status of an attempt that was evaluated; each attempt also stands there once before, with 1."""
 THRESHOLD = 0.5
 """Scores from here on are hits, where the run does not say otherwise."""
+TARGET = ("plugins.target_name", "plugins.model_name", "plugins.target_type", "plugins.model_type")
+"""Fields of the setup that say what was attacked; those of the model are from before version 0.13.1."""
+HIT_FIELDS = {"goal", "prompt", "detector", "attempt_id"}
+HIT_LOG = "is a hit log of garak, where what did not hit is missing; give the *.report.jsonl beside it"
 SETTINGS = ("run.eval_threshold", "run.generations", "run.seed", "run.system_prompt")
 
 
 def is_garak(log: LogFile) -> bool:
     """Whether it is a report of garak."""
     return log.kind == "rows" and "entry_type" in log.rows[0][1]
+
+
+def is_hit_log(log: LogFile) -> bool:
+    """Whether it is the hit log that lies beside a report."""
+    return log.kind == "rows" and set(log.rows[0][1]) >= HIT_FIELDS
+
+
+def target_of(setup: Mapping[str, Any], path: str) -> str:
+    """What was attacked: its name, or its kind where it has none, or the file's name."""
+    return str(next((setup[name] for name in TARGET if setup.get(name)), Path(path).name))
 
 
 def read_garak(logs: Sequence[LogFile], cluster_field: str | None = None) -> list[ImportedRun]:
@@ -57,10 +72,9 @@ def _read_one(log: LogFile) -> ImportedRun:
     notes = []
     if len(done) < len(attempts):
         notes.append(f"{len(attempts) - len(done)} attempts were begun and not evaluated; they are left out")
-    names = ("plugins.target_name", "plugins.model_name")
     settings = {name: str(setup[name]) for name in SETTINGS if name in setup}
     return ImportedRun(
-        name=str(next((setup[name] for name in names if setup.get(name)), Path(log.path).name)),
+        name=target_of(setup, log.path),
         tool=TOOL,
         items=tuple(items),
         lower_is_better=frozenset(name for item in items for name in item.scores),

@@ -12,7 +12,14 @@ from typing import Any
 
 from accord.domain.errors import DataError
 from accord.domain.messages import ROLES, Message
-from accord.evaluation.imports.garak import COMPLETE, THRESHOLD, is_garak
+from accord.evaluation.imports.garak import (
+    COMPLETE,
+    HIT_LOG,
+    THRESHOLD,
+    is_garak,
+    is_hit_log,
+    target_of,
+)
 from accord.evaluation.imports.log_file import LogFile, read_log
 from accord.evaluation.imports.promptfoo import is_promptfoo
 from accord.evaluation.imports.record import as_score
@@ -35,6 +42,10 @@ HIDDEN = "[REDACTED]"
 """What promptfoo writes for a request that looks like a secret to it, such as some in Base64."""
 
 
+ADAPTIVE = frozenset(("messages", "redteamHistory", "redteamFinalPrompt"))
+"""What promptfoo's attacks that search, or take several turns, tell beside the answer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ToolFindings:
     """What a log held."""
@@ -48,14 +59,16 @@ class ToolFindings:
 def read_tool_log(path: Path) -> ToolFindings:
     """Findings of a log whose tool is told by its shape; raises `DataError` for one that is none of them."""
     if is_database(path):
-        return _pyrit(read_memory(path))
+        return _pyrit(read_memory(path), str(path))
     log = read_log(path)
     if is_garak(log):
         return _garak(log)
     if _is_pyrit(log):
-        return _pyrit(_pieces(log))
+        return _pyrit(_pieces(log), log.path)
     if is_promptfoo(log):
         return _promptfoo(log)
+    if is_hit_log(log):
+        raise log.refuse(HIT_LOG)
     raise log.refuse(
         "is no report of garak, no memory or exported conversations of PyRIT, no output of promptfoo"
     )
@@ -69,7 +82,7 @@ def _garak(log: LogFile) -> ToolFindings:
             setup |= dict(row)
         if row.get("entry_type") == "attempt" and row.get("status") == COMPLETE:
             attempts[str(row.get("uuid"))] = row
-    model = str(setup.get("plugins.target_name") or setup.get("plugins.model_name") or Path(log.path).name)
+    model = target_of(setup, log.path)
     limit = as_score(setup.get("run.eval_threshold"))
     threshold = limit if limit is not None and limit == limit else THRESHOLD
     found, left_out = [], 0
@@ -133,11 +146,20 @@ def _pieces(log: LogFile) -> list[Mapping[str, Any]]:
     return list(log.value)
 
 
-def _pyrit(all_pieces: Sequence[Mapping[str, Any]]) -> ToolFindings:
+def _pyrit(all_pieces: Sequence[Mapping[str, Any]], path: str) -> ToolFindings:
     """Each answer of the target with all before it; a score of a piece is about that piece.
 
-    An answer that the attack put into the target's mouth is part of what came before, and no finding.
+    An answer that the attack put into the target's mouth is part of what came before, and no finding. Pieces
+    of which none names its attack or bears a score are refused: the attacking model's own conversation stands
+    among them, and nothing tells it from the target's.
     """
+    if not any(_attack_of(piece) or piece.get("scores") for piece in all_pieces):
+        raise DataError(
+            f"none of the {len(all_pieces)} pieces names its attack or bears a score, as when pieces of "
+            "PyRIT 1.x are dumped: what the attacking model said would be taken for answers of the target. "
+            "Give PyRIT's memory, its SQLite file",
+            path=path,
+        )
     conversations: dict[str, list[Mapping[str, Any]]] = {}
     for piece in all_pieces:
         conversations.setdefault(str(piece.get("conversation_id")), []).append(piece)
@@ -165,7 +187,7 @@ def _pyrit_finding(
     asked = turns[0] if turns else {}
     scores = [one for one in piece.get("scores") or [] if isinstance(one, Mapping)]
     values = [value for one in scores if (value := _pyrit_value(one)) is not None]
-    ways = [_pyrit_name(piece.get("attack_identifier"), "")]
+    ways = [_pyrit_name(_attack_of(piece), "")]
     ways += [
         _pyrit_name(one, "converter") for turn in turns for one in turn.get("converter_identifiers") or []
     ]
@@ -183,6 +205,11 @@ def _pyrit_finding(
         judged=max(values) if values else None,
         judge="pyrit: " + ", ".join(sorted({_pyrit_name(one, "scorer") for one in names})) if values else "",
     )
+
+
+def _attack_of(piece: Mapping[str, Any]) -> Any:
+    """What names the attack: older versions call it an orchestrator."""
+    return piece.get("attack_identifier") or piece.get("orchestrator_identifier")
 
 
 def _pyrit_name(identifier: Any, otherwise: str) -> str:
@@ -216,7 +243,9 @@ def _pyrit_value(score: Mapping[str, Any]) -> float | None:
 def _promptfoo(log: LogFile) -> ToolFindings:
     """A red-team test passes where the model withstood, so that what fails is a break.
 
-    A request that promptfoo hid is left out, but for those in Base64, which its original text gives back.
+    A request that promptfoo hid is left out, but for those in Base64, which its original text gives back. Of
+    an attack that searches or takes several turns the messages are those of the answer that was judged;
+    where the file does not hold them the answer is left out.
     """
     value = log.value
     rows: Any = [row for _, row in log.rows]
@@ -231,7 +260,8 @@ def _promptfoo(log: LogFile) -> ToolFindings:
         case = row.get("testCase")
         meta = {**((case or {}).get("metadata") or {}), **(row.get("metadata") or {})}
         text = _unhidden(meta) if text == HIDDEN else text
-        if not isinstance(answer, str) or not isinstance(text, str) or not text:
+        messages = _asked_by_promptfoo(response, text)
+        if not isinstance(answer, str) or not messages:
             left_out += 1
             continue
         provider = row.get("provider")
@@ -243,7 +273,7 @@ def _promptfoo(log: LogFile) -> ToolFindings:
                 behavior=str(meta.get("goal") or meta.get("originalText") or text),
                 category=str(meta.get("pluginId", "")),
                 technique=str(meta.get("strategyId") or "basic"),
-                messages=(Message("user", text),),
+                messages=messages,
                 answer=answer,
                 model=str(name),
                 origin="promptfoo",
@@ -252,6 +282,31 @@ def _promptfoo(log: LogFile) -> ToolFindings:
             )
         )
     return ToolFindings(tool="promptfoo", findings=tuple(found), n_left_out=left_out)
+
+
+def _asked_by_promptfoo(response: Any, text: Any) -> tuple[Message, ...]:
+    """What the judged answer answers; nothing where that is hidden or the file does not say.
+
+    An adaptive attack writes requests of its own: `text` is then only what it set out from.
+    """
+    told = response.get("metadata") if isinstance(response, Mapping) else None
+    told = told if isinstance(told, Mapping) else {}
+    if ADAPTIVE.isdisjoint(told):
+        return (Message("user", text),) if isinstance(text, str) and text not in ("", HIDDEN) else ()
+    turns = [one for one in told.get("messages") or [] if isinstance(one, Mapping)]
+    last = told.get("redteamFinalPrompt")
+    if turns and turns[-1].get("role") == "assistant" and turns[-1].get("content") == response.get("output"):
+        turns = turns[:-1]
+    else:
+        turns = [{"role": "user", "content": last}] if not turns and last else []
+    made = [Message(str(one["role"]), one["content"]) for one in turns if _is_said(one)]
+    return tuple(made) if made and len(made) == len(turns) and made[-1].role == "user" else ()
+
+
+def _is_said(turn: Mapping[str, Any]) -> bool:
+    """Whether a turn has a role we know and words that are not hidden."""
+    text = turn.get("content")
+    return turn.get("role") in ROLES and isinstance(text, str) and text not in ("", HIDDEN)
 
 
 def _unhidden(meta: Mapping[str, Any]) -> str | None:

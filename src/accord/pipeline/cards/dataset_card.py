@@ -64,7 +64,8 @@ def dataset_card(made: Made, config: LoopConfig) -> str:
 def measure(made: Made, config: LoopConfig, snapshot: Snapshot) -> Measured:
     """Agreement, ceiling and work behind a snapshot, from the store of its run."""
     bench, ids = bench_of(made.run), set(snapshot.judgment_ids)
-    judgments = [one for one in bench.judgments(config.name) if one.meta["judgment_id"] in ids]
+    judgments = [*bench.judgments(config.name), *bench.chat_votes()]
+    judgments = [one for one in judgments if one.meta["judgment_id"] in ids]
     with bench.opened() as database:
         labor = labor_of(database, sorted(ids), config.name)
     known = bench.known_judgments([config.name, f"{config.name} (held out)"])

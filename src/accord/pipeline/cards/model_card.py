@@ -158,8 +158,9 @@ def _training(trace: ModelTrace, config: LoopConfig) -> str:
         ("licence of this model", stated(config.card.license)),
         ("rounds it came through", len(trace.chain)),
         ("fine-tuning", f"passes {config.sft.epochs:g}, rate {config.sft.optimization.learning_rate:g}"),
-        ("reward model", f"members {reward.members}, rule {reward.rule}, passes {reward.epochs:g}, "
-            f"rate {reward.optimization.learning_rate:g}, `{trace.model.record.reward_version}`"),
+        ("reward model", f"from {reward.objective.type}, members {reward.members}, rule {reward.rule}, "
+            f"passes {reward.epochs:g}, rate {reward.optimization.learning_rate:g}, "
+            f"`{trace.model.record.reward_version}`"),
         ("policy", f"RLOO, {policy.optimization.steps} steps of {policy.prompts_per_step} prompts x "
             f"{policy.group_size}, rate {policy.optimization.learning_rate:g}, KL {policy.kl_coefficient:g}"),
         ("guard", trace.model.record.facts["guard"] or

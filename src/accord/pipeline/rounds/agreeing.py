@@ -4,7 +4,7 @@ Removed annotators and recalled judgments do not count; they stay in the store. 
 the age of the round that asked about it. Pure: the same judgments and settings give the same snapshot.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,6 +46,7 @@ def agree(
     corrections: Sequence[Preference] = (),
     panels: Mapping[str, str] | None = None,
     drift: Mapping[int, float] | None = None,
+    pseudonyms: Mapping[str, str] | None = None,
     left_out: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Agreement:
@@ -56,6 +57,7 @@ def agree(
     `grades` are those of answers, and `corrections` what was written anew, both kept where the judgment they
     are part of counts. With `panels`, judgment to panel, every panel has a consensus of its own and its pairs
     name it in `meta.group`. `drift` is the KL from each round's policy to the newest, for the pairs' weight.
+    With `pseudonyms` of the annotators the snapshot also holds each judgment behind a pair, under them.
     """
     rounds = {question.key: number for number, questions in sorted(asked.items()) for question in questions}
     ours = [one for one in judgments if key_of(one) in rounds and one.meta["judgment_id"] not in voided]
@@ -75,11 +77,7 @@ def agree(
             "are by annotators who are left out; see what is said of them, or have others judge"
         )
     ids = {one.id: str(one.meta["judgment_id"]) for one in kept}
-    weights = {
-        number: config.weight_of_age(round_number - number)
-        * config.weight_of_drift((drift or {}).get(number, 0))
-        for number in asked
-    }
+    weights = _weights_of_rounds(config, asked, round_number, drift or {})
     pairs: list[Preference] = []
     annotators: list[AnnotatorEstimate] = []
     for panel, heard_of in _by_panel(kept, panels):
@@ -99,6 +97,7 @@ def agree(
     snapshot = Snapshot(
         preferences=tuple(pairs),
         ratings=tuple(replace(one, annotator_id="") for one in grades if one.meta["judgment_id"] in counted),
+        judgments=_behind(pairs, kept, rounds, weights, pseudonyms),
         settings=settings,
         left_out=left_out,
         voided=tuple(sorted(voided & {str(one.meta["judgment_id"]) for one in judgments})),
@@ -110,6 +109,16 @@ def agree(
         },
     )
     return Agreement(snapshot=snapshot, words=tuple(words), annotators=tuple(annotators))
+
+
+def _weights_of_rounds(
+    config: AgreeingConfig, rounds: Iterable[int], now: int, drift: Mapping[int, float]
+) -> dict[int, float]:
+    """What a pair of each round counts in round `now`."""
+    return {
+        number: config.weight_of_age(now - number) * config.weight_of_drift(drift.get(number, 0))
+        for number in rounds
+    }
 
 
 def _is_of(one: Judgment, those: frozenset[str] | None) -> bool:
@@ -126,6 +135,29 @@ def _by_panel(
     for one in kept:
         found.setdefault(panels.get(str(one.meta["judgment_id"]), OTHERS), []).append(one)
     return sorted(found.items())
+
+
+def _behind(
+    pairs: Sequence[Preference],
+    kept: Sequence[Judgment],
+    rounds: Mapping[tuple[str, str, str], int],
+    weights: Mapping[int, float],
+    pseudonyms: Mapping[str, str] | None,
+) -> tuple[Judgment, ...]:
+    """The judgments behind the pairs, each with the weight of its round; none without pseudonyms.
+
+    An annotator's second judgment of a pair is behind none.
+    """
+    if pseudonyms is None:
+        return ()
+    behind = {one for pair in pairs for one in pair.provenance.judgment_ids}
+    found = []
+    for one in kept:
+        judgment_id, number = str(one.meta["judgment_id"]), rounds[key_of(one)]
+        if judgment_id in behind:
+            meta = {"judgment_id": judgment_id, "round": number, "weight": weights[number]}
+            found.append(replace(one, annotator_id=pseudonyms[one.annotator_id], meta=meta))
+    return tuple(found)
 
 
 def _corrected(

@@ -45,11 +45,13 @@ from accord.pipeline.rounds.plan import (
     SimulatedJudgesConfig,
 )
 from accord.pipeline.rounds.staff import assess_staff
+from accord.pipeline.serving.votes import PROJECT as CHAT
 from accord.pipeline.simulating import token_of
 from accord.store.database.accounts import Accounts
 from accord.store.database.engine import Database, open_database
 from accord.store.database.projects import Projects
-from accord.store.database.recall import voided
+from accord.store.database.recall import pseudonyms, voided
+from accord.training.habits import JudgmentsObjective
 
 MODEL_HANDLE = "model-judge"
 """Account of a language model that judges."""
@@ -186,6 +188,13 @@ class Bench:
             desk = Desk.find(database, project, Projects.of(database))
             return {} if desk is None else desk.panels()
 
+    def pseudonyms(self) -> dict[str, str] | None:
+        """Handle to pseudonym, where the reward model learns who gave each judgment; else None."""
+        if not isinstance(self.config.reward.objective, JudgmentsObjective):
+            return None
+        with self.opened() as database:
+            return pseudonyms(database)
+
     def corrections(self, project: str) -> list[Preference]:
         """What people wrote anew, where the config asks for it."""
         if not self.config.asking.has_corrections:
@@ -206,6 +215,14 @@ class Bench:
         """Those of a project that exists; none where it does not."""
         with self.opened() as database:
             desk = Desk.find(database, project, Projects.of(database))
+            return [] if desk is None else desk.judgments()
+
+    def chat_votes(self) -> list[Judgment]:
+        """Votes of the chat page at this store, where the config asks for them."""
+        if not self.config.asking.has_chat_votes:
+            return []
+        with self.opened() as database:
+            desk = Desk.find(database, CHAT, Projects.of(database))
             return [] if desk is None else desk.judgments()
 
     def anchor_judgments(self, project: str) -> list[Judgment]:

@@ -7,6 +7,7 @@ from typing import Any
 from accord.evaluation.gates.verdict import Release
 from accord.pipeline.rounds.queues import queue_rows, queues_after
 from accord.pipeline.rounds.releasing import STAGES, RoundRecord, gate_rows
+from accord.pipeline.rounds.rewarding import named_habits
 from accord.pipeline.rounds.snapshot import Snapshot
 from accord.pipeline.rounds.state import LoopState
 
@@ -58,6 +59,7 @@ class Closing:
             facts={
                 "words": facts["agree"]["words"],
                 "annotators": facts["agree"]["annotators"],
+                "reward": self._reward(facts["reward"]),
                 "gains": [dict(one) for one in gains],
                 "paused": dict(self.paused),
                 "left_out": dict(self.snapshot.left_out),
@@ -75,6 +77,12 @@ class Closing:
         )
         queues = queues_after([*self.before, record], loop.config.queue)
         return replace(record, facts={**record.facts, "queues": queue_rows(queues)})
+
+    def _reward(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """What the reward model learned from, and the habits learnt beside it, by handle."""
+        rows = facts.get("habits", ())
+        names = {code: handle for handle, code in (self.loop.bench.pseudonyms() or {}).items()}
+        return {"objective": facts.get("objective", "pairs"), "habits": named_habits(rows, names)}
 
     def _policy(
         self, facts: Mapping[str, Mapping[str, Any]], gates: Sequence[Mapping[str, Any]]

@@ -274,6 +274,7 @@ def people(records: Sequence[RoundRecord]) -> Markup | None:
         return None
     words, paused = records[-1].facts["words"], records[-1].facts["paused"]
     gains = {row["annotator"]: row for row in records[-1].facts.get("gains", ())}
+    learnt = {row["annotator"]: row for row in records[-1].facts.get("reward", {}).get("habits", ())}
     estimates = [bounded(row["accuracy"], row["low"], row["high"], row["judgments"]) for row in words]
     axis = Axis.around(
         [one for one in estimates if math.isfinite(one.value)], include=[0.5, 1.0], style="percent"
@@ -290,10 +291,14 @@ def people(records: Sequence[RoundRecord]) -> Markup | None:
                 element("td", interval_track(estimate, axis), class_="track-cell"),
                 element("td", with_interval(estimate, "percent"), class_="num"),
                 element("td", _gain(gains.get(row["annotator"])), class_="num"),
+                element("td", _learnt(learnt.get(row["annotator"])), class_="num") if learnt else None,
                 element("td", element("b", state), f" {said}" if said else None),
             )
         )
-    names = ("Annotator", "Decided", "", "Right, as far as is known", "Gain", "Word")
+    names = [
+        "Annotator", "Decided", "", "Right, as far as is known", "Gain",
+        *(["Gain in training"] if learnt else []), "Word",
+    ]  # fmt: skip
     head = element("tr", [element("th", name, scope="col") for name in names])
     table = element("table", element("thead", head), element("tbody", rows), class_="tracks annotators")
     lead = (
@@ -301,6 +306,8 @@ def people(records: Sequence[RoundRecord]) -> Markup | None:
         "nothing. "
         "The gain says how strongly choices follow the reward: log-odds a standard difference of rewards."
     )
+    if learnt:
+        lead += " In training it is learnt beside the rewards, around 1 and in units of them."
     return section("people", "Those who judged", lead, element("div", table, class_="scroll"))
 
 
@@ -308,6 +315,11 @@ def _gain(row: Mapping[str, Any] | None) -> str:
     if row is None:
         return "–"
     return with_interval(bounded(row["gain"], row["low"], row["high"], row["judgments"]), "number")
+
+
+def _learnt(row: Mapping[str, Any] | None) -> str:
+    """The gain learnt along with the rewards, which has no interval."""
+    return "–" if row is None else number(row["gain"])
 
 
 def _recovered(records: Sequence[RoundRecord]) -> list[str]:

@@ -17,8 +17,13 @@ from accord.pipeline.rounds.monitors import MonitorConfig
 from accord.pipeline.rounds.queues import QueueConfig
 from accord.rollouts import SamplingConfig
 from accord.training import OnlineConfig, RewardTrainingConfig, SftConfig
+from accord.training.habits import JudgmentsObjective
+from accord.training.reward import PairsObjective
 
-STRATEGIES = ("random", "disagreement", "information", "margin", "coverage")
+PACKAGED_GATES = ("loop", "default")
+"""Plans of gates that are no files."""
+ENSEMBLE_STRATEGIES = ("disagreement", "information")
+"""What to ask by where members of the reward model disagree."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,9 @@ class AskingConfig:
     has_corrections: bool = False
     """Whoever judges may also write the better answer anew: the text is learnt as better than what it came
     from. Of people."""
+    has_chat_votes: bool = False
+    """Votes of the chat page at the same store are learnt too, as pairs of the round that first sees them;
+    those on held-out prompts are not. Of people."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How answers are sampled, for asking and for examining."""
 
@@ -265,7 +273,8 @@ class LoopConfig:
     sft: SftConfig = field(default_factory=SftConfig)
     """Fine-tuning before the first round; left out when the task has no demonstrations."""
     reward: RewardTrainingConfig = field(default_factory=RewardTrainingConfig)
-    """Reward model training of each round."""
+    """Reward model training of each round. `objective.type` is pairs, or judgments: each single judgment
+    teaches, and everybody's gain, leaning and ties are learnt beside the rewards and dropped at use."""
     warm_start: bool = False
     """Go on from the last round's reward model instead of the fine-tuned model."""
     policy: OnlineConfig = field(default_factory=OnlineConfig)
@@ -305,9 +314,19 @@ class LoopConfig:
             problems.append(
                 "guard.evidence is annotators, and a model judge is one alone; take taste, or guard.every = 0"
             )
-        problems += self._of_policy_file()
+        problems += self._of_policy_file() + self._of_reward()
         if self.reward.group_weights.mode != "none" and not self.asking.panels:
             problems.append("reward.group_weights weighs panels and asking.panels names none; name two")
+        if self.asking.has_chat_votes and not isinstance(self.judges, PeopleJudgesConfig):
+            problems.append(
+                f"asking.has_chat_votes: the chat page's votes lie in people's store and judges are "
+                f"{self.judges.type}; name people, or leave the votes out"
+            )
+        if self.asking.panels and isinstance(self.judges, ModelJudgesConfig):
+            problems.append(
+                f"asking.panels names {', '.join(self.asking.panels)}, and a model judge is of no panel; "
+                "leave them out, or have people judge"
+            )
         if self.asking.has_corrections and not isinstance(self.judges, PeopleJudgesConfig):
             problems.append("asking.has_corrections: only people write corrections worth learning")
         if self.model.lora is not None:
@@ -318,7 +337,12 @@ class LoopConfig:
             raise ConfigError("loop", problems)
 
     def beside(self, path: Path) -> "LoopConfig":
-        """With the policy's file found from the folder of the config's, and named in full."""
+        """With the files of policy and gates found from the folder of the config's, and named in full."""
+        places = () if self.gates in PACKAGED_GATES else (path.parent / self.gates, Path(self.gates))
+        gates = next((str(one.resolve()) for one in places if one.is_file()), self.gates)
+        return replace(self, gates=gates)._with_policy(path)
+
+    def _with_policy(self, path: Path) -> "LoopConfig":
         if not self.policy_file:
             return self
         found = next(
@@ -330,6 +354,38 @@ class LoopConfig:
                 [f"policy_file: there is no {self.policy_file} in {path.parent}; name the written policy"],
             )
         return replace(self, policy_file=str(found.resolve()))
+
+    def _of_reward(self) -> list[str]:
+        """What does not go with the objective of the reward model, or with the number of its members."""
+        problems = []
+        if self.asking.strategy in ENSEMBLE_STRATEGIES and self.reward.members < 2:
+            problems.append(
+                f"asking.strategy is {self.asking.strategy}, which needs members that can disagree, and "
+                f"reward.members is {self.reward.members}; set it to 2 or more, or take another strategy"
+            )
+        if self.reward.is_calibrated and not self.reward.eval_share:
+            problems.append(
+                "reward.is_calibrated fits a temperature to held-out pairs and reward.eval_share is 0; "
+                "set it above 0"
+            )
+        objective = self.reward.objective
+        if not isinstance(objective, PairsObjective | JudgmentsObjective):
+            problems.append(
+                f"reward.objective.type is {objective.type}, and rounds collect comparisons; "
+                "expected pairs or judgments"
+            )
+        if isinstance(objective, JudgmentsObjective):
+            if self.agreeing.weighting != "one":
+                problems.append(
+                    f"agreeing.weighting is {self.agreeing.weighting}, which weighs pairs, and "
+                    "reward.objective.type is judgments; leave the weighting at one, or take pairs"
+                )
+            if self.asking.has_corrections:
+                problems.append(
+                    "asking.has_corrections makes pairs that nobody compared, and reward.objective.type is "
+                    "judgments; leave corrections out, or take pairs"
+                )
+        return problems
 
     def _of_policy_file(self) -> list[str]:
         if not self.policy_file:

@@ -2,11 +2,13 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from accord.evaluation.report.contents import Answer, Sample
+from accord.pipeline.journal import Journal
+from accord.pipeline.rounds.releasing import read_ledger
 from accord.pipeline.runs import Run
 
 SAMPLES = 24
@@ -22,6 +24,25 @@ def is_simulated(run: Run) -> bool:
     """Whether a loop's judges are simulated."""
     config: Mapping[str, Any] = tomllib.loads(run.config_path.read_text(encoding="utf-8"))
     return bool(config.get("judges", {}).get("type", "simulated") == "simulated")
+
+
+def stage_seconds(runs: Sequence[Run], name: str) -> dict[str, float]:
+    """What each stage took in the newest loop of this name with a finished round, by stage; {} for none.
+
+    `runs` come newest first. Waiting for people is not counted.
+    """
+    for run in runs:
+        if is_loop(run):
+            records, state = read_ledger(run.folder)
+            if records and state.get("name") == name:
+                took = {
+                    f"r{record.number}-{stage}": float(value)
+                    for record in records
+                    for stage, value in record.facts.get("stages", {}).items()
+                }
+                tuned = Journal(run.folder / "stages").record("tune")
+                return took if tuned is None else {"tune": tuned.seconds, **took}
+    return {}
 
 
 def round_samples(folder: Path, number: int) -> list[Sample]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from accord.domain import Preference
 from accord.domain.judgments import Judgment
 from accord.evaluation.measurement import Measurement
 from accord.models import RewardModel, frozen_copy
@@ -24,6 +23,7 @@ from accord.pipeline.rounds.answers import (
     sample_groups,
     write_groups,
 )
+from accord.pipeline.rounds.chatting import CHATTED, chatted_pairs, with_chatted
 from accord.pipeline.rounds.choosing import (
     choose_anchors,
     choose_questions,
@@ -48,6 +48,7 @@ from accord.pipeline.rounds.recording import (
     write_measurements,
 )
 from accord.pipeline.rounds.releasing import RoundRecord, decide, number_rows, plan_of
+from accord.pipeline.rounds.rewarding import RewardLearner, is_by_judgment
 from accord.pipeline.rounds.scorers import member_scores, taste_scores
 from accord.pipeline.rounds.skills import Skills
 from accord.pipeline.rounds.snapshot import Snapshot
@@ -56,8 +57,7 @@ from accord.pipeline.rounds.state import LoopState
 from accord.pipeline.rounds.watching import watch
 from accord.pipeline.stage_running import has_checkpoint
 from accord.rollouts import ModelReward, Reward
-from accord.training import train_reward_model, train_rloo
-from accord.training.reward import weights_hash
+from accord.training import train_rloo
 
 GIVEN = "answers.jsonl"
 """Of a round's sampling: what the newest policy answered."""
@@ -217,7 +217,9 @@ class Round:
         loop = self.loop
 
         def work(folder: Path) -> Mapping[str, Any]:
-            judgments = loop.bench.judgments(self.jury.project("judge"))
+            votes = loop.bench.chat_votes()
+            self._take_votes(votes, folder)
+            judgments = [*loop.bench.judgments(self.jury.project("judge")), *votes]
             self.policy_kl = self._policy_kl()
             guard = loop.config.guard
             others = frozenset[str]()
@@ -243,8 +245,25 @@ class Round:
 
         what = "judgments become preferences, with a word on everybody"
         settings = {**asdict(loop.config.agreeing), "guard": asdict(loop.config.guard)}
+        if loop.config.asking.has_chat_votes:
+            settings["has_chat_votes"] = True
+        if is_by_judgment(loop.config):
+            settings["objective"] = loop.config.reward.objective.type
         self._stage("agree", what, work, settings=settings, after=(self.name("judge"),))
         self.snapshot = Snapshot.read(self.path("agree"))
+
+    def _take_votes(self, votes: Sequence[Judgment], folder: Path) -> None:
+        """Note in the stage's folder which pairs of the chat page this round sees for the first time."""
+        loop = self.loop
+        if not votes:
+            return
+        earlier = [number for number in loop.asked if number < self.number]
+        folders = {number: loop.runner.journal.path(f"r{number}-agree") for number in earlier}
+        before = with_chatted({number: loop.asked[number] for number in earlier}, folders)
+        before[self.number] = loop.asked[self.number]
+        known = {one.key for questions in before.values() for one in questions}
+        heldout = {prompt.id for prompt in loop.material.heldout}
+        write_questions(folder / CHATTED, chatted_pairs(votes, known, heldout))
 
     def _agreed(
         self,
@@ -256,9 +275,10 @@ class Round:
         """The agreement of everybody, or of `those` annotators alone, or of all `without` some."""
         config, bench = self.loop.config, self.loop.bench
         project = self.jury.project("judge")
+        folders = {number: self.loop.runner.journal.path(f"r{number}-agree") for number in self.loop.asked}
         return agree(
             judgments,
-            self.loop.asked,
+            with_chatted(self.loop.asked, folders),
             config.agreeing,
             round_number=self.number,
             project=config.name,
@@ -268,6 +288,7 @@ class Round:
             corrections=bench.corrections(project),
             panels=bench.panels(project),
             drift=self.policy_kl,
+            pseudonyms=bench.pseudonyms(),
             those=those,
             without=without,
             seed=config.seed,
@@ -289,8 +310,7 @@ class Round:
     def _learn_reward(self) -> None:
         loop = self.loop
         begin = loop.reward_model if loop.config.warm_start else None
-        pairs = self.snapshot.preferences
-        loop.reward_model = self._train_reward("reward", pairs, begin)
+        loop.reward_model = self._train_reward("reward", self.snapshot, begin)
 
     def _learn_grades(self) -> None:
         """Of a written policy: a head for each dimension, learnt from grades."""
@@ -335,44 +355,21 @@ class Round:
             self.evidence = taste_scores(loop.material.taste)
             return
         others = Snapshot.read(self.path("agree") / OTHERS)
-        reward = ModelReward(self._train_reward("evidence", others.preferences, None))
+        reward = ModelReward(self._train_reward("evidence", others, None))
         self.evidence = lambda prompts, answers: reward.score(prompts, answers).values
 
-    def _train_reward(
-        self, stage: str, pairs: Sequence[Preference], begin: RewardModel | None
-    ) -> RewardModel:
-        """A reward model of these pairs, as a stage."""
-        loop = self.loop
-        trained: list[RewardModel] = []
-
-        def work(folder: Path) -> Mapping[str, Any]:
-            result = train_reward_model(
-                loop.new_reward_model(self.name(stage)) if begin is None else begin,
-                pairs,
-                loop.config.reward,
-                normalization_demonstrations=list(loop.material.demonstrations),
-                run_dir=folder,
-                observers=loop.narrator.observers(),
-                resume=has_checkpoint(folder),
-                streams=self.streams.child(stage),
-            )
-            trained.append(result.reward_model)
-            accuracy = result.metrics.get("reward/eval_accuracy")
-            held = "" if accuracy is None else f", {accuracy:.0%} right on held-out prompts"
-            loss = result.metrics["reward/loss"]
-            return {
-                "pairs": len(pairs),
-                "steps": result.steps,
-                "metrics": dict(result.metrics),
-                "version": weights_hash(result.reward_model),
-                "lines": [f"loss {loss:.3f} after {result.steps} steps{held}", *result.warnings],
-            }
-
+    def _train_reward(self, stage: str, snapshot: Snapshot, begin: RewardModel | None) -> RewardModel:
+        """A reward model of this snapshot, as a stage."""
+        loop, name = self.loop, self.name(stage)
+        learner = RewardLearner(
+            loop=loop, snapshot=snapshot, begin=begin, name=name, streams=self.streams.child(stage)
+        )
         who = "what is preferred" if stage == "reward" else "what the other annotators prefer"
+        what = f"learn {who} from {learner.amount}"
         settings = {**asdict(loop.config.reward), "warm_start": begin is not None}
         after = (self.name("agree"), *(self._earlier(stage) if begin is not None else ()))
-        self._stage(stage, f"learn {who} from {len(pairs)} pairs", work, settings=settings, after=after)
-        return trained[0] if trained else loop.read_reward_model(self.path(stage) / "model")
+        self._stage(stage, what, learner.learn, settings=settings, after=after)
+        return learner.trained[0] if learner.trained else loop.read_reward_model(self.path(stage) / "model")
 
     def _optimize(self) -> None:
         loop, grading = self.loop, self.loop.grading

@@ -17,6 +17,7 @@ from accord.pipeline.provenance import RunProvenance, collect_provenance
 from accord.pipeline.rounds.loop import run_loop
 from accord.pipeline.rounds.page import loop_to_html
 from accord.pipeline.rounds.plan import LoopConfig, SimulatedJudgesConfig
+from accord.pipeline.rounds.planning import check_until
 from accord.pipeline.rounds.reading import round_samples
 from accord.pipeline.rounds.releasing import RoundRecord, read_ledger
 from accord.pipeline.runs import Headline, Run
@@ -50,6 +51,7 @@ def start_loop(
 
     `prepare` is called with the run before its first stage, such as to open a door to it.
     """
+    check_until(config, until)
     provenance = collect_provenance(seed=config.seed, inputs=_inputs(config))
     run = workspace.create_run(kind, config=config, provenance=provenance, name=name, command=command)
     prepare(run)
@@ -69,6 +71,7 @@ def resume_loop(
     if not run.record.status.is_resumable:
         raise WorkspaceError(f"run '{run.id}' is {run.record.status}; only a stopped run can be resumed.")
     config = load_config(LoopConfig, run.config_path)
+    check_until(config, until)
     run.reopen()
     prepare(run)
     return _carry_out(workspace, run, config, run.record.provenance, narrator, until)

@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from accord.domain import Preference, Rating, WorkspaceError
+from accord.domain import Judgment, Preference, Rating, WorkspaceError
 from accord.domain.files import write_text_atomic
-from accord.store import read_preferences, read_ratings, write_records
+from accord.store import read_judgments, read_preferences, read_ratings, write_records
 
 RECORD = "snapshot.json"
 ROWS = "preferences.jsonl"
 GRADES = "ratings.jsonl"
+SINGLE = "judgments.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,9 @@ class Snapshot:
     """Method, weighting, half-life, round, project."""
     ratings: tuple[Rating, ...] = ()
     """Grades of answers, where a written policy asked for them; `meta` names the judgment of each."""
+    judgments: tuple[Judgment, ...] = ()
+    """Those behind the pairs, where the reward model learns from each: under pseudonyms, with `judgment_id`,
+    `round` and `weight` in `meta`."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Annotator -> why his judgments do not count."""
     voided: tuple[str, ...] = ()
@@ -64,6 +68,10 @@ class Snapshot:
                 [one.prompt.id, one.completion, one.dimension, one.value, one.meta["judgment_id"]]
                 for one in self.ratings
             ]
+        if self.judgments:
+            what["judgments"] = [
+                [one.meta["judgment_id"], one.id, one.meta["weight"]] for one in self.judgments
+            ]
         text = json.dumps(what, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -72,6 +80,8 @@ class Snapshot:
         write_records(folder / ROWS, self.preferences)
         if self.ratings:
             write_records(folder / GRADES, self.ratings)
+        if self.judgments:
+            write_records(folder / SINGLE, self.judgments)
         record = {
             "hash": self.hash,
             "settings": dict(self.settings),
@@ -92,6 +102,7 @@ class Snapshot:
         found = cls(
             preferences=tuple(read_preferences(folder / ROWS)),
             ratings=tuple(read_ratings(folder / GRADES)) if (folder / GRADES).exists() else (),
+            judgments=tuple(read_judgments(folder / SINGLE)) if (folder / SINGLE).exists() else (),
             settings=record["settings"],
             left_out=record["left_out"],
             voided=tuple(record["voided"]),

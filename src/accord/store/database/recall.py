@@ -50,6 +50,13 @@ def pseudonym(user_id: str) -> str:
     return "annotator-" + hashlib.sha256(user_id.encode()).hexdigest()[:8]
 
 
+def pseudonyms(database: Database) -> dict[str, str]:
+    """Handle to pseudonym of every account; an erased one's handle gives what it was before."""
+    with database.read() as connection:
+        rows = connection.execute(select(user.c.handle, user.c.id))
+        return {row.handle: pseudonym(row.id) for row in rows}
+
+
 def voided(database: Database) -> dict[str, str]:
     """Judgment id to the reason of its recall."""
     with database.read() as connection:
