@@ -185,6 +185,7 @@ def soak(database: Database, place: str, folder: Path, options: argparse.Namespa
     left_over = close(database, project_id, options)
     rounds.append(look(database, scene, options))
     return report(database, scene, server, rounds) | {
+        "server_errors": errors_of(folder / "server.log"),
         "soaked_s": round(took_s, 1), "n_stuck": stuck, "n_leases_left": left_over,
         "n_broken": broken_in(rounds) + len(scene.faults) + stuck + left_over + scene.n_unsent(people),
         "n_unsent": scene.n_unsent(people),
@@ -257,6 +258,12 @@ def look(database: Database, scene: Scene, options: argparse.Namespace) -> list[
     work = Work(database, WorkQueue.of(database, TIGHT))
     skew_s = options.skew + 3 * options.lease
     return check_store(work, scene.seen(), skew_ms=int(1000 * skew_s))
+
+
+def errors_of(log: Path) -> list[str]:
+    """What the server's log says of its own failures, the first twenty."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line[-2000:] for line in lines if '"error":' in line or line.startswith("Traceback")][:20]
 
 
 def close(database: Database, project_id: str, options: argparse.Namespace) -> int:
