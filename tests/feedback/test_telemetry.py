@@ -4,7 +4,14 @@ import json
 import logging
 import re
 
+import pytest
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
+from accord.domain.errors import StoreError
 from accord.feedback.telemetry import BOUNDS_S, LOGGER, Figures, JsonLines
+from accord.store.database import open_database
+from accord.store.database.tables import project
 
 SAMPLE = re.compile(r'^[a-z_]+(\{[a-z]+="(?:[^"\\]|\\.)*"(,[a-z]+="(?:[^"\\]|\\.)*")*\})? [0-9.e+-]+$')
 
@@ -69,3 +76,26 @@ def test_health_is_open_and_says_nothing(site):
     stranger.cookies.clear()
     assert stranger.get("/healthz").text == "ok\n"
     assert stranger.get("/readyz").text == "ready\n"
+
+
+def logged(error: Exception) -> dict:
+    record = logging.LogRecord("x", logging.ERROR, "", 1, "it failed", None, (type(error), error, None))
+    return json.loads(JsonLines().format(record))
+
+
+def test_a_failure_is_logged_with_its_place_and_without_its_words(site):
+    with pytest.raises(StoreError) as caught:
+        open_database("sqlite:////no/such/folder/secret.db")
+    line = logged(caught.value)
+    assert line["error"] == "StoreError"
+    assert re.fullmatch(r"accord\.store\.database\.engine:\d+ open_database", line["at"][-1])
+    assert "secret" not in json.dumps(line)
+
+
+def test_a_failure_of_the_database_is_logged_with_the_drivers_kind(site):
+    rows = [{"id": "p", "name": "secret words", "created_ms": 0}] * 2
+    with pytest.raises(IntegrityError) as caught, site.database.write() as connection:
+        connection.execute(insert(project), rows)
+    line = logged(caught.value)
+    assert line["error"] == "IntegrityError from IntegrityError"
+    assert "secret" not in json.dumps(line)

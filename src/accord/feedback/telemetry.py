@@ -1,4 +1,4 @@
-"""What the server tells of itself: a line for each request, and figures in the text format of Prometheus.
+"""What the server tells of itself: a line for each request and failure, and figures for Prometheus.
 
 A line holds the route's pattern and not the path, no query, no header and no body: nothing a person wrote and
 no secret can be in it. Figures are of this process; with several workers each has its own.
@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+import traceback
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
@@ -27,6 +28,8 @@ from accord.store.database.upkeep_tables import tally
 LOGGER = "accord.requests"
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.08, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Upper ends of the histogram's classes, in seconds; claiming promises 0.05 and submitting 0.08."""
+CALLS = 8
+"""Innermost calls of ours that a line tells of an error."""
 Message = MutableMapping[str, Any]
 Application = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Any]
 
@@ -43,9 +46,23 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             **facts,
         }
-        if record.exc_info and record.exc_info[1] is not None:
-            line["error"] = type(record.exc_info[1]).__name__
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            line |= where_of(error)
         return json.dumps(line, ensure_ascii=False)
+
+
+def where_of(error: BaseException) -> dict[str, Any]:
+    """What kind of error it was and by which calls of ours; its words may hold what a person wrote."""
+    frames = [
+        f"{frame.f_globals.get('__name__')}:{number} {frame.f_code.co_name}"
+        for frame, number in traceback.walk_tb(error.__traceback__)
+    ]
+    kinds = [error, getattr(error, "orig", None)]  # of the database's driver, where it is of the database
+    return {
+        "error": " from ".join(type(one).__name__ for one in kinds if one is not None),
+        "at": [frame for frame in frames if frame.startswith("accord.")][-CALLS:],
+    }
 
 
 @dataclass
