@@ -231,7 +231,7 @@ def count(database: Database, people: Sequence[Annotator]) -> dict[str, Any]:
         doubles = connection.execute(
             select(func.count()).select_from(
                 select(assignment.c.item_id, assignment.c.user_id)
-                .where(assignment.c.state == "submitted")
+                .where(assignment.c.state == "submitted", assignment.c.purpose != "repeat")
                 .group_by(assignment.c.item_id, assignment.c.user_id)
                 .having(func.count() > 1)
                 .subquery()

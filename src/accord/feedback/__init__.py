@@ -9,8 +9,9 @@ reviewing, calibrating, consensus, verdicts, sampling, standing, reading
                      second looks, rounds of calibration, taking judgments together, how people stand
 conversing, turns, transcripts
                      conversations with live models
-app, serving         the server, put together and started; `security`, `keyed`, `rates`, `problems` and
-                     `telemetry` hold for every route; *_routes are the interface, *_pages, `rooms` the pages
+app, serving         the server, put together and started; `security`, `keyed`, `rates`, `problems`,
+                     `paging` and `telemetry` hold for all routes; *_routes are the interface, *_pages and
+                     `rooms` the pages
 screen, forms, keys, prefetch, markdown, mathematics, describing, charts, catalog
                      what pages are made of
 dashboard, progress, queue_health, own_work

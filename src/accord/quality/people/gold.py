@@ -146,6 +146,8 @@ def assign_gold_shares(
     low, high = 0.0, config.ceiling / max(float(spread[spread > 0].min(initial=1.0)), 1e-300)
     for _ in range(200):
         middle = (low + high) / 2
+        if middle in (low, high):  # neighbors: nothing lies between them
+            break
         if np.clip(middle * spread, config.floor, config.ceiling).mean() < config.mean_share:
             low = middle
         else:
