@@ -260,10 +260,10 @@ def look(database: Database, scene: Scene, options: argparse.Namespace) -> list[
     return check_store(work, scene.seen(), skew_ms=int(1000 * skew_s))
 
 
-def errors_of(log: Path) -> list[str]:
+def errors_of(log: Path) -> list[dict[str, Any]]:
     """What the server's log says of its own failures, the first twenty."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [line[-2000:] for line in lines if '"error":' in line or line.startswith("Traceback")][:20]
+    return [json.loads(line) for line in lines if line.startswith("{") and '"error":' in line][:20]
 
 
 def close(database: Database, project_id: str, options: argparse.Namespace) -> int:

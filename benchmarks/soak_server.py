@@ -37,8 +37,10 @@ def app() -> Any:
     """What each worker serves."""
     from accord.feedback.app import create_app
     from accord.feedback.serving import PLACE
+    from accord.feedback.telemetry import log_as_json
     from accord.store.database import QueueConfig, open_database
 
+    log_as_json()
     leases = QueueConfig(lease_s=float(os.environ[LEASE]), repeat_gap=REPEAT_GAP)
     clock = SetClock(Path(os.environ[CLOCK]))
     return create_app(open_database(os.environ[PLACE]), clock=clock, leases=leases)
@@ -54,4 +56,5 @@ if __name__ == "__main__":
         workers=int(sys.argv[3]),
         is_secure=False,
         factory="soak_server:app",
+        has_json_logs=True,
     )

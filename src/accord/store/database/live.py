@@ -76,7 +76,7 @@ class LiveTurns:
         """
         now = self.queue.now_ms()
         with self.queue.database.write() as connection:
-            row = held_assignment(connection, assignment_id, lease_token, is_locked=True)
+            row = held_assignment(connection, assignment_id, lease_token)
             said = _turns(connection, row.item_id, row.user_id)
             known = connection.execute(
                 select(live_turn.c.id).where(live_turn.c.user_id == row.user_id, live_turn.c.key == key)

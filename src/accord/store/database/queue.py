@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, exists, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from accord.domain.clock import Clock, SystemClock
 from accord.domain.errors import LeaseLost, StoreError
@@ -40,6 +39,7 @@ from accord.store.database.slots import (
     fill_slot,
     find_slot,
     freed,
+    hold_user,
     is_held,
     make_slots,
     move_slot,
@@ -137,13 +137,8 @@ class WorkQueue:
         """
         now, terms = self.now_ms(), terms or Terms()
         with self.database.write() as connection:
+            skills = hold_user(connection, user_id).skills
             events = expire_overdue(connection, project_id, now)
-            # Locked, so that two tabs of one annotator do not reach for two slots of one item.
-            skills = connection.execute(
-                select(user.c.skills).where(user.c.id == user_id).with_for_update(key_share=True)
-            ).scalar()
-            if skills is None:
-                raise StoreError(f"there is no user {user_id!r}")
             if lane is Lane.LABEL:
                 person, joined = join(connection, user_id, project_id, terms.first_state, now)
                 events += joined
@@ -218,6 +213,7 @@ class WorkQueue:
         """
         now = self.now_ms()
         with self.database.write() as connection:
+            hold_user(connection, user_id)
             free = connection.execute(
                 select(slot)
                 .where(slot.c.item_id == item_id, slot.c.state == SlotState.OPEN.value)
@@ -265,17 +261,8 @@ class WorkQueue:
         open, or counts on top. Raises `LeaseLost` for a token that was never this assignment's.
         """
         now = self.now_ms()
-        try:
-            with self.database.write() as connection:
-                return self._submit(connection, assignment_id, lease_token, key, payload, now, follow)
-        except IntegrityError:
-            # Another worker took the same submission between our look and our write.
-            with self.database.read() as connection:
-                row = held_assignment(connection, assignment_id, lease_token)
-                known = by_key(connection, row.user_id, key, assignment_id)
-            if known is None:
-                raise
-            return known
+        with self.database.write() as connection:
+            return self._submit(connection, assignment_id, lease_token, key, payload, now, follow)
 
     def revise(
         self,
@@ -295,6 +282,7 @@ class WorkQueue:
             old = connection.execute(select(judgment).where(judgment.c.id == judgment_id)).first()
             if old is None or old.user_id != user_id:
                 raise StoreError(f"there is no judgment {judgment_id!r} of this user")
+            hold_user(connection, user_id)
             known = by_key(connection, user_id, key, old.assignment_id)
             if known is not None:
                 return known
@@ -400,7 +388,7 @@ class WorkQueue:
     def _touch(self, assignment_id: str, lease_token: str, action: str, *, active_ms: int = 0) -> None:
         now = self.now_ms()
         with self.database.write() as connection:
-            row = held_assignment(connection, assignment_id, lease_token, is_locked=True)
+            row = held_assignment(connection, assignment_id, lease_token)
             state = AssignmentState(row.state)
             if not state.is_live:
                 raise LeaseLost(f"assignment {assignment_id} is {state}; ask for the next piece of work")
@@ -422,7 +410,7 @@ class WorkQueue:
     ) -> None:
         now = self.now_ms()
         with self.database.write() as connection:
-            row = held_assignment(connection, assignment_id, lease_token, is_locked=True)
+            row = held_assignment(connection, assignment_id, lease_token)
             old = AssignmentState(row.state)
             if old is state:
                 return
@@ -443,7 +431,7 @@ class WorkQueue:
         now: int,
         follow: Follow | None,
     ) -> Receipt:
-        row = held_assignment(connection, assignment_id, lease_token, is_locked=True)
+        row = held_assignment(connection, assignment_id, lease_token)
         known = by_key(connection, row.user_id, key, assignment_id)
         if known is not None:
             return known
@@ -527,12 +515,18 @@ def draw_permutation(assignment_id: str, n_candidates: int) -> tuple[int, ...]:
     return tuple(places)
 
 
-def held_assignment(
-    connection: Connection, assignment_id: str, lease_token: str, *, is_locked: bool = False
-) -> Row[Any]:
-    """An assignment by its id and token; raises `LeaseLost` where they do not belong together."""
-    query = select(assignment).where(assignment.c.id == assignment_id)
-    row = connection.execute(query.with_for_update(key_share=True) if is_locked else query).first()
+def held_assignment(connection: Connection, assignment_id: str, lease_token: str) -> Row[Any]:
+    """An assignment by its id and token; raises `LeaseLost` where they do not belong together.
+
+    Both are locked, the person first, as in a claim: an item cannot come back to somebody while his late
+    judgment of it is taken.
+    """
+    row = connection.execute(
+        select(assignment)
+        .join(user, user.c.id == assignment.c.user_id)
+        .where(assignment.c.id == assignment_id)
+        .with_for_update(of=[user, assignment], key_share=True)
+    ).first()
     if row is None or row.lease_token != lease_token:
         raise LeaseLost(f"there is no assignment {assignment_id!r} with this token")
     return row

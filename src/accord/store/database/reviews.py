@@ -218,7 +218,7 @@ class Reviews:
     def _mine(
         self, connection: Connection, assignment_id: str, lease_token: str, user_id: str, purpose: Purpose
     ) -> Row[Any]:
-        row = held_assignment(connection, assignment_id, lease_token, is_locked=True)
+        row = held_assignment(connection, assignment_id, lease_token)
         if row.user_id != user_id or row.purpose != purpose:
             raise LeaseLost(f"there is no such {purpose} of yours: {assignment_id!r}")
         return row

@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from accord.domain.errors import StoreError
 from accord.domain.ids import IdSource
 from accord.store.database.audit import Event
 from accord.store.database.engine import insert_rows
@@ -60,6 +61,14 @@ def is_held() -> ColumnElement[bool]:
     """
     states: BindParameter[Any] = bindparam("held_states", LIVE, expanding=True, literal_execute=True)
     return and_(assignment.c.state.in_(states), assignment.c.closed_ms.is_(None))
+
+
+def hold_user(connection: Connection, user_id: str) -> Row[Any]:
+    """A user, locked: first of all in what somebody does, so that his two tabs do it one after the other."""
+    row = connection.execute(select(user).where(user.c.id == user_id).with_for_update(key_share=True)).first()
+    if row is None:
+        raise StoreError(f"there is no user {user_id!r}")
+    return row
 
 
 def find_slot(
@@ -213,7 +222,7 @@ def come_back(connection: Connection, row: Row[Any]) -> Row[Any] | None:
             assignment.c.state.not_in(GIVEN_UP),
             same == Purpose.REPEAT.value if row.purpose == Purpose.REPEAT else same.not_in(SECOND_LOOK),
         )
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).first()
 
 

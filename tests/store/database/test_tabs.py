@@ -1,0 +1,60 @@
+"""One person in several tabs, on both databases: what comes at once is taken one after the other."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import select
+
+from accord.store.database import NewItem
+from accord.store.database.tables import assignment, judgment
+
+ANSWER = {"verdict": 6}
+ROUNDS = 30
+
+
+def at_once(*steps: Callable[[], Any]) -> list[Any]:
+    """What each step returned, all begun together."""
+    start = threading.Barrier(len(steps))
+
+    def begin(step: Callable[[], Any]) -> Any:
+        start.wait()
+        return step()
+
+    with ThreadPoolExecutor(len(steps)) as pool:
+        return [one.result() for one in [pool.submit(begin, step) for step in steps]]
+
+
+def test_late_work_and_a_claim_of_the_same_item_do_not_cross(office):
+    project, ann = office.projects.add_project("p"), office.projects.add_user("ann")
+    for k in range(ROUNDS):
+        office.projects.add_items(project, [NewItem(content={"prompt": f"question {k}"})])
+        (old,) = office.queue.claim(project, ann)
+        office.clock.time += timedelta(seconds=61)
+        office.queue.expire(project)
+        receipt, _ = at_once(
+            partial(office.queue.submit, old.id, old.lease_token, f"key-{k}", ANSWER),
+            partial(office.queue.claim, project, ann),
+        )
+        with office.database.read() as connection:
+            (row,) = connection.execute(select(judgment).where(judgment.c.item_id == old.item_id)).all()
+            kept = connection.execute(
+                select(assignment.c.state).where(assignment.c.id == row.assignment_id)
+            ).scalar_one()
+        assert row.id == receipt.judgment_id
+        assert kept in ("submitted", "submitted_late")
+
+
+def test_the_same_submission_from_two_tabs_is_one_judgment(office):
+    project, ann = office.projects.add_project("p"), office.projects.add_user("ann")
+    office.projects.add_items(project, [NewItem(content={"prompt": f"question {k}"}) for k in range(ROUNDS)])
+    for k in range(ROUNDS):
+        (work,) = office.queue.claim(project, ann)
+        send = partial(office.queue.submit, work.id, work.lease_token, f"key-{k}", ANSWER)
+        first, second = at_once(send, send)
+        assert first == second
+    with office.database.read() as connection:
+        assert len(connection.execute(select(judgment.c.id)).all()) == ROUNDS
