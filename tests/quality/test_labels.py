@@ -120,3 +120,12 @@ def test_the_table_is_the_sorted_rows_whatever_the_ids(rows, is_named):
     if len(by_pair) < len(rows):
         with pytest.raises(DataError, match="rows repeat a pair"):
             tabulate_labels(columns, repeats="error")
+
+
+def test_an_item_drawn_twice_is_two_items():
+    table = tabulate_labels(columns(ROWS))
+    drawn, labels = table.draw(np.array([1, 0, 1]))
+    assert drawn.n_items == 3
+    np.testing.assert_array_equal(drawn.counts, table.counts[[1, 0, 1]])
+    np.testing.assert_array_equal(drawn.annotator_index, table.annotator_index[labels])
+    np.testing.assert_array_equal(table.item_index[labels], np.array([1, 0, 1])[drawn.item_index])

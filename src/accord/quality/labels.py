@@ -109,6 +109,24 @@ class LabelTable:
             n_repeats=self.n_repeats,
         )
 
+    def draw(self, items: NDArray[np.int64]) -> tuple["LabelTable", NDArray[np.int64]]:
+        """The table of these items, numbered anew, and its labels' places here; one drawn twice is two."""
+        counts = self.labels_per_item[items]
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        labels = np.arange(starts[-1]) + np.repeat(self.item_starts[items] - starts[:-1], counts)
+        table = LabelTable(
+            items=np.arange(len(items)),
+            annotators=self.annotators,
+            classes=self.classes,
+            item_starts=starts,
+            item_index=np.repeat(np.arange(len(items), dtype=np.int32), counts),
+            annotator_index=self.annotator_index[labels],
+            class_index=self.class_index[labels],
+            rows=self.rows[labels],
+            n_repeats=self.n_repeats,
+        )
+        return table, labels
+
 
 def tabulate_labels(
     labels: LabelColumns,

@@ -234,3 +234,15 @@ def test_intervals_are_the_jackknife_over_parts_by_hand():
 def test_intervals_need_not_be_asked_for():
     point = replay_curve(*crowd(n_items=60), ReplayConfig(epsilons=(0.1,), n_parts=0)).points[0]
     assert (point.accuracy.low, point.accuracy.reason is not None) == (None, True)
+
+
+def test_the_interval_of_a_mean_is_students():
+    # 2, 3, 5 and 5 labels: mean 3.75, variance 6.75 / 3, standard error (2.25 / 4) ** .5; t(.975, 3) = 3.1824
+    counts = (2, 3, 5, 5)
+    rows = [(f"i{i}", f"w{j}", "ab"[(i + j) % 2]) for i, count in enumerate(counts) for j in range(count)]
+    config = ReplayConfig(epsilons=(0.01,), n_orders=1, n_parts=4)
+    curve = replay_curve(tabulate(rows), {f"i{i}": "ab"[i % 2] for i in range(4)}, config, model=share)
+    labels = curve.fixed[-1].labels_per_item
+    reach = 3.1824463 * 0.75
+    assert labels.value == pytest.approx(3.75)
+    assert (labels.low, labels.high) == pytest.approx((3.75 - reach, 3.75 + reach))
