@@ -142,6 +142,8 @@ def judge(chromium: str, address: str, project_id: str, options: Any) -> tuple[l
                     "Enter"
                 )  # the page asks who was quick; what counts is the key that submits
             until(page, f"window.painted.length > {number}")
+            if page.locator("#pause[open]").count():  # a break is suggested after fifty
+                page.locator("[data-pause=back]").click()
         times = page.evaluate("window.painted")
         version = browser.version
         browser.close()

@@ -48,7 +48,7 @@ export const queue = makeQueue({
   back: (ids) => fetch(`${room}/back`, { method: "POST", keepalive: true, body: new URLSearchParams(fields(ids.map((id) => ["id", id]))) }).catch(() => null),
 });
 const pace = makePace(store, handle);
-export const breaks = makeBreaks(document, { t, onPause: (isResting) => queue.pause(isResting) });
+export const breaks = makeBreaks(document, { t, onPause: (isResting) => queue.pause(isResting).then(() => { if (!isResting && !current) next(); }) });
 export const chart = makeKeys(document, { keys, t, save: (all) => post("/settings", fields([["keys", JSON.stringify(all)]])) });
 export const drawer = makeDrawer(document, { post, noted: () => current?.noted ?? {} });
 export const outbox = makeOutbox({
@@ -185,10 +185,11 @@ export function submit({ skip = "", isLast = false } = {}) {
   sent.set(letter.id, { form });
   outbox.add(letter, told);
   const isSaid = Boolean(form.dataset.aside);
-  if (!skip && !form.dataset.revises && !isSaid) count(facts.active_ms, expected);
   current = null;
   beat.stop();
   next(skip ? null : form.dataset.waiting);
+  // Behind the next item: a break gives back what is fetched ahead.
+  if (!skip && !form.dataset.revises && !isSaid) count(facts.active_ms, expected);
   if (!skip && !isSaid) offerUndo();
   if (isLast) breaks.take();
 }
