@@ -62,6 +62,18 @@ def test_a_difference_stands_with_its_margin_and_both_levels():
     assert report.verdict == "fail"
 
 
+def test_the_levels_of_all_do_not_stand_beside_the_difference_of_a_slice():
+    change = Estimate(value=0.1, low=0.05, high=0.15, n=100)
+    rows = [
+        Measurement(metric="m", estimate=wilson(30, 100)),
+        Measurement(metric="m", slice=INCUMBENT, estimate=wilson(20, 100)),
+        Measurement(metric="m", slice="run", versus="incumbent", estimate=change),
+    ]
+    gate = Gate(id="x", metric="m", slice="run", versus="incumbent", comparator="noninferiority", margin=0.04)
+    (delta,) = release(*rows, gates=(gate,)).deltas
+    assert (delta.candidate, delta.incumbent) == (None, None)
+
+
 def test_a_band_has_two_ends_on_the_page():
     row = Measurement(
         metric="m", versus="incumbent", estimate=Estimate(value=0.01, low=-0.02, high=0.04, n=100)

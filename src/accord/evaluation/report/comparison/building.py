@@ -252,7 +252,10 @@ def _deltas(found: Found, results: Mapping[tuple[str, str, str], GateResult]) ->
             low=one.estimate.low - shift,
             high=one.estimate.high - shift,
         )
-        levels = [found.get((metric, name, "nothing")) for name in ("all", INCUMBENT)]
+        levels = [
+            found.get((metric, name, "nothing")) if slice_name == "all" else None
+            for name in ("all", INCUMBENT)
+        ]
         result = results.get(key)
         threshold, is_floor = (None, True) if result is None else threshold_of(result.gate)
         exact = one.facts.get("p_mcnemar_exact")
