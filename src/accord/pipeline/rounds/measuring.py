@@ -20,6 +20,7 @@ from accord.pipeline.rounds.scorers import member_scores, taste_scores
 from accord.pipeline.rounds.skills import Skills, find_gains, measure_skills, true_accuracies
 from accord.pipeline.rounds.state import LoopState
 from accord.rollouts import Reward
+from accord.training import autocast
 
 
 def measure_candidate(
@@ -83,7 +84,8 @@ def skills_of(
     trained = [*bench.judgments(judging), *bench.anchor_judgments(judging)]
     judged = [*trained, *bench.known_judgments(projects), *votes]
     judged = [one for one in judged if one.meta["judgment_id"] not in gone]
-    gains = find_gains(judged, member_scores(loop.reward_model))
+    with autocast("auto", loop.reward_model.device):
+        gains = find_gains(judged, member_scores(loop.reward_model))
     truth: Mapping[str, float] = {}
     if isinstance(loop.config.judges, SimulatedJudgesConfig) and bench.taste is not None:
         view = TasteOfSupport(bench.taste, cut)
