@@ -1,4 +1,4 @@
-"""One person in several tabs, on both databases: what comes at once is taken one after the other."""
+"""What comes at once, from several tabs or people, is taken one after the other, on both databases."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import select
 
 from accord.store.database import NewItem
-from accord.store.database.tables import assignment, judgment
+from accord.store.database.slots import cancel_slots
+from accord.store.database.tables import assignment, item, judgment
 
 ANSWER = {"verdict": 6}
 ROUNDS = 30
@@ -58,3 +59,19 @@ def test_the_same_submission_from_two_tabs_is_one_judgment(office):
         assert first == second
     with office.database.read() as connection:
         assert len(connection.execute(select(judgment.c.id)).all()) == ROUNDS
+
+
+def test_a_claim_passes_by_an_item_that_is_being_moved_on(office):
+    project, ann = office.projects.add_project("p"), office.projects.add_user("ann")
+    office.projects.add_items(project, [NewItem(content={"prompt": name}) for name in ("first", "second")])
+    with office.database.read() as connection:
+        first, second = connection.execute(select(item.c.id).order_by(item.c.id)).scalars()
+    with ThreadPoolExecutor(1) as pool:
+        with office.database.write() as connection:
+            connection.execute(select(item.c.id).where(item.c.id == first).with_for_update(key_share=True))
+            claimed = pool.submit(office.queue.claim, project, ann)
+            if not office.database.is_sqlite:  # where only one writes at a time
+                claimed.result(timeout=20)
+            cancel_slots(connection, first)
+        (work,) = claimed.result(timeout=20)
+    assert work.item_id == second

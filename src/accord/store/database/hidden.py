@@ -144,13 +144,14 @@ def hidden_slot(
     """
     is_gold = is_gold_left and is_due("gold", gold_share, person)
     known = find_known(connection, person, "hidden", is_taken=is_gold) if gold_share > 0 else None
-    again = find_repeat(connection, person, gap) if repeat_rate > 0 else None
+    is_again = is_due("repeat", repeat_rate, person)
+    again = find_repeat(connection, person, gap, is_taken=is_again) if repeat_rate > 0 else None
     if gold_share > 0:
         count_use(connection, known.id if is_gold and known is not None else "")
     if is_gold and known is not None:
         person.gold_today += 1
         return make_held(connection, ids, known, Purpose.GOLD), None
-    if again is not None and is_due("repeat", repeat_rate, person):
+    if is_again and again is not None:
         turned = tuple(reversed(again.presentation["permutation"]))
         return make_held(connection, ids, again, Purpose.REPEAT), turned
     return None
@@ -192,8 +193,8 @@ def count_use(connection: Connection, item_id: str) -> None:
     connection.execute(update(gold).where(gold.c.item_id == item_id).values(n_uses=gold.c.n_uses + 1))
 
 
-def find_repeat(connection: Connection, person: Person, gap: int) -> Any:
-    """An own earlier item that was not repeated yet, and how it was shown, or nothing."""
+def find_repeat(connection: Connection, person: Person, gap: int, *, is_taken: bool) -> Any:
+    """An own earlier item not repeated yet and how it was shown, or nothing; locked if it is taken."""
     again = assignment.alias("again")
     was_repeated = exists().where(
         again.c.item_id == assignment.c.item_id,
@@ -202,7 +203,7 @@ def find_repeat(connection: Connection, person: Person, gap: int) -> Any:
         again.c.state.not_in(GIVEN_UP),
     )
     draw = random.Random(f"which {person.project_id} {person.user_id} {person.n_assigned}")
-    return connection.execute(
+    query = (
         select(item.c.id, item.c.project_id, item.c.priority, assignment.c.presentation)
         .join(assignment, assignment.c.item_id == item.c.id)
         .where(
@@ -217,7 +218,10 @@ def find_repeat(connection: Connection, person: Person, gap: int) -> Any:
         .order_by(assignment.c.closed_ms.desc())
         .offset(gap + draw.randrange(max(1, min(REPEAT_SPREAD, person.n_assigned - gap))))
         .limit(1)
-    ).first()
+    )
+    if is_taken:
+        query = query.with_for_update(of=item, key_share=True, skip_locked=True)
+    return connection.execute(query).first()
 
 
 def make_held(connection: Connection, ids: IdSource, row: Row[Any], purpose: Purpose) -> HeldSlot:

@@ -216,10 +216,11 @@ class WorkQueue:
             hold_user(connection, user_id)
             free = connection.execute(
                 select(slot)
+                .join(item, item.c.id == slot.c.item_id)
                 .where(slot.c.item_id == item_id, slot.c.state == SlotState.OPEN.value)
                 .order_by(slot.c.number)
                 .limit(1)
-                .with_for_update(key_share=True)
+                .with_for_update(of=[item, slot], key_share=True)
             ).first()
             if free is None:
                 raise StoreError(f"item {item_id} has no open slot")

@@ -91,7 +91,8 @@ def open_slot(project_id: str, user_id: str, skill: str | None, lane: Lane) -> S
     """The query for it: one look into `ix_slot_open`, however many slots are open.
 
     It is ordered by the skill too, which is one for all rows: PostgreSQL takes no "is null" for a constant,
-    and would sort every open slot for the rest of the order.
+    and would sort every open slot for the rest of the order. The item is locked before its slot, as by
+    whoever moves it on, and passed by while somebody does.
     """
     has_item = exists().where(
         assignment.c.item_id == slot.c.item_id,
@@ -106,6 +107,7 @@ def open_slot(project_id: str, user_id: str, skill: str | None, lane: Lane) -> S
     asks = slot.c.required_skill.is_(None) if skill is None else slot.c.required_skill == skill
     return (
         select(slot)
+        .join(item, item.c.id == slot.c.item_id)
         .where(
             slot.c.project_id == project_id,
             slot.c.lane == lane.value,
@@ -115,7 +117,7 @@ def open_slot(project_id: str, user_id: str, skill: str | None, lane: Lane) -> S
         )
         .order_by(slot.c.required_skill, slot.c.priority.desc(), slot.c.id)
         .limit(1)
-        .with_for_update(skip_locked=True)
+        .with_for_update(of=[item, slot], key_share=True, skip_locked=True)
     )
 
 
@@ -290,13 +292,13 @@ def freed(row: Row[Any]) -> SlotState:
 
 def fill_slot(connection: Connection, slot_id: str, item_id: str, old: SlotState) -> ItemState:
     """Fill a slot if it is still in that state; the item's state, judged once it has all it asked for."""
-    set_slot(connection, slot_id, old, SlotState.FILLED)
-    # Locked before counting, so that of two who fill the last two slots the second sees both filled.
+    # Locked before its slot and before counting: of two who fill the last two, the second sees both filled.
     state = ItemState(
         connection.execute(
             select(item.c.state).where(item.c.id == item_id).with_for_update(key_share=True)
         ).scalar_one()
     )
+    set_slot(connection, slot_id, old, SlotState.FILLED)
     wanted = exists().where(slot.c.item_id == item_id, slot.c.state.in_(WANTED), slot.c.purpose.not_in(ASIDE))
     # The same statement whether the item waits or not: how long this takes does not tell what it is.
     project_id = connection.execute(
