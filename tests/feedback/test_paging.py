@@ -183,10 +183,13 @@ def test_a_cursor_opens_nothing_that_is_anothers(any_site):
 
 
 def test_cursors_are_read_as_they_were_made():
-    for place in ([5, "x-1"], [0, ""], [-1, "ü"]):
+    for place in ([5, "x-1"], [0, ""], [-1, "ü"], [1, "a\u00a0b\n\u200d"]):  # names are what people write
         assert read_cursor(cursor_of(place), int, str) == place
     with pytest.raises(DataError, match="`next` of an earlier page"):
         read_cursor(base64.urlsafe_b64encode(json.dumps({"a": 1}).encode()).decode(), int, str)
+    for text in ("\0", "\ud800"):  # no database holds these
+        with pytest.raises(DataError, match="`next` of an earlier page"):
+            read_cursor(cursor_of([1, text]), int, str)
 
 
 def test_a_page_keeps_no_row_of_the_next():

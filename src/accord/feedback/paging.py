@@ -59,7 +59,7 @@ def read_cursor(cursor: str, *kinds: type[int] | type[str]) -> list[Any]:
         raise _strange(cursor)
     if any(isinstance(one, int) and abs(one) >= 2**63 for one in found):
         raise _strange(cursor)
-    if any(isinstance(one, str) and ("\0" in one or not one.isprintable()) for one in found):
+    if any(isinstance(one, str) and not _is_storable(one) for one in found):
         raise _strange(cursor)
     return found
 
@@ -71,6 +71,11 @@ def is_below(
     place = read_cursor(cursor, *kinds)
     here = [literal(one, column.type) for one, column in zip(place, columns, strict=True)]
     return tuple_(*columns) < tuple_(*here)
+
+
+def _is_storable(text: str) -> bool:
+    """Whether a database can hold it: no NUL, and no half of a character."""
+    return "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def _strange(cursor: str) -> DataError:
