@@ -24,9 +24,7 @@ def read_judged_pairs(path: Path, candidate: str | None = None) -> tuple[tuple[s
     winner is an order without judgment.
     """
     log = read_log(path)
-    rows = list(log.rows)
-    if log.kind == "json" and isinstance(log.value, list):
-        rows = [(place, row) for place, row in enumerate(log.value, start=1) if isinstance(row, Mapping)]
+    rows = log.records()
     if not rows or not {"first", "second", "prompt_id"} <= set(rows[0][1]):
         raise log.refuse("expected rows with prompt_id, first, second and winner or share")
     models = {str(rows[0][1][side]) for side in ("first", "second")}

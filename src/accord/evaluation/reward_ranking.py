@@ -6,7 +6,7 @@ Rank 1 is best, equal ranks are ties. Leaves out pairs (`reward_accuracy.py`) an
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from accord.domain.errors import EvaluationError
 from accord.evaluation.clusters import finite_array
-from accord.evaluation.imports.log_file import LogFile, parse_json, read_log
+from accord.evaluation.imports.log_file import read_log
 from accord.evaluation.intervals import mean_estimate, share_estimate
 from accord.evaluation.measurement import Measurement
 
@@ -49,16 +49,14 @@ class RankedLists:
 def read_ranked_answers(path: Path) -> RankedLists:
     """Lists from JSON lines, a JSON list or CSV (also .gz); numbers that are none raise with the line."""
     log = read_log(path)
-    rows = list(log.rows)
-    if log.kind == "json" and isinstance(log.value, list):
-        rows = [(place, row) for place, row in enumerate(log.value, start=1) if isinstance(row, Mapping)]
+    rows = log.records()
     if not rows or not {"prompt_id", "rewards", "ranks"} <= set(rows[0][1]):
         raise log.refuse("expected rows with prompt_id, rewards and ranks")
     found = []
     for line, row in rows:
         if row.get("prompt_id") in (None, ""):
             raise log.refuse("there is no prompt_id", line)
-        lists = {name: _numbers(log, line, row, name) for name in ("rewards", "ranks")}
+        lists = {name: log.numbers(line, row, name) for name in ("rewards", "ranks")}
         try:
             found.append(RankedAnswers(prompt_id=str(row["prompt_id"]), **lists))
         except EvaluationError as error:
@@ -133,16 +131,3 @@ def kendall_tau_b(first: ArrayLike, second: ArrayLike) -> float:
     left, right = (np.sign(column[:, None] - column[None, :]) for column in (one, other))
     untied = float((left**2).sum()) * float((right**2).sum())
     return float((left * right).sum()) / math.sqrt(untied) if untied > 0 else math.nan
-
-
-def _numbers(log: LogFile, line: int, row: Mapping[str, Any], name: str) -> tuple[float, ...]:
-    value = row.get(name)
-    if isinstance(value, str) and value.strip():
-        value = parse_json(value, log.path, line)
-    listed: Sequence[Any] = value if isinstance(value, list) else []
-    is_right = all(
-        isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in listed
-    )
-    if not listed or not is_right:
-        raise log.refuse(f"{name} is {value!r}; expected a list of finite numbers", line)
-    return tuple(float(one) for one in listed)

@@ -36,9 +36,7 @@ def score_bench_file(
 ) -> tuple[BenchScore, dict[str, Any]]:
     """The score of a file and where it comes from; rows without rewards need `scorer`."""
     log = read_log(path)
-    rows = list(log.rows)
-    if log.kind == "json" and isinstance(log.value, list):
-        rows = [(place, row) for place, row in enumerate(log.value, start=1) if isinstance(row, Mapping)]
+    rows = log.records()
     if not rows:
         raise log.refuse("holds no examples; expected rows with subset and rewards or answers")
     facts = {"bench": bench, "bench_file": path.name, "bench_sha256": log.digest, "examples": len(rows)}

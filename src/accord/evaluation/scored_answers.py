@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from accord.domain.errors import DataError
-from accord.evaluation.imports.log_file import LogFile, parse_json, read_log
+from accord.evaluation.imports.log_file import LogFile, read_log
 
 LEAST_STEPS = 2
 LISTS = ("members", "features")
@@ -71,9 +71,7 @@ def read_scored_answers(path: Path) -> ScoredRun | ScoredPool:
     A reward that is no finite number, other prompts at another step and a run of one step raise `DataError`.
     """
     log = read_log(path)
-    rows = list(log.rows)
-    if log.kind == "json" and isinstance(log.value, list):
-        rows = [(place, row) for place, row in enumerate(log.value, start=1) if isinstance(row, Mapping)]
+    rows = log.records()
     if not rows or not {"prompt_id", "proxy", "gold"} <= set(rows[0][1]):
         raise log.refuse("expected rows with prompt_id, proxy, gold and (for a run) step")
     facts = {"answers_file": path.name, "answers_sha256": log.digest, "answers": len(rows)}
@@ -146,19 +144,8 @@ def _answer(log: LogFile, line: int, row: Mapping[str, Any]) -> ScoredAnswer:
         kl=number("kl"),
         logprobs=None if own is None or reference is None else (own, reference),
         entropy=number("entropy"),
-        **{name: _numbers(log, line, row, name) for name in LISTS},
+        **{name: log.numbers(line, row, name) for name in LISTS},
     )
-
-
-def _numbers(log: LogFile, line: int, row: Mapping[str, Any], name: str) -> tuple[float, ...]:
-    """A list of finite numbers, as JSON where the file is CSV; empty where there is none."""
-    value = row.get(name)
-    if isinstance(value, str) and value.strip():
-        value = parse_json(value, log.path, line)
-    listed = list(value) if isinstance(value, list) else []
-    if any(not isinstance(one, int | float) or not math.isfinite(one) for one in listed):
-        raise log.refuse(f"{name} is no list of finite numbers", line)
-    return tuple(float(one) for one in listed)
 
 
 def _words(text: Any) -> float | None:

@@ -71,9 +71,7 @@ def read_scored_pairs(path: Path) -> ScoredPairs:
     group and members that differ in number raise `DataError` with the line.
     """
     log = read_log(path)
-    rows = list(log.rows)
-    if log.kind == "json" and isinstance(log.value, list):
-        rows = [(place, row) for place, row in enumerate(log.value, start=1) if isinstance(row, Mapping)]
+    rows = log.records()
     if not rows or not {"chosen_reward", "rejected_reward"} <= set(rows[0][1]):
         raise log.refuse("expected rows with prompt_id, chosen_reward, rejected_reward and a label")
     pairs, seen = [], dict[tuple[str, str], int]()

@@ -83,3 +83,24 @@ def test_pickles_folders_and_nothing_are_refused(tmp_path):
     (tmp_path / "e.json").write_bytes(b"\xff\xfe\x00nonsense")
     with pytest.raises(DataError, match="neither text"):
         read_log(tmp_path / "e.json")
+
+
+def test_an_entry_that_is_no_object_is_told_and_not_left_out(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text('[{"a": 1}, {"a": 2}]')
+    assert read_log(path).records() == [(1, {"a": 1}), (2, {"a": 2})]
+    path.write_text('[{"a": 1}, 7]')
+    with pytest.raises(DataError, match="entry 2 is 7; expected an object"):
+        read_log(path).records()
+
+
+def test_lists_of_numbers_are_read_from_json_and_from_csv(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text('a,b,c,d\n"[1, 2.5]",,[true],"[1e999]"\n')
+    log = read_log(path)
+    ((line, row),) = log.records()
+    assert log.numbers(line, row, "a") == (1.0, 2.5)
+    assert log.numbers(line, row, "b") == log.numbers(line, row, "none") == ()
+    for name in ("c", "d"):
+        with pytest.raises(DataError, match=f"{name} is .*; expected a list of finite numbers"):
+            log.numbers(line, row, name)

@@ -21,7 +21,7 @@ import numpy as np
 from accord.domain.errors import DataError
 from accord.evaluation.clusters import FloatArray
 from accord.evaluation.drift.diagnosis import AnchorVotes
-from accord.evaluation.imports.log_file import LogFile, parse_json, read_log
+from accord.evaluation.imports.log_file import LogFile, read_log
 
 COUNTS = ("old_left", "old_right", "new_left", "new_right")
 
@@ -49,7 +49,7 @@ class DriftRows:
 def read_drift_rows(path: Path) -> DriftRows:
     """Rows from JSON lines, a JSON list or CSV (also .gz); numbers that are none raise `DataError`."""
     log = read_log(path)
-    rows = _rows(log)
+    rows = log.records()
     if not rows or "prompt_id" not in rows[0][1]:
         raise log.refuse("expected rows with prompt_id and prompt, answer, features, votes or hit")
 
@@ -85,7 +85,7 @@ def read_drift_rows(path: Path) -> DriftRows:
 def read_anchors(path: Path) -> list[AnchorVotes]:
     """Anchor pairs labeled then and now: pair, old_left, old_right, new_left, new_right."""
     log = read_log(path)
-    rows = _rows(log)
+    rows = log.records()
     if not rows or not {"pair", *COUNTS} <= set(rows[0][1]):
         raise log.refuse(f"expected rows with pair, {', '.join(COUNTS)}")
     found = []
@@ -103,12 +103,6 @@ def read_anchors(path: Path) -> list[AnchorVotes]:
             )
         )
     return found
-
-
-def _rows(log: LogFile) -> list[tuple[int, Mapping[str, Any]]]:
-    if log.kind == "json" and isinstance(log.value, list):
-        return [(place, row) for place, row in enumerate(log.value, start=1) if isinstance(row, Mapping)]
-    return list(log.rows)
 
 
 def _number(
@@ -138,16 +132,11 @@ def _counts(log: LogFile, line: int, row: Mapping[str, Any], names: Sequence[str
 def _table(log: LogFile, rows: Sequence[tuple[int, Mapping[str, Any]]], name: str) -> FloatArray | None:
     if any(row.get(name) in (None, "") for _, row in rows):
         return None
-    table = []
+    table: list[tuple[float, ...]] = []
     for line, row in rows:
-        value = row[name]
-        listed = parse_json(value, log.path, line) if isinstance(value, str) else value
-        is_right = isinstance(listed, list) and all(
-            isinstance(one, int | float) and math.isfinite(one) for one in listed
-        )
-        if not is_right or not listed:
-            raise log.refuse(f"{name} is no list of finite numbers", line)
-        table.append([float(one) for one in listed])
+        table.append(log.numbers(line, row, name))
+        if not table[-1]:
+            raise log.refuse(f"{name} is empty; expected a list of finite numbers", line)
         if len(table[-1]) != len(table[0]):
             raise log.refuse(f"{name} has {len(table[-1])} numbers, the first row {len(table[0])}", line)
     return np.array(table)

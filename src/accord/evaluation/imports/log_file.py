@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,6 +55,29 @@ class LogFile:
         """An error that names this file."""
         return DataError(reason, path=self.path, line=line)
 
+    def records(self) -> list[tuple[int, Mapping[str, Any]]]:
+        """Line and object of each row, or place (from 1) and object of a JSON list; empty for all else.
+
+        An entry of the list that is no object raises: left out in silence it would be missed by nobody.
+        """
+        if self.kind != "json" or not isinstance(self.value, list):
+            return list(self.rows)
+        for place, one in enumerate(self.value, start=1):
+            if not isinstance(one, Mapping):
+                raise self.refuse(f"entry {place} is {one!r}; expected an object")
+        return list(enumerate(self.value, start=1))
+
+    def numbers(self, line: int, row: Mapping[str, Any], name: str) -> tuple[float, ...]:
+        """A row's list of finite numbers, as JSON text where the file is CSV; empty where there is none."""
+        value = row.get(name)
+        if isinstance(value, str) and value.strip():
+            value = parse_json(value, self.path, line)
+        if value in (None, ""):
+            return ()
+        if not isinstance(value, list) or not all(_is_finite(one) for one in value):
+            raise self.refuse(f"{name} is {value!r}; expected a list of finite numbers", line)
+        return tuple(float(one) for one in value)
+
 
 def read_log(path: Path, limits: ReadLimits | None = None) -> LogFile:
     """Read and parse; raises `DataError` with file and line for what is too large, cut off or no text."""
@@ -94,6 +118,10 @@ def parse_json(text: str, path: str, line: int | None = None) -> Any:
         is_cut = is_cut or "Unterminated string" in str(error)
         what = "is cut off" if is_cut else "is not JSON"
         raise DataError(f"{what}: {error}", path=path, line=line) from error
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _read(path: Path, limits: ReadLimits) -> bytes:

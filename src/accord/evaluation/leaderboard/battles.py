@@ -140,9 +140,7 @@ def read_battles(
 
 
 def _rows(log: LogFile) -> list[tuple[int, Mapping[str, Any]]]:
-    rows = list(log.rows)
-    if log.kind == "json" and isinstance(log.value, list):
-        rows = [(place, row) for place, row in enumerate(log.value, start=1) if isinstance(row, Mapping)]
+    rows = log.records()
     if not rows:
         raise log.refuse("holds no battles; expected rows with model_a, model_b and winner")
     return rows
