@@ -217,7 +217,7 @@ def test_degeneracy_since_the_start_by_hand():
     assert value(found, "language_switch_share", "run") == 0.0
     assert value(found, "token_entropy", "run") == pytest.approx(-0.375)
     assert "self_bleu" not in found.not_measured
-    assert "answers have no text" in measure_run(build({0: (0, 0), 9: (1, 1)})).not_measured["self_bleu"]
+    assert "answers have no text" in measure_run(build({0: (0, 0), 9: (1, 1)})).not_measured["self_bleu, run"]
 
 
 def with_features(run: ScoredRun, shift: float, *, seed: int) -> ScoredRun:

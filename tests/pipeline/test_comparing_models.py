@@ -125,6 +125,9 @@ def test_greedy_answers_have_no_kl(variants: tuple[str, str], monkeypatch: pytes
     found = compare_models(config(variants, temperature=0.0))
     assert "greedy" in found.not_measured["kl_divergence"]
     assert found.find("kl_divergence") is None
+    assert drawn.find("token_entropy") is not None
+    assert "greedy" in found.not_measured["token_entropy"]
+    assert found.find("token_entropy") is None
 
 
 def test_prompts_come_from_a_file_and_have_no_known_taste(variants: tuple[str, str], tmp_path: Path):

@@ -214,3 +214,16 @@ def test_a_release_that_is_no_better_passes_seldom():
         passed += judge_gate(gate(), Measurement(metric="m", estimate=estimate)).verdict is Verdict.PASS
     # two-sided at .05: one side .025, sd .008
     assert passed / 400 <= 0.05
+
+
+def test_a_reason_of_another_command_is_not_given_for_a_slice_it_does_not_measure():
+    of_run = Gate(id="run", metric="length_cap_share", slice="run", comparator="absolute", margin=0.1)
+    of_all = Gate(id="all", metric="length_cap_share", comparator="absolute", margin=0.1)
+    plan = GatePlan(name="p", gates=(of_run, of_all))
+    said = {"length_cap_share": "a file does not say"}
+    first, second = judge_release(plan, [], today=TODAY, reasons=said).results
+    assert "a file does not say" not in first.reason
+    assert "accord evaluate optimization" in first.reason
+    assert second.reason.endswith("a file does not say")
+    said["length_cap_share, run"] = "answers have no text"
+    assert judge_release(plan, [], today=TODAY, reasons=said).results[0].reason.endswith("no text")

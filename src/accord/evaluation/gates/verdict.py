@@ -95,7 +95,7 @@ def judge_release(
     """Hold measurements against a plan; their order does not matter.
 
     Two measurements of one metric, slice and versus raise: which one counts must be said before. `reasons`
-    are those of the measuring commands for a metric that has no number.
+    are those of the measuring commands for a metric ("m"), or a metric on a slice ("m, s"), without a number.
     """
     found: dict[tuple[str, str, str], Measurement] = {}
     for one in measurements:
@@ -113,7 +113,7 @@ def judge_release(
             gate,
             found.get((gate.metric, gate.slice, gate.versus)),
             waivers.get(gate.id),
-            why_missing=(reasons or {}).get(gate.metric, ""),
+            why_missing=_said_of(gate, reasons or {}),
         )
         if gate.id in late and result.waiver is None and result.verdict is Verdict.NOT_MEASURED:
             over = f"{result.reason}; the waiver of {late[gate.id].name} ended on {late[gate.id].expires}"
@@ -164,6 +164,14 @@ def judge_gate(
         verdict, more = Verdict.UNDECIDED, _more_needed(estimate, threshold)
         reason = f"{shown} holds {threshold:g} within; it must lie {asked}"
     return GateResult(gate=gate, verdict=verdict, reason=reason, measurement=measurement, more_needed=more)
+
+
+def _said_of(gate: Gate, reasons: Mapping[str, str]) -> str:
+    """Why there is no number: of its slice, else of its metric where the same command measures both."""
+    own = reasons.get(f"{gate.metric}, {gate.slice}")
+    if own is None and producer_of(gate.metric, gate.slice) == producer_of(gate.metric):
+        own = reasons.get(gate.metric)
+    return own or ""
 
 
 def _why_unmeasured(gate: Gate, measurement: Measurement | None, why_missing: str = "") -> str:
