@@ -245,3 +245,23 @@ def test_after_fifty_items_a_break_is_suggested_and_work_goes_on_behind_it(site,
             page.locator("[data-pause=back]").click()
         page.locator(f"#work:not([data-id='{id_}'])").wait_for()
     assert len(stored(site, project_id)) >= 53  # the last is on its way
+
+
+def test_a_break_before_the_next_item_is_here_hides_no_work(site, served, page):
+    project_id = site.project(rows(2))
+    held: list[Any] = []
+    is_slow = True
+    page.route("**/ahead", lambda route: held.append(route) if is_slow else route.continue_())
+    page.goto(f"{served.url}/p/{project_id}/annotate")
+    judge(page)
+    page.get_by_text("Saved ").wait_for()
+    page.keyboard.press("b")
+    page.locator("#pause[open]").wait_for()
+    is_slow = False
+    with page.expect_response("**/back"):
+        for route in held:
+            route.continue_()
+    page.get_by_text("Waiting for the server").wait_for()
+    assert page.get_by_text("Nothing for you now").count() == 0
+    page.locator("[data-pause=back]").click()
+    page.get_by_text("Question 1?").wait_for()

@@ -312,11 +312,12 @@ def test_a_refused_judgment_comes_back_with_what_was_said_against_it(site, serve
 
 def test_a_lease_that_ran_out_costs_nobody_his_judgment(site, served, page):
     project_id = site.project(rows(1))
-    page.goto(f"{served.url}/p/{project_id}/annotate")
-    page.get_by_text("Question 0?").wait_for()
+    second = site.person("second")
+    with page.expect_response("**/open"), page.expect_response("**/ahead"):  # both begin its lease anew
+        page.goto(f"{served.url}/p/{project_id}/annotate")
     with site.database.write() as connection:
         connection.execute(update(assignment).values(lease_until_ms=1))
-    site.person("second").post(f"/projects/{project_id}/queue/next")
+    assert second.post(f"/projects/{project_id}/queue/next").status_code == 200
     page.keyboard.press("2")
     page.keyboard.press("Enter")
     page.get_by_text("Saved ").wait_for()

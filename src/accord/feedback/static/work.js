@@ -152,10 +152,11 @@ export function next(waiting = null) {
   const title = document.createElement("h1");
   const text = document.createElement("p");
   box.append(title, text);
-  title.textContent = outbox.size ? waiting ?? t("Waiting for the server") : t("Nothing for you now");
+  const isKnownEmpty = !outbox.size && queue.empty;
+  title.textContent = isKnownEmpty ? t("Nothing for you now") : waiting ?? t("Waiting for the server");
   text.textContent = waiting && outbox.size ? "" : outbox.size ? t("All you have judged is kept here. The next item comes as soon as the server answers.") : queue.empty?.text ?? "";
   table.replaceChildren(box);
-  if (!outbox.size && !queue.empty) queue.refill().then(() => { if (!current && (queue.size || queue.empty)) queue.size ? next() : text.append(queue.empty.text); });
+  if (!outbox.size && !queue.empty) queue.refill().then(() => { if (!current && (queue.size || queue.empty)) next(); });
 }
 
 /** Hand the form in, unless something is missing or it was far quicker than reading takes; then ask, once. */
