@@ -424,8 +424,8 @@ def _points(
 
     Each part is left out of the whole replay, model and calibrator included: what they do not know of the
     annotators moves all items at once, which resampling of scored items alone would not show. Leaving out
-    alone makes the error of what was accepted a sixth too large, for fewer items also teach the model less
-    (Efron and Stein 1981); half the difference of leaving out and taking twice does not.
+    alone gives too much, by the curvature of a model that fewer items also teach less (Efron and Stein 1981);
+    half the difference of leaving out and taking twice does not.
     """
     width = len(_COLUMNS)
     figures = []
