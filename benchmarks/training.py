@@ -9,6 +9,7 @@ online tasks draw their own samples, see `online_work.py`.
 import argparse
 import importlib.util
 import json
+import math
 import os
 import resource
 import statistics
@@ -52,6 +53,26 @@ CEILING_SIDE = 2048
 
 ONLINE = ("grpo", "rloo", "ppo")
 """Tasks that draw their own samples."""
+
+
+def packed_product(
+    rows: torch.Size, second: torch.Size, third: torch.Size | None, *others: Any, **options: Any
+) -> int:
+    """Operations of a sampler's product [n, in] @ [out, in].T; a factor comes before the weight."""
+    weight = third if third is not None and len(third) == 2 else second
+    return 2 * math.prod(rows) * weight[0]
+
+
+def added_product(total: torch.Size, left: torch.Size, right: torch.Size, **options: Any) -> int:
+    """Operations of total += left @ right."""
+    return 2 * math.prod(left) * right[1]
+
+
+def uncounted_products() -> dict[Any, Any]:
+    """Formulas for operators that torch's counter does not know, by operator."""
+    linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    known = {torch.ops.aten.addmm_: added_product}
+    return known if linear is None else {**known, linear: packed_product}
 
 
 class FixedSft(SftTask):
@@ -110,7 +131,8 @@ class StepClock:
         self.seconds: list[float] = []
         self.losses: list[float] = []
         self.operations = 0
-        self._counter = FlopCounterMode(display=False) if counts else None
+        counter = FlopCounterMode(display=False, custom_mapping=uncounted_products())
+        self._counter = counter if counts else None
 
     def on_start(self, start: RunStart) -> None:
         if self._counter is not None:
@@ -404,10 +426,13 @@ def measure_online(
             f"{updates} updates a rollout: steps are timed one by one, so each has to draw its own"
         )
     task = online.online_task(options.task, load_plain(options.model), options.data, work, optimization)
-    clock, recorder = StepClock("policy/loss"), Recorder()
+    clock, recorder = StepClock("policy/loss", counts=settings["warmup_steps"] > 0), Recorder()
     loop.optimize(task, optimization, streams=Streams(settings["seed"]), observers=[clock, recorder])
     work["batch"] = work["prompts_per_step"] * work.get("group", 1)
-    line = report(options, settings, work, clock, [each.tokens for each in recorder.steps])
+    tokens = [each.tokens for each in recorder.steps]
+    line = report(options, settings, work, clock, tokens)
+    if clock.operations:
+        line |= ceiling_figures(options.precision, clock.operations / tokens[0], line["tokens_per_s"])
     print(json.dumps({**line, **online.online_figures(recorder, work, settings["warmup_steps"])}), flush=True)
 
 

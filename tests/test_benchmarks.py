@@ -14,6 +14,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 from accord.domain import DataError
 from accord.models.export import save_model
+from accord.models.loading import load_model
 from accord.models.tiny import END, tiny_model
 from accord.training import loop
 
@@ -185,7 +186,7 @@ def test_an_online_line_has_the_peers_keys_and_samples_of_full_length(
     task: str, measure: Callable[..., dict], place: Path
 ):
     line = measure(task)
-    assert set(line) == KEYS | {"breakdown", "generated_tokens_per_s", "mean_reward", "kl"}
+    assert set(line) == KEYS | CEILING_KEYS | {"breakdown", "generated_tokens_per_s", "mean_reward", "kl"}
     assert len(line["loss"]) == len(line["mean_reward"]) == len(line["kl"]) == 2
     assert sum(line["breakdown"].values()) == pytest.approx(1.0, abs=0.002)
     assert line["kl"][0] == 0.0
@@ -193,6 +194,27 @@ def test_an_online_line_has_the_peers_keys_and_samples_of_full_length(
     prompts = [len(tokenizer(row["prompt"], add_special_tokens=False)["input_ids"]) for row in ROWS[:2]]
     group = 1 if task == "ppo" else 8
     assert line["tokens_per_step"][0] == group * sum(length + 6 for length in prompts)
+
+
+def test_the_operations_of_an_online_step_are_those_of_sampler_reference_and_learner(
+    measure: Callable[..., dict], place: Path
+):
+    line = measure("grpo")
+    model = load_model(str(place / "model"))
+    linears = sum(
+        weight.numel() for name, weight in model.network.named_parameters() if name.endswith("proj.weight")
+    )
+    head = model.head_weight.numel()
+    prompts = [
+        len(model.tokenizer.hf(row["prompt"], add_special_tokens=False)["input_ids"]) for row in ROWS[:2]
+    ]
+    drawn = 2 * 8 * 6
+    # the last token drawn goes through no layer of the sampler; what all prompts begin with runs once there
+    sampled = sum(prompts) + drawn - 2 * 8
+    learned = 4 * linears * (sum(prompts) + drawn) + 4 * head * drawn  # reference 1, forward and backward 3
+    least = 2 * (linears * sampled + head * (drawn - 2 * 8)) + 2 * learned
+    counted = line["operations_per_token"] * line["tokens_per_step"][0]
+    assert 0.95 * least < counted < 1.2 * least  # attention's own products besides
 
 
 def test_several_updates_a_rollout_are_not_timed_as_steps(measure: Callable[..., dict], place: Path):

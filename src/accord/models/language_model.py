@@ -16,6 +16,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from accord.domain.errors import ModelError
 from accord.models.chat import ChatTokenizer
+from accord.models.layers import decoder_layers
 from accord.models.weights import hash_weights
 
 
@@ -134,14 +135,28 @@ def set_special_ids(network: PreTrainedModel, tokenizer: ChatTokenizer) -> None:
     tokenizer.hf.pad_token = tokenizer.hf.convert_ids_to_tokens(tokenizer.pad_id)
 
 
-def frozen_copy(model: LanguageModel) -> LanguageModel:
+def frozen_copy(model: LanguageModel, *, products: torch.dtype | None = None) -> LanguageModel:
     """A copy that never changes, to be the reference while `model` trains.
 
     Trainable weights are copied; frozen ones (lower layers, the base of an adapter) are
     shared, so they are in memory once. Unfreezing them later in `model` would change both.
+
+    `products` is the type of autocast where the copy runs under nothing else: the decoder's linear layers
+    are then kept in it, which is what autocast would make of them at each pass. A copy below an adapter
+    stays as it is.
     """
     network = copy_network(model.network, share=lambda weight: not weight.requires_grad)
+    if products is not None and not model.is_adapter:
+        _lower_linears(network, products)
     return replace(model, network=network.requires_grad_(False).eval())
+
+
+def _lower_linears(network: PreTrainedModel | PeftModel, dtype: torch.dtype) -> None:
+    """Linear layers of the decoder that are a copy's own, in `dtype`."""
+    for layer in decoder_layers(network.get_decoder()):
+        for module in layer.modules():
+            if type(module) is nn.Linear and all(weight.requires_grad for weight in module.parameters()):
+                module.to(dtype)
 
 
 def copy_network(

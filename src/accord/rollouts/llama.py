@@ -76,7 +76,8 @@ class LlamaDecoder:
         self.head_size: int = getattr(config, "head_dim", None) or config.hidden_size // self.n_heads
         self.scale: float = self.head_size**-0.5
         self.eps: float = config.rms_norm_eps
-        self.layers: list[PackedLayer] = []
+        self.layers: list[PackedLayer | None] = []
+        self.head: PackedLinear | None = None
         self.head_version = ""
         self.refresh()
         is_cpu = self.embedding.device.type == "cpu"
@@ -86,7 +87,7 @@ class LlamaDecoder:
     @property
     def version(self) -> str:
         """A fingerprint of the weights that decode now."""
-        return fingerprint([], state=" ".join([self.head_version, *(layer.version for layer in self.layers)]))
+        return fingerprint([], state=" ".join([self.head_version, *(layer.version for layer in self._packed())]))
 
     @property
     def device(self) -> torch.device:
@@ -95,12 +96,14 @@ class LlamaDecoder:
 
     def refresh(self) -> None:
         """Take over the model's weights as they are now."""
-        layers = []
-        for index, module in enumerate(_layers(self.model)):
+        modules = _layers(self.model)
+        held = self.layers or [None] * len(modules)
+        for index, module in enumerate(modules):
             version = fingerprint(_weights(module), state=_adapters(module))
-            is_current = index < len(self.layers) and self.layers[index].version == version
-            layers.append(self.layers[index] if is_current else self._pack(module, version))
-        self.layers = layers
+            layer = held[index]
+            if layer is None or layer.version != version:
+                held[index] = self._pack(module, version)
+        self.layers = held
         body: Any = self.model.body
         version = fingerprint([self.model.head_weight, body.embed_tokens.weight, body.norm.weight])
         if version != self.head_version:
@@ -109,6 +112,14 @@ class LlamaDecoder:
             self.head_version = version
         self.embedding: Tensor = body.embed_tokens.weight.detach()
         self.norm: Tensor = body.norm.weight.detach().float().contiguous()
+
+    def release(self) -> None:
+        """Let go of what is packed of weights that learn, and so will be others; `refresh` packs them again."""
+        for index, module in enumerate(_layers(self.model)):
+            if any(weight.requires_grad for weight in _weights(module)):
+                self.layers[index] = None
+        if self.model.head_weight.requires_grad:
+            self.head, self.head_version = None, ""
 
     def begin(self, prompts: Sequence[Sequence[int]], *, group: int, max_tokens: int) -> LlamaSlots:
         """Prefill each prompt once and open `group` slots for it."""
@@ -124,13 +135,13 @@ class LlamaDecoder:
         tokens = torch.cat([part for _, part in parts])
         stream = nn.functional.embedding(tokens, self.embedding).float()
         added = None
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self._packed()):
             joint = layer.qkv(self.add_norm(stream, added, layer.input_norm))
             mixed = self._attend(index, [slots for slots, _ in parts], joint, cos, sin)
             added = self._finish(layer, stream, mixed)
         for slots, _ in parts:
             slots.n_new += 1
-        return list(self.head(self.add_norm(stream, added, self.norm)).split(sizes))
+        return list(self._logits(self.add_norm(stream, added, self.norm)).split(sizes))
 
     def add_norm(self, stream: Tensor, added: Tensor | None, weight: Tensor) -> Tensor:
         """Adds to the stream in place; its RMSNorm in fp32, then in the precision of the products."""
@@ -171,7 +182,7 @@ class LlamaDecoder:
         cos, sin = slots.cos[positions, None], slots.sin[positions, None]
         stream = nn.functional.embedding(tokens, self.embedding).float()
         added = None
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self._packed()):
             joint = layer.qkv(self.add_norm(stream, added, layer.input_norm))
             queries, keys, values = self.split_heads(joint, cos, sin)
             shared_keys, *own_keys = keys.split(lengths)
@@ -189,7 +200,7 @@ class LlamaDecoder:
             added = self._finish(layer, stream, mixed.to(self.dtype))
         normed = self.add_norm(stream, added, self.norm)
         ends = torch.tensor(lengths, device=device).cumsum(0)[1:] - 1
-        return self.head(normed[ends])
+        return self._logits(normed[ends])
 
     def _attend(
         self, index: int, parts: Sequence[LlamaSlots], joint: Tensor, cos: Tensor, sin: Tensor
@@ -209,6 +220,16 @@ class LlamaDecoder:
         """What the layer still adds to the stream after attention, which is added here."""
         normed = self.add_norm(stream, layer.output(mixed), layer.mlp_norm)
         return layer.down(layer.up.times(normed, layer.gate.silu(normed)))
+
+    def _packed(self) -> list[PackedLayer]:
+        """All layers; none is missing between `refresh` and `release`."""
+        layers = [layer for layer in self.layers if layer is not None]
+        assert len(layers) == len(self.layers)
+        return layers
+
+    def _logits(self, normed: Tensor) -> Tensor:
+        assert self.head is not None
+        return self.head(normed)
 
     def _pack(self, module: Any, version: str) -> PackedLayer:
         attention, mlp = module.self_attn, module.mlp

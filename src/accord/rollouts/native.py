@@ -78,6 +78,11 @@ class NativeSampler:
         """Whether the own fast path runs this model."""
         return covers(self.model)
 
+    def release(self) -> None:
+        """Let go of the copies of weights that learn: idle through an update, and old after it."""
+        if isinstance(self._decoder, LlamaDecoder):
+            self._decoder.release()
+
     @torch.no_grad()
     def sample(
         self, prompts: Sequence[Prompt], *, group: int = 1, config: SamplingConfig, streams: Streams

@@ -238,7 +238,8 @@ class DpoTask:
         groups_per_update = max(1, round(config.batch_size * len(self.groups) / len(self.rows)))
         self.order = DataOrder(len(self.groups), groups_per_update, streams, config.is_shuffled)
         self.pair_loss = config.pair_loss()
-        self.reference = Reference(model, reference) if config.has_reference else None
+        precision = config.optimization.precision
+        self.reference = Reference(model, reference, precision=precision) if config.has_reference else None
         self.cache = cache_for(self.reference, config.reference_cache, config.optimization, model)
         self.warnings: list[str] = []
         self._displaced_steps = 0

@@ -189,7 +189,7 @@ class KtoTask:
         self.model, self.config = model, config
         self.rows, self.eval_rows = list(rows), list(eval_rows)
         self.order = DataOrder(len(self.rows), config.batch_size, streams, config.is_shuffled)
-        self.reference = Reference(model, reference)
+        self.reference = Reference(model, reference, precision=config.optimization.precision)
         self._reference_sums = cache_for(self.reference, config.reference_cache, config.optimization, model)
 
     @property

@@ -157,7 +157,7 @@ class OnlineTask:
         self.sampler, self.strategy, self.algorithm = sampler, strategy, algorithm
         self.prompts = self._tokenize(prompts)
         self.eval_prompts = self._tokenize(eval_prompts)
-        self.reference = Reference(model, reference)
+        self.reference = Reference(model, reference, precision=config.optimization.precision)
         self.order = DataOrder(len(prompts), config.prompts_per_step, streams)
         self.control = KlControl(coefficient=config.kl_coefficient)
         self.lagrangian = Lagrangian(config.constraints)
@@ -388,7 +388,7 @@ class OnlineTask:
         self, chosen: Sequence[tuple[Prompt, list[int]]], streams: Streams, *, group_size: int
     ) -> Rollout:
         config = self.config
-        return roll_out(
+        rollout = roll_out(
             [prompt for prompt, _ in chosen],
             [ids for _, ids in chosen],
             sampler=self.sampler,
@@ -400,6 +400,9 @@ class OnlineTask:
             ),
             streams=streams,
         )
+        if isinstance(self.sampler, NativeSampler):
+            self.sampler.release()
+        return rollout
 
     def _pack(self, experience: Experience, members: Sequence[int]) -> list[PackedGroups]:
         """Whole groups within the token budget, and the states of the shared trunk."""

@@ -23,17 +23,28 @@ from accord.models.ragged import (
     hidden_states,
     trunk_states,
 )
+from accord.training.precision import Precision, resolve_precision
 
 
 class Reference:
     """Scores completions under the policy's start, or under any frozen model of the same vocabulary."""
 
-    def __init__(self, policy: LanguageModel, reference: LanguageModel | None = None):
-        """Without `reference` the policy as it is now is the start: call this before training."""
+    def __init__(
+        self, policy: LanguageModel, reference: LanguageModel | None = None, *, precision: Precision = "fp32"
+    ):
+        """Without `reference` the policy as it is now is the start: call this before training.
+
+        The reference scores under `autocast(precision, ...)` only.
+        """
         self.policy = policy
         self.is_adapter_off = reference is None and policy.is_adapter and policy.start_is_base
-        if reference is None:
-            reference = policy if self.is_adapter_off else frozen_copy(policy)
+        self._version = ""
+        if reference is None and not self.is_adapter_off:
+            is_low = resolve_precision(precision, policy.device) == "bf16"
+            self._version = policy.version  # of the start, whatever its copy keeps of it
+            reference = frozen_copy(policy, products=torch.bfloat16 if is_low else None)
+        elif reference is None:
+            reference = policy
         elif reference.head_weight.shape[0] != policy.head_weight.shape[0]:
             raise ModelError(
                 f"reference {reference.name!r} has {reference.head_weight.shape[0]} tokens and policy "
@@ -48,7 +59,7 @@ class Reference:
     @property
     def version(self) -> str:
         """The hash of its weights."""
-        return self.model.base_version if self.is_adapter_off else self.model.version
+        return self._version or (self.model.base_version if self.is_adapter_off else self.model.version)
 
     @torch.no_grad()
     def trunk(self, packed: PackedCompletions) -> TrunkStates | None:

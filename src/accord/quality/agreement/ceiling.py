@@ -29,10 +29,10 @@ from accord.quality.agreement.resampling import (
     FloatArray,
     Link,
     Statistic,
+    abc_interval,
     bootstrap,
     number_clusters,
     replicate_weights,
-    student_interval,
 )
 from accord.quality.agreement.result import NOTHING_PAIRABLE, Agreement, no_agreement
 from accord.quality.labels import LabelTable
@@ -74,7 +74,7 @@ def measure_ceiling(
     """Ceilings and floor of a task with classes, from items with two judgments or more.
 
     Total agreement gives 1, 1, 0 and 1 without intervals; no item with two judgments gives None with the
-    reason. The interval of `human` is the bootstrap's; the modeled three have Student's on the log-odds of
+    reason. The interval of `human` is the bootstrap's; the modeled three have ABC's on the log-odds of
     their place between chance and certainty. For its own, `majority` is taken for a quadratic of `fresh` and
     `nll`, fitted to its values at a few resampled fits.
     """
@@ -95,7 +95,7 @@ def measure_ceiling(
     human = bootstrap(_human_only(rows), rows.units, config=config, undefined=NOTHING_PAIRABLE)
     least = 1 / table.n_classes
     links = (Link(least, 1.0), Link(0.0, float(np.log(table.n_classes))), Link(least, 1.0))
-    modeled = student_interval(
+    modeled = abc_interval(
         lambda weights: with_majority(weights)[:, 1:],
         rows.units,
         links=links,

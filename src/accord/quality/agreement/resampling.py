@@ -149,20 +149,21 @@ def bootstrap(statistic: Statistic, units: Units, *, config: BootstrapConfig, un
     return Resampled(values=values, lows=lows, highs=highs, reasons=reasons)
 
 
-def student_interval(
+def abc_interval(
     statistic: Statistic, units: Units, *, links: Sequence[Link], config: BootstrapConfig, undefined: str
 ) -> Resampled:
-    """Values on the data as they are, and Student's intervals on the scale of each value's link.
+    """Values on the data as they are, and ABC intervals on the scale of each value's link.
 
-    For smooth statistics whose estimates are near normal once a bound is taken out by the link, such as the
-    log-odds of a share: there the quantiles of the bootstrap are short by a point or two of coverage at
-    200 items and this is not; near a bound it is wide rather than narrow. The standard error
-    comes from half the difference of leaving each unit out and counting it twice: the first alone is too
-    large by the curvature (Efron and Stein 1981), by a twentieth at 50 items, the second too small. Where
-    that would take more than `JACKKNIFE_CELLS` weights it is the spread of the replicates; n - 1 degrees of
-    freedom. No interval where `bootstrap` has none.
+    For smooth statistics between bounds at few units, where the quantiles of the bootstrap are short by a
+    point or two of coverage, and intervals that are symmetric about the point are missed on one side. ABC
+    (DiCiccio and Efron 1992, section 4) corrects the standard error for its change along the statistic, the
+    center for bias, and both for curvature. Departures: n / (n - 1) in the variance, differences of one whole
+    unit for derivatives, and (exp(2 c s) - 1) / 2c for s + c s^2, which is the same to the second order and
+    does not turn back far out. Where leaving each unit out would take more than `JACKKNIFE_CELLS` weights,
+    the error is the spread of the replicates, and nothing is corrected. None where `bootstrap` has none.
     """
-    points = statistic(units.multiplicity[None, :].astype(np.float64))[0]
+    full = units.multiplicity.astype(np.float64)
+    points = statistic(full[None, :])[0]
 
     def linked(weights: FloatArray) -> FloatArray:
         values = statistic(weights)
@@ -170,31 +171,80 @@ def student_interval(
             places = np.stack([link.apply(values[:, i]) for i, link in enumerate(links)], axis=1)
         return np.where(np.isfinite(places), places, np.nan)  # at its bound a value has no place on the line
 
-    n_units = units.n_units
-    errors = np.full(len(points), np.nan)
-    if config.replicates and n_units >= 2:
-        left_out, doubled = _change_each(linked, units, -1.0), _change_each(linked, units, 1.0)
-        if left_out is None or doubled is None:
-            replicates = np.concatenate([linked(weights) for weights in replicate_weights(units, config)])
-            for i, column in enumerate(replicates.T):
-                defined = column[np.isfinite(column)]
-                if len(defined) >= MIN_DEFINED_SHARE * len(column):
-                    errors[i] = defined.std(ddof=1) * np.sqrt(n_units / (n_units - 1))
-        else:
-            often, shift = left_out[0], (left_out[1] - doubled[1]) / 2
-            errors = np.sqrt((n_units - 1) / n_units * (often * shift**2).sum(axis=0))
+    shape = Shape(np.full(len(points), np.nan))
+    if config.replicates and units.n_units >= 2:
+        shape = _shape_of_each(linked, units) or _spread(linked, units, config)
+    quantile = float(ndtri((1 + config.confidence) / 2))
+    ends = linked(full[None, :]) + np.stack([shape.steps(-quantile), shape.steps(quantile)])
     results: list[tuple[float | None, float | None, float | None, str | None]] = []
     for i, point in enumerate(points.tolist()):
-        reason = _why_no_student(point, float(errors[i]), units, config, undefined)
+        reason = _why_no_abc(point, float(shape.errors[i]), units, config, undefined)
         if reason is not None:
             results.append((point if np.isfinite(point) else None, None, None, reason))
             continue
-        reach = -float(stdtrit(n_units - 1, (1 - config.confidence) / 2)) * float(errors[i])
-        center = float(links[i].apply(np.asarray(point)))
-        low, high = (float(links[i].invert(np.asarray(center + sign * reach))) for sign in (-1, 1))
+        low, high = (float(links[i].invert(end)) for end in ends[:, i])
         results.append((point, low, high, None))
     values, lows, highs, reasons = zip(*results, strict=True)
     return Resampled(values=values, lows=lows, highs=highs, reasons=reasons)
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """How far a statistic's distribution is from a normal one, to the second order; 0 where not known."""
+
+    errors: FloatArray
+    """[value] Standard errors."""
+    accelerations: FloatArray | float = 0.0
+    """[value] A sixth of the skewness of the units' influences."""
+    curvatures: FloatArray | float = 0.0
+    """[value] Half the second derivative along all influences, in standard errors."""
+    shifts: FloatArray | float = 0.0
+    """[value] z0, the bias correction."""
+
+    def steps(self, quantile: float) -> FloatArray:
+        """[value] From the point to the end of the interval at a quantile of the standard normal."""
+        moved = self.shifts + quantile
+        step = moved / np.maximum(1 - self.accelerations * moved, MIN_STRETCH) ** 2
+        bend = 2 * np.asarray(self.curvatures)
+        safe = np.where(np.abs(bend) < 1e-9, 1.0, bend)
+        return self.errors * np.where(safe == bend, np.expm1(bend * step) / safe, step)
+
+
+def _shape_of_each(statistic: Statistic, units: Units) -> Shape | None:
+    """From leaving each unit out, counting it twice, and half a step each way along all influences.
+
+    None where that would be too dear.
+    """
+    left_out, doubled = _values_each(statistic, units, -1.0), _values_each(statistic, units, 1.0)
+    if left_out is None or doubled is None:
+        return None
+    n_units, full = units.n_units, units.multiplicity.astype(np.float64)
+    kinds, often, less = left_out
+    more, middle = doubled[2], statistic(full[None, :])[0]
+    influences = (more - less) / 2 * (1 - 1 / n_units**2)  # exact for a mean
+    influences = influences - (often * influences).sum(axis=0) / n_units
+    squares = (often * influences**2).sum(axis=0)
+    roots = np.where(squares > 0, np.sqrt(squares), np.nan)
+    along = np.zeros((len(full) if units.cluster_of_row is None else n_units, len(middle)))
+    along[kinds] = np.nan_to_num(influences / roots)
+    rows = (along if units.cluster_of_row is None else along[units.cluster_of_row]).T
+    sides = [np.diagonal(statistic(full * (1 + side * rows))) for side in (-0.5, 0.5)]
+    curvatures = np.nan_to_num((sides[0] + sides[1] - 2 * middle) / (2 * roots * 0.25))
+    accelerations = np.nan_to_num((often * influences**3).sum(axis=0) / (6 * roots**3))
+    bias = (often * (more + less - 2 * middle)).sum(axis=0) / 2
+    shifts = accelerations - np.nan_to_num(bias / roots) + curvatures
+    return Shape(np.sqrt(squares * n_units / (n_units - 1)), accelerations, curvatures, shifts)
+
+
+def _spread(statistic: Statistic, units: Units, config: BootstrapConfig) -> Shape:
+    """Standard errors alone, from resampling; NaN where too few replicates have a value."""
+    replicates = np.concatenate([statistic(weights) for weights in replicate_weights(units, config)])
+    errors = np.full(replicates.shape[1], np.nan)
+    for i, column in enumerate(replicates.T):
+        defined = column[np.isfinite(column)]
+        if len(defined) >= MIN_DEFINED_SHARE * len(column):
+            errors[i] = defined.std(ddof=1) * np.sqrt(units.n_units / (units.n_units - 1))
+    return Shape(errors)
 
 
 def replicate_weights(units: Units, config: BootstrapConfig) -> Iterator[FloatArray]:
@@ -249,19 +299,22 @@ def _accelerations(statistic: Statistic, units: Units) -> FloatArray | None:
 
     A value that does not exist without some unit has acceleration 0.
     """
-    left_out = _change_each(statistic, units, -1.0)
+    left_out = _values_each(statistic, units, -1.0)
     if left_out is None:
         return None
-    often, shift = left_out
+    _, often, values = left_out
+    shift = (often * values).sum(axis=0) / often.sum() - values
     second, third = (often * shift**2).sum(axis=0), (often * shift**3).sum(axis=0)
     is_defined = np.isfinite(second) & (second > 0)
     safe = np.where(is_defined, second, 1.0)
     return np.where(is_defined, np.nan_to_num(third) / (6 * safe**1.5), 0.0)
 
 
-def _change_each(statistic: Statistic, units: Units, step: float) -> tuple[FloatArray, FloatArray] | None:
-    """How often a kind of unit is there [kind, 1], and the mean less the values with `step` more of one
-    unit [kind, value]: -1 leaves it out.
+def _values_each(
+    statistic: Statistic, units: Units, step: float
+) -> tuple[NDArray[np.int64], FloatArray, FloatArray] | None:
+    """Kinds of units that are there, how often [kind, 1], and the values with `step` more of one unit of
+    the kind [kind, value]: -1 leaves it out.
 
     None where it takes more than `JACKKNIFE_CELLS` weights.
     """
@@ -270,14 +323,12 @@ def _change_each(statistic: Statistic, units: Units, step: float) -> tuple[Float
     if n_kinds * len(full) > JACKKNIFE_CELLS:
         return None
     added = np.eye(n_kinds) if clusters is None else np.eye(n_kinds)[:, clusters] * full
-    weights = full + step * added
-    is_some = (full - added).any(axis=1)
-    often = (full if clusters is None else np.ones(n_kinds))[is_some, None]
-    values = statistic(weights[is_some])
-    return often, (often * values).sum(axis=0) / often.sum() - values
+    (kinds,) = np.nonzero((full - added).any(axis=1))
+    often = (full if clusters is None else np.ones(n_kinds))[kinds, None]
+    return kinds, often, statistic((full + step * added)[kinds])
 
 
-def _why_no_student(
+def _why_no_abc(
     point: float, error: float, units: Units, config: BootstrapConfig, undefined: str
 ) -> str | None:
     reason = _why_nothing_to_resample(point, units, config, undefined)
