@@ -262,6 +262,26 @@ def test_trap_14_weights_changed_in_any_way_are_taken_over():
     assert probe() == versions[-1]
 
 
+def test_what_was_let_go_is_packed_again_and_frozen_layers_are_kept():
+    model = tiny_model()
+    for weight in model.body.layers[0].parameters():
+        weight.requires_grad_(False)
+    sampler = NativeSampler(model)
+
+    def draw():
+        return sampler.sample(
+            [Prompt.from_raw("Hello")], group=3, config=SamplingConfig(max_tokens=5), streams=Streams(1)
+        )
+
+    before, frozen = draw(), sampler._decoder.layers[0]
+    sampler.release()
+    assert sampler._decoder.layers[0] is frozen
+    assert sampler._decoder.layers[1:] == [None] * (len(model.body.layers) - 1)
+    assert sampler._decoder.head is None
+    assert draw() == before
+    assert sampler._decoder.layers[0] is frozen
+
+
 def test_bf16_stays_close_to_fp32():
     model = sharpened(factor=3.0)
     config = SamplingConfig(max_tokens=20)

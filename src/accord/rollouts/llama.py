@@ -87,7 +87,8 @@ class LlamaDecoder:
     @property
     def version(self) -> str:
         """A fingerprint of the weights that decode now."""
-        return fingerprint([], state=" ".join([self.head_version, *(layer.version for layer in self._packed())]))
+        layers = [layer.version for layer in self._packed()]
+        return fingerprint([], state=" ".join([self.head_version, *layers]))
 
     @property
     def device(self) -> torch.device:
@@ -114,7 +115,7 @@ class LlamaDecoder:
         self.norm: Tensor = body.norm.weight.detach().float().contiguous()
 
     def release(self) -> None:
-        """Let go of what is packed of weights that learn, and so will be others; `refresh` packs them again."""
+        """Let go of what is packed of weights that learn; `refresh` packs them again."""
         for index, module in enumerate(_layers(self.model)):
             if any(weight.requires_grad for weight in _weights(module)):
                 self.layers[index] = None
