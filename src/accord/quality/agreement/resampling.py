@@ -157,10 +157,11 @@ def abc_interval(
     For smooth statistics between bounds at few units, where the quantiles of the bootstrap are short by a
     point or two of coverage, and intervals that are symmetric about the point are missed on one side. ABC
     (DiCiccio and Efron 1992, section 4) corrects the standard error for its change along the statistic, the
-    center for bias, and both for curvature. Departures: n / (n - 1) in the variance, differences of one whole
-    unit for derivatives, and (exp(2 c s) - 1) / 2c for s + c s^2, which is the same to the second order and
-    does not turn back far out. Where leaving each unit out would take more than `JACKKNIFE_CELLS` weights,
-    the error is the spread of the replicates, and nothing is corrected. None where `bootstrap` has none.
+    center for bias, and both for curvature. Departures: Student's t with n - 1 degrees of freedom, n / (n-1)
+    in the variance, differences of one whole unit for derivatives, and (exp(2 c s) - 1) / 2c for s + c s^2,
+    which is the same to the second order and does not turn back far out. Where leaving each unit out would
+    take more than `JACKKNIFE_CELLS` weights, the error is the spread of the replicates, and nothing is
+    corrected. None where `bootstrap` has none.
     """
     full = units.multiplicity.astype(np.float64)
     points = statistic(full[None, :])[0]
@@ -171,10 +172,10 @@ def abc_interval(
             places = np.stack([link.apply(values[:, i]) for i, link in enumerate(links)], axis=1)
         return np.where(np.isfinite(places), places, np.nan)  # at its bound a value has no place on the line
 
-    shape = Shape(np.full(len(points), np.nan))
+    shape, quantile = Shape(np.full(len(points), np.nan)), np.nan
     if config.replicates and units.n_units >= 2:
         shape = _shape_of_each(linked, units) or _spread(linked, units, config)
-    quantile = float(ndtri((1 + config.confidence) / 2))
+        quantile = float(stdtrit(units.n_units - 1, (1 + config.confidence) / 2))
     ends = linked(full[None, :]) + np.stack([shape.steps(-quantile), shape.steps(quantile)])
     results: list[tuple[float | None, float | None, float | None, str | None]] = []
     for i, point in enumerate(points.tolist()):
@@ -202,7 +203,7 @@ class Shape:
     """[value] z0, the bias correction."""
 
     def steps(self, quantile: float) -> FloatArray:
-        """[value] From the point to the end of the interval at a quantile of the standard normal."""
+        """[value] From the point to the end of the interval at a standard quantile."""
         moved = self.shifts + quantile
         step = moved / np.maximum(1 - self.accelerations * moved, MIN_STRETCH) ** 2
         bend = 2 * np.asarray(self.curvatures)
