@@ -7,6 +7,7 @@ import pytest
 
 from accord.feedback.catalog import LANGUAGES, preferred_language, words_of
 from accord.feedback.keys import ACTIONS
+from accord.feedback.lead_pages import STATES
 from accord.feedback.rooms import SKIP_REASONS
 
 FEEDBACK = Path(__file__).parents[2] / "src/accord/feedback"
@@ -28,6 +29,7 @@ def said_by_pages() -> set[str]:
         *reasons,
         *roles,
         *biases,
+        *STATES.values(),
         *(action.words for action in ACTIONS),
         *(text for _, text in SKIP_REASONS),
     }

@@ -151,3 +151,25 @@ def test_charts_escape_what_they_are_given(evil):
 def test_a_share_of_nothing_is_known_to_be_unknown():
     one = share_of(0, 0)
     assert (one.share, one.low, one.high, one.n) == (0.0, 0.0, 1.0, 0)
+
+
+def test_a_lead_sees_where_items_stand_and_goes_on_from_there(site):
+    work, project_id = ready(site, ROWS[:4], overlap=2)
+    stages = [
+        {"stage": "label", "kind": "label", "overlap": 2},
+        {"stage": "agree", "kind": "consensus", "max_people": 2},
+        {"stage": "decide", "kind": "adjudication"},
+    ]
+    Projects.of(site.database).add_definition(project_id, "workflow", {"stages": stages})
+    crowd = people(site, "ann", "ben")
+    judge(work, project_id, crowd["ann"], better)
+    told = build_dashboard(work, project_id)
+    assert (told["n_items_done"], told["n_items"]) == (0, 4)
+    judge(work, project_id, crowd["ben"], lambda texts: 1 - better(texts))
+    told = build_dashboard(work, project_id)
+    assert told["stands"] == [("in_adjudication", 4)]
+    link = f'<a href="/p/{project_id}/adjudicate">To be decided</a> <b>4</b>'
+    assert link in site.person("lead").client.get(f"/p/{project_id}").text
+    assert link not in site.person("auditor").client.get(f"/p/{project_id}").text
+    Projects.of(site.database).add_items(project_id, [NewItem(content={"k": 1}, n_candidates=2)])
+    assert build_dashboard(work, project_id)["stands"] == [("queued", 1), ("in_adjudication", 4)]

@@ -31,7 +31,7 @@ from accord.quality.people.drift import (
     watch_drift,
 )
 from accord.quality.people.intervals import wilson_interval
-from accord.store.database.states import Purpose
+from accord.store.database.states import ItemState, Purpose
 from accord.store.database.tables import assignment, content, item, judgment, user
 from accord.store.database.tally import Kind, counts_of
 
@@ -83,6 +83,7 @@ def build_dashboard(work: Work, project_id: str, *, rate: float | None = None) -
     pooled, people = _people(seen, {row["handle"]: row for row in facts["annotators"]})
     return {
         **facts,
+        **_items(facts["items"]),
         "daily": _daily(work, project_id),
         "cost": cost_of(facts, rate),
         "people": people,
@@ -91,6 +92,16 @@ def build_dashboard(work: Work, project_id: str, *, rate: float | None = None) -
         "bias": _biases(work, project_id, seen),
         "disputes": _disputes(work, project_id),
         "queue": describe_queue(work, project_id),
+    }
+
+
+def _items(counts: Mapping[str, int]) -> dict[str, Any]:
+    """How many items there are and are done, dropped ones left out, and how many stand where."""
+    done = (ItemState.JUDGED, ItemState.COMPLETE)
+    return {
+        "n_items": sum(counts.values()) - counts.get(ItemState.WITHDRAWN, 0),
+        "n_items_done": sum(counts.get(one, 0) for one in done),
+        "stands": [(one.value, counts[one]) for one in ItemState if counts.get(one)],
     }
 
 

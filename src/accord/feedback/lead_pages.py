@@ -1,5 +1,6 @@
 """The lead's pages: how a project stands."""
 
+from types import MappingProxyType
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,6 +15,21 @@ from accord.feedback.security import need
 from accord.feedback.work import Work
 from accord.store.database.tables import project
 
+STATES = MappingProxyType(
+    {
+        "queued": "Not begun",
+        "in_progress": "Being judged",
+        "in_review": "In review",
+        "in_adjudication": "To be decided",
+        "on_hold": "On hold",
+        "judged": "Judged",
+        "complete": "Complete",
+        "withdrawn": "Dropped",
+    }
+)
+"""States of items to words, in the order of their way."""
+PLACES = MappingProxyType({"in_review": "review", "in_adjudication": "adjudicate"})
+"""Where somebody who may goes on with items of a state."""
 Id = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[0-9a-zA-Z-]+$")]
 
 
@@ -35,7 +51,9 @@ def lead_pages(screen: Screen, work: Work) -> APIRouter:
             raise HTTPException(404, f"there is no project {project_id!r}")
         facts = build_dashboard(work, project_id, rate=_rate(rate))
         room = {"id": row.id, "name": row.name}
-        return screen.page("project.html", request, account, project=room, facts=facts)
+        may_review = account.may("review", project_id)
+        values = {"facts": facts, "states": STATES, "places": PLACES if may_review else {}}
+        return screen.page("project.html", request, account, project=room, **values)
 
     return router
 
