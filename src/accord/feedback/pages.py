@@ -22,6 +22,7 @@ from accord.feedback.keys import ACTIONS, checked_keys
 from accord.feedback.lead_pages import lead_pages
 from accord.feedback.oidc import Provider
 from accord.feedback.oidc_routes import oidc_routes
+from accord.feedback.own_pages import own_pages
 from accord.feedback.paging import Page, page_of, read_cursor
 from accord.feedback.rooms import annotation_rooms
 from accord.feedback.screen import LOOKS, Screen, field_of, read_form, wants_json
@@ -33,7 +34,7 @@ from accord.store.database.tables import project
 from accord.store.database.tally import Kind, counts_of_all, slots_by_state
 
 HERE = Path(__file__).parent
-PROJECTS = 30
+PROJECTS = 20
 """Projects of one page."""
 
 
@@ -54,6 +55,7 @@ def install_pages(
     app.include_router(_entrance(screen, is_secure=is_secure, other=label))
     app.include_router(_hall(screen, work))
     app.include_router(annotation_rooms(screen, work, conversing))
+    app.include_router(own_pages(screen, work))
     app.include_router(lead_pages(screen, work))
 
 
