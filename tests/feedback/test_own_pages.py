@@ -112,6 +112,7 @@ def test_what_is_of_another_project_or_no_step_changes_nothing(site):
 def test_what_was_noticed_is_told_to_him_and_his_word_to_the_lead(site):
     project_id = site.project(ROWS)
     reader, other = Reader(site, project_id), Reader(site, project_id, "second")
+    reader.see("annotate")
     with site.database.write() as connection:
         user_id = connection.execute(select(user.c.id).where(user.c.handle == "annotator")).scalar_one()
         for name, kind, is_private in (("a-1", "pace", True), ("a-2", "decline", False)):

@@ -126,6 +126,38 @@ def test_training_explains_then_the_test_ends_when_it_is_sure_and_gives_the_skil
     assert shown["shown"]["messages"][0]["content"].startswith("Which")
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_training_and_test_items_fetched_ahead_are_all_taken(any_site, count):
+    project_id = any_site.project(pairs(3))
+    know(any_site, project_id, count, "training")
+    know(any_site, project_id, 30, "test")
+    set_policy(any_site, project_id, entry="training", gold=0, repeats=0)
+    ann = any_site.person("annotator")
+
+    def judge_all(winner: int) -> list[dict]:
+        told = []
+        for work in ann.post(f"/projects/{project_id}/queue/next", {"count": count}).json()["assignments"]:
+            is_left = work["shown"]["candidates"][0] == PAIR["candidates"][winner]
+            answers = {"preference": {"choice": 1 if is_left else 7}}
+            sent = {"token": work["token"], "key": f"key-{work['id']}", "answers": answers}
+            answer = ann.post(f"/assignments/{work['id']}/submit", sent)
+            assert answer.status_code == 200, answer.text
+            told.append({**answer.json(), "state": state_of(any_site, project_id, ann)})
+        return told
+
+    taught = judge_all(0)
+    assert [one["training"]["is_right"] for one in taught] == [True] * count
+    # While one is still in his hands he is in training; behind the last comes the test.
+    assert [one["state"] for one in taught] == ["training"] * (count - 1) + ["testing"]
+    states: list[str] = []
+    while found := judge_all(1):
+        states += [one["state"] for one in found]
+    # Sure after the fifth wrong answer; what was in his hands then is taken too, and he gets no more.
+    assert states[:5] == ["testing"] * 4 + ["failed"]
+    assert len(states) == -(-5 // count) * count
+    verify_chain(any_site.database)
+
+
 def test_whoever_fails_the_test_gets_no_work_until_a_lead_lets_him(any_site):
     project_id = any_site.project(pairs(3))
     know(any_site, project_id, 30, "test")

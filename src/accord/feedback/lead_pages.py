@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -59,7 +59,7 @@ def lead_pages(screen: Screen, work: Work) -> APIRouter:
         facts = build_dashboard(work, project_id, rate=_rate(rate))
         room = {"id": row.id, "name": row.name}
         may_review = account.may("review", project_id)
-        values = {"facts": facts, "states": STATES, "places": PLACES if may_review else {}}
+        values: dict[str, Any] = {"facts": facts, "states": STATES, "places": PLACES if may_review else {}}
         is_held = account.may("manage", project_id) and facts["items"].get(ItemState.ON_HOLD)
         values["held"] = held_items(work, project_id) if is_held else []
         return screen.page("project.html", request, account, project=room, **values)

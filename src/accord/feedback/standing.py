@@ -35,7 +35,7 @@ from accord.quality.people import (
 from accord.store.database.audit import Event, append_events
 from accord.store.database.people import grant_skill, set_person
 from accord.store.database.queue import Done, WorkQueue
-from accord.store.database.slots import entry
+from accord.store.database.slots import entry, is_held
 from accord.store.database.states import PersonState, Purpose
 from accord.store.database.tables import assignment, gold, judgment
 from accord.store.database.workflow_tables import alert, gold_result, standing
@@ -190,13 +190,10 @@ class Watch:
         return events
 
     def _test(self, connection: Connection, done: Done, policy: Policy) -> list[Event]:
-        """Go on with the entry test; it ends as soon as it is sure."""
-        row = done.assignment
-        since = connection.execute(
-            select(standing.c.since_ms).where(
-                standing.c.user_id == row.user_id, standing.c.project_id == row.project_id
-            )
-        ).scalar_one()
+        """Go on with the entry test, which ends as soon as it is sure; what he held then changes nothing."""
+        row, since = done.assignment, _since(connection, done, PersonState.TESTING)
+        if since is None:
+            return []
         right = self._results(connection, done, Purpose.TEST, since)
         found = run_qualification(right, config=policy.test)
         if not found.decision.is_final:
@@ -215,9 +212,11 @@ class Watch:
         return events
 
     def _train(self, connection: Connection, done: Done) -> list[Event]:
-        """After the last training item comes the test, where there is one."""
+        """After the last training item, none in his hands, comes the test, where there is one."""
         row = done.assignment
-        met = select(assignment.c.item_id).where(assignment.c.user_id == row.user_id)
+        if _since(connection, done, PersonState.TRAINING) is None:
+            return []
+        met = select(assignment.c.item_id).where(assignment.c.user_id == row.user_id, ~is_held())
 
         def left(tier: str) -> int:
             return int(
@@ -307,6 +306,15 @@ class Watch:
                 events.append(note("fatigue", is_private=False, evidence={"signs": signs}))
             append_events(connection, events)
         return [one.channel for one in fresh]
+
+
+def _since(connection: Connection, done: Done, state: PersonState) -> int | None:
+    """Since when the giver of a judgment stands in this state; nothing where he stands in another."""
+    row = done.assignment
+    place = (standing.c.user_id == row.user_id) & (standing.c.project_id == row.project_id)
+    found = connection.execute(select(standing.c.since_ms).where(place, standing.c.state == state.value))
+    since = found.scalar()
+    return None if since is None else int(since)
 
 
 def _keep_result(done: Done, *, is_known: bool, is_right: bool) -> Any:
