@@ -1,16 +1,17 @@
-"""Exports, snapshots and the lead's page over millions of judgments: rows a second, and if memory is flat.
+"""Exports, lists and pages over millions of judgments: rows a second, and if memory is flat.
 
-Writes judgments in bulk as the queue would have written them, measures at a fifth of them and again at all of
-them, each in a process of its own: rows, seconds, peak memory. Prints one JSON line.
+Writes judgments in bulk as the queue would have written them, then measures each reading in a process of its
+own: rows, seconds, peak memory. Prints one JSON line. With `--folder` the store stays there and is filled on
+from what it holds, so that the same readings are asked of it as it grows.
 
-    python benchmarks/streaming.py --judgments 5000000
+    python benchmarks/streaming.py --judgments 100000
     python benchmarks/streaming.py --store postgresql --judgments 200000
+    python benchmarks/streaming.py --folder DIR --judgments 5000000 --only "the lead's page" history
 """
 
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from accord.feedback.dashboard import build_dashboard
 from accord.feedback.export import export_lines
@@ -29,13 +30,19 @@ from accord.feedback.work import Work
 from accord.store.database import Database, Event, NewItem, Projects, WorkQueue, open_database
 from accord.store.database.audit import append_events, seal_of
 from accord.store.database.engine import insert_rows
-from accord.store.database.tables import assignment, item, judgment, slot
+from accord.store.database.slots import move_slot
+from accord.store.database.states import ItemState, SlotState
+from accord.store.database.tables import assignment, definition, item, judgment, project, slot, user
+from accord.store.database.tally import Kind, count, count_judgment
+from accord.store.database.upkeep_tables import stream
 from collecting import place_of
 
 OVERLAP = 5
 BATCH = 1000
 """Items written in one transaction."""
 PEOPLE = 50
+SMALL = 1000
+"""Judgments of a project beside, all from before the large one's."""
 VALUES = {"preference": {"strength": 3, "both_bad": False}}
 PAYLOAD = {"answers": {"preference": {"choice": 1}}, "values": VALUES}
 
@@ -44,11 +51,24 @@ def _count(lines: Any) -> int:
     return sum(1 for _ in lines)
 
 
+def _person(work: Work) -> str:
+    with work.database.read() as connection:
+        return str(connection.execute(select(user.c.id).order_by(user.c.handle).limit(1)).scalar_one())
+
+
+def _other(work: Work) -> str:
+    """The small project beside the large one."""
+    with work.database.read() as connection:
+        return str(connection.execute(select(project.c.id).where(project.c.name == "small")).scalar_one())
+
+
 READINGS: Mapping[str, Callable[[Work, str], int]] = {
     "raw export": lambda work, project: _count(export_lines(work, project, "raw")),
     "preference export": lambda work, project: _count(export_lines(work, project, "preference")),
     "snapshot": lambda work, project: build_snapshot(work, project, 2**60).n_rows,
     "a page of the stream": lambda work, project: len(work.judgments(project, 1000)),
+    "a small project's export": lambda work, project: _count(export_lines(work, _other(work), "preference")),
+    "history": lambda work, project: len(work.history(project, _person(work)).rows),
     "progress": lambda work, project: sum(one["n"] for one in work.progress(project)["annotators"]),
     "the lead's page": lambda work, project: int(build_dashboard(work, project)["cost"]["n_done"]),
 }
@@ -59,36 +79,57 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--store", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--judgments", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path, help="where the store is kept; left out, it is deleted")
+    parser.add_argument("--only", nargs="*", choices=list(READINGS), help="readings; none only fills")
     parser.add_argument("--measure", nargs=3, metavar=("READING", "PLACE", "PROJECT"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.measure:
         print(json.dumps(measured(*options.measure)))
         return
-    with tempfile.TemporaryDirectory() as folder, place_of(options.store, Path(folder)) as place:
-        database = open_database(place)
-        database.create()
-        projects = Projects.of(database)
-        project_id = projects.add_project("streaming")
-        schema_id = projects.add_definition(project_id, "schema", {"kind": "pairwise"})
-        people = [projects.add_user(f"annotator {k}") for k in range(PEOPLE)]
-        facts: dict[str, Any] = {"store": options.store, "judgments": options.judgments, "readings": {}}
-        begun, done = time.perf_counter(), 0
-        for share in (0.2, 1.0):
-            upto = int(options.judgments * share)
-            fill(database, project_id, schema_id, people, done, upto)
-            done = upto
-            for name in READINGS:
-                facts["readings"].setdefault(name, {})[str(upto)] = apart(name, place, project_id)
-        facts["took_s"] = round(time.perf_counter() - begun, 1)
-        database.close()
-        print(json.dumps(facts))
+    names = list(READINGS) if options.only is None else options.only
+    with tempfile.TemporaryDirectory() as own:
+        folder = options.folder or Path(own)
+        folder.mkdir(parents=True, exist_ok=True)
+        with place_of(options.store, folder) as place:
+            facts = {
+                "store": options.store,
+                "judgments": options.judgments,
+                **filled(place, options.judgments),
+            }
+            project_id = facts.pop("project")
+            facts["readings"] = {name: apart(name, place, project_id) for name in names}
+            print(json.dumps(facts))
 
 
-def fill(
-    database: Database, project_id: str, schema_id: str, people: Sequence[str], first: int, last: int
-) -> None:
+def filled(place: str, upto: int) -> dict[str, Any]:
+    """Fill a store on to that many judgments; its project, and the seconds it took."""
+    begun = time.perf_counter()
+    database = open_database(place)
+    database.create()
+    projects = Projects.of(database)
+    with database.read() as connection:
+        known = connection.execute(select(project.c.id).where(project.c.name == "streaming")).scalar()
+        people = list(connection.execute(select(user.c.id).order_by(user.c.handle)).scalars())
+        done = connection.execute(select(func.count()).select_from(stream)).scalar_one() if known else 0
+    if known is None:
+        people = [projects.add_user(f"annotator {k:02d}") for k in range(PEOPLE)]
+        known = projects.add_project("streaming")
+        small = projects.add_project("small")
+        for one in (known, small):
+            projects.add_definition(one, "schema", {"kind": "pairwise"})
+        fill(database, small, people, 0, SMALL)
+        done = SMALL
+    fill(database, known, people, done - SMALL, upto)
+    database.close()
+    return {"project": known, "filled_s": round(time.perf_counter() - begun, 1)}
+
+
+def fill(database: Database, project_id: str, people: Sequence[str], first: int, last: int) -> None:
     """Judgments number `first` to `last`, `OVERLAP` of each item."""
     projects = Projects.of(database)
+    with database.read() as connection:
+        is_ours = (definition.c.project_id == project_id) & (definition.c.kind == "schema")
+        schema_id = connection.execute(select(definition.c.id).where(is_ours)).scalar_one()
     for start in range(first // OVERLAP, last // OVERLAP, BATCH):
         numbers = range(start, min(start + BATCH, last // OVERLAP))
         new = [
@@ -111,11 +152,18 @@ def fill(
                 said.append(_said(row, user_id))
                 facts = {"assignment": work[-1]["id"], "revision": 1, "late": False, "payload": SEAL}
                 kind: dict[str, Any] = {"actor": user_id, "action": "submit", "entity": "judgment"}
-                events.append(Event(at_ms=1, entity_id=said[-1]["id"], facts=facts, **kind))
+                entity = {"entity_id": said[-1]["id"], "stream": project_id}
+                events.append(Event(at_ms=1, facts=facts, **kind, **entity))
+                count(connection, project_id, Kind.PERSON, user_id)
+                count(connection, project_id, Kind.ACTIVE, user_id, work[-1]["active_ms"])
+                count_judgment(connection, project_id, said[-1]["received_ms"])
+                move_slot(connection, row, SlotState.OPEN, SlotState.FILLED)
             insert_rows(connection, assignment, work)
             insert_rows(connection, judgment, said)
             connection.execute(slot.update().where(slot.c.item_id.in_(made)).values(state="filled"))
             connection.execute(item.update().where(item.c.id.in_(made)).values(state="judged"))
+            count(connection, project_id, Kind.ITEM, ItemState.QUEUED, -len(made))
+            count(connection, project_id, Kind.ITEM, ItemState.JUDGED, len(made))
             append_events(connection, events)
     if not database.is_sqlite:
         with database.write() as connection:
@@ -153,19 +201,25 @@ def apart(name: str, place: str, project_id: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+def peak_mb() -> float:
+    """The most memory this process held. Not `getrusage`, which begins with what its parent held."""
+    told = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(told.split("VmHWM:")[1].split()[0]) / 1024
+
+
 def measured(name: str, place: str, project_id: str) -> dict[str, Any]:
     """Rows, seconds, and peak memory in MB, with what the process holds before it reads."""
     database = open_database(place)
     work = Work(database, WorkQueue.of(database))
-    before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before_mb = peak_mb()
     begun = time.perf_counter()
     n_rows = READINGS[name](work, project_id)
     seconds = time.perf_counter() - begun
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    most_mb = peak_mb()
     database.close()
     return {
         "rows": n_rows, "seconds": round(seconds, 3), "rows_per_s": round(n_rows / seconds),
-        "peak_mb": round(peak_mb, 1), "before_mb": round(before_mb, 1),
+        "peak_mb": round(most_mb, 1), "before_mb": round(before_mb, 1),
     }  # fmt: skip
 
 

@@ -14,11 +14,25 @@ from typing import Any
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from accord.domain.errors import ModelAway
 from accord.feedback.app import create_app
-from accord.store.database import Accounts, Database, PasswordCost, Role, open_database
+from accord.feedback.items import content_of
+from accord.store.database import (
+    Accounts,
+    Database,
+    Event,
+    NewItem,
+    PasswordCost,
+    Projects,
+    Role,
+    open_database,
+)
+from accord.store.database.audit import append_events
+from accord.store.database.engine import insert_rows
+from accord.store.database.tables import assignment, definition, judgment, slot
 
 CHEAP = PasswordCost(n=16, r=1, p=1)
 """The same hashing with little work: tests make many accounts."""
@@ -93,6 +107,48 @@ class Site:
         answer = owner.client.post(path, content=lines)
         assert answer.json() == {"n_items": len(rows), "n_refused": 0, "errors": []}
         return made.json()["id"]
+
+    def fill(self, project_id: str, count: int, first: int) -> None:
+        """Judgments of as many items, written in bulk as the queue would have written them."""
+        projects = Projects.of(self.database)
+        user_id = self.person("annotator").get("/me").json()["id"]
+        with self.database.read() as connection:
+            schema = connection.execute(
+                select(definition.c.id).where(
+                    definition.c.project_id == project_id, definition.c.kind == "schema"
+                )
+            ).scalar_one()
+        texts = {"candidates": ["good " * 20, "bad " * 20]}
+        rows = [content_of({"prompt": f"Question {first + k}?", **texts}) for k in range(count)]
+        made = projects.add_items(project_id, [NewItem(content=row, n_candidates=2) for row in rows])
+        with self.database.write() as connection:
+            places = {row.item_id: row.id for row in connection.execute(select(slot.c.item_id, slot.c.id))}
+            payload = {
+                "answers": {"preference": {"choice": 1}},
+                "values": {"preference": {"strength": 3, "both_bad": False}},
+            }
+            work = [
+                {
+                    "id": f"a{first + k}", "slot_id": places[one], "item_id": one, "user_id": user_id,
+                    "project_id": project_id, "purpose": "primary", "state": "submitted", "lease_token": "t",
+                    "lease_until_ms": 0, "leased_ms": 0, "closed_ms": 1, "active_ms": 0,
+                    "presentation": {"permutation": [0, 1]}, "schema_id": schema,
+                }
+                for k, one in enumerate(made)
+            ]  # fmt: skip
+            said = [
+                {
+                    "id": f"j{first + k}", "assignment_id": f"a{first + k}", "item_id": one,
+                    "user_id": user_id, "revision": 1, "key": f"k{first + k}", "payload": payload,
+                    "is_late": False, "source": "human", "received_ms": first + k,
+                }
+                for k, one in enumerate(made)
+            ]  # fmt: skip
+            insert_rows(connection, assignment, work)
+            insert_rows(connection, judgment, said)
+            kind: dict[str, Any] = {"actor": user_id, "action": "submit", "entity": "judgment", "facts": {}}
+            kind["stream"] = project_id
+            append_events(connection, [Event(at_ms=0, entity_id=str(one["id"]), **kind) for one in said])
 
 
 @pytest.fixture

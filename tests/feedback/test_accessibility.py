@@ -100,7 +100,7 @@ def test_the_pages_around_the_work(site, served, page):
     page.keyboard.press("Enter")
     page.get_by_text("Everything is judged").wait_for()
     assert serious(page) == []
-    for path in ("/", "/settings", f"/p/{project_id}/history"):
+    for path in ("/", "/settings", f"/p/{project_id}/history", f"/p/{project_id}/me"):
         page.goto(served.url + path)
         assert serious(page) == [], path
     page.context.clear_cookies()

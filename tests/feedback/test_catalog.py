@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from accord.feedback import review_pages
 from accord.feedback.catalog import LANGUAGES, preferred_language, words_of
 from accord.feedback.keys import ACTIONS
+from accord.feedback.lead_pages import STATES
+from accord.feedback.own_pages import STATES as STANDS
 from accord.feedback.rooms import SKIP_REASONS
+from accord.feedback.standing import NUDGES
+from accord.feedback.workflow import CAUSES, REASONS
 
 FEEDBACK = Path(__file__).parents[2] / "src/accord/feedback"
 SPOKEN = re.compile(r'\bt\(\s*"((?:[^"\\]|\\.)*)"')
@@ -28,6 +33,14 @@ def said_by_pages() -> set[str]:
         *reasons,
         *roles,
         *biases,
+        *STATES.values(),
+        *STANDS.values(),
+        *review_pages.STANDS.values(),
+        *review_pages.KINDS.values(),
+        *(words for words, _ in review_pages.VERDICTS.values()),
+        *REASONS.values(),
+        *CAUSES.values(),
+        *NUDGES.values(),
         *(action.words for action in ACTIONS),
         *(text for _, text in SKIP_REASONS),
     }

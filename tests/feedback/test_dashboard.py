@@ -1,8 +1,10 @@
 """The lead's page: shares with interval and count, alerts with their evidence, why a queue is empty."""
 
+import re
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from accord.feedback.charts import bar_chart, drift_line, share_line
 from accord.feedback.dashboard import build_dashboard, cost_of, share_of
@@ -151,3 +153,52 @@ def test_charts_escape_what_they_are_given(evil):
 def test_a_share_of_nothing_is_known_to_be_unknown():
     one = share_of(0, 0)
     assert (one.share, one.low, one.high, one.n) == (0.0, 0.0, 1.0, 0)
+
+
+def test_a_lead_sees_where_items_stand_and_goes_on_from_there(site):
+    work, project_id = ready(site, ROWS[:4], overlap=2)
+    stages = [
+        {"stage": "label", "kind": "label", "overlap": 2},
+        {"stage": "agree", "kind": "consensus", "max_people": 2},
+        {"stage": "decide", "kind": "adjudication"},
+    ]
+    Projects.of(site.database).add_definition(project_id, "workflow", {"stages": stages})
+    crowd = people(site, "ann", "ben")
+    judge(work, project_id, crowd["ann"], better)
+    told = build_dashboard(work, project_id)
+    assert (told["n_items_done"], told["n_items"]) == (0, 4)
+    judge(work, project_id, crowd["ben"], lambda texts: 1 - better(texts))
+    told = build_dashboard(work, project_id)
+    assert told["stands"] == [("in_adjudication", 4)]
+    assert told["cost"]["n_left"] == 0  # four decisions are wanted, and no judgment
+    link = f'<a href="/p/{project_id}/adjudicate">To be decided</a> <b>4</b>'
+    assert link in site.person("lead").client.get(f"/p/{project_id}").text
+    assert link not in site.person("auditor").client.get(f"/p/{project_id}").text
+    Projects.of(site.database).add_items(project_id, [NewItem(content={"k": 1}, n_candidates=2)])
+    assert build_dashboard(work, project_id)["stands"] == [("queued", 1), ("in_adjudication", 4)]
+
+
+def test_a_lead_lets_items_on_hold_go_on(site):
+    work, project_id = ready(site, ROWS[:2])
+    stages = [{"stage": "label", "kind": "label"}, {"stage": "wait", "kind": "hold"}]
+    Projects.of(site.database).add_definition(project_id, "workflow", {"stages": stages})
+    judge(work, project_id, people(site, "ann")["ann"], better)
+    client, address = TestClient(site.app), f"/p/{project_id}"
+    client.post("/login", data={"handle": "lead", "password": "correct horse battery"})
+    page = client.get(address).text
+    assert page.count("Let it go on") == 2
+    assert "Question 0?" in page
+    assert "Let it go on" not in site.person("auditor").client.get(address).text
+    csrf, *_ = re.findall(r'name="csrf" value="([^"]+)"', page)
+    first, _ = re.findall(r'name="item" value="([^"]+)"', page)
+    other = site.project(ROWS[:1])
+    for place, sent, status in (
+        (project_id, {"item": first}, 403),
+        (other, {"csrf": csrf, "item": first}, 422),
+        (project_id, {"csrf": csrf, "item": "none"}, 409),
+        (project_id, {"csrf": csrf, "item": first}, 200),
+        (project_id, {"csrf": csrf, "item": first}, 200),
+    ):
+        assert client.post(f"/p/{place}/release", data=sent).status_code == status
+    assert client.get(address).text.count("Let it go on") == 1
+    assert dict(build_dashboard(work, project_id)["stands"]) == {"on_hold": 1, "complete": 1}

@@ -5,61 +5,16 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from accord.feedback.export import export_lines
-from accord.feedback.items import content_of
+from accord.feedback.snapshots import build_snapshot
 from accord.feedback.work import Work
-from accord.store.database import Event, NewItem, Projects, WorkQueue
-from accord.store.database.audit import append_events
-from accord.store.database.engine import insert_rows
-from accord.store.database.tables import assignment, definition, judgment, slot
+from accord.store.database import WorkQueue
+from accord.store.database.tables import chain_head, user
 
 AT_A_TIME = 2100
 """More than two pages: while one is read the last is still there."""
-
-
-def fill(site: Any, project_id: str, count: int, first: int) -> None:
-    """Judgments of as many items, written in bulk as the queue would have written them."""
-    projects = Projects.of(site.database)
-    user_id = site.person("annotator").get("/me").json()["id"]
-    with site.database.read() as connection:
-        schema = connection.execute(
-            select(definition.c.id).where(
-                definition.c.project_id == project_id, definition.c.kind == "schema"
-            )
-        ).scalar_one()
-    rows = [
-        {"prompt": f"Question {first + k}?", "candidates": ["good " * 20, "bad " * 20]} for k in range(count)
-    ]
-    made = projects.add_items(project_id, [NewItem(content=content_of(row), n_candidates=2) for row in rows])
-    with site.database.write() as connection:
-        places = {row.item_id: row.id for row in connection.execute(select(slot.c.item_id, slot.c.id))}
-        payload = {
-            "answers": {"preference": {"choice": 1}},
-            "values": {"preference": {"strength": 3, "both_bad": False}},
-        }
-        work = [
-            {
-                "id": f"a{first + k}", "slot_id": places[one], "item_id": one, "user_id": user_id,
-                "project_id": project_id, "purpose": "primary", "state": "submitted", "lease_token": "t",
-                "lease_until_ms": 0, "leased_ms": 0, "closed_ms": 1, "active_ms": 0,
-                "presentation": {"permutation": [0, 1]}, "schema_id": schema,
-            }
-            for k, one in enumerate(made)
-        ]  # fmt: skip
-        said = [
-            {
-                "id": f"j{first + k}", "assignment_id": f"a{first + k}", "item_id": one, "user_id": user_id,
-                "revision": 1, "key": f"k{first + k}", "payload": payload, "is_late": False,
-                "source": "human", "received_ms": first + k,
-            }
-            for k, one in enumerate(made)
-        ]  # fmt: skip
-        insert_rows(connection, assignment, work)
-        insert_rows(connection, judgment, said)
-        kind: dict[str, Any] = {"actor": user_id, "action": "submit", "entity": "judgment", "facts": {}}
-        append_events(connection, [Event(at_ms=0, entity_id=str(one["id"]), **kind) for one in said])
 
 
 def peak_bytes(work: Work, project_id: str, kind: str) -> tuple[int, int]:
@@ -75,9 +30,9 @@ def peak_bytes(work: Work, project_id: str, kind: str) -> tuple[int, int]:
 def test_an_export_of_twice_as_much_needs_no_more_memory(site, kind):
     project_id = site.project([{"prompt": "Never judged", "candidates": ["a", "b"]}])
     work = Work(site.database, WorkQueue.of(site.database))
-    fill(site, project_id, AT_A_TIME, 0)
+    site.fill(project_id, AT_A_TIME, 0)
     n_before, before = peak_bytes(work, project_id, kind)
-    fill(site, project_id, AT_A_TIME, AT_A_TIME)
+    site.fill(project_id, AT_A_TIME, AT_A_TIME)
     n_after, after = peak_bytes(work, project_id, kind)
     assert (n_before, n_after) == (AT_A_TIME, 2 * AT_A_TIME)
     assert after < 1.3 * before, (before, after)
@@ -85,9 +40,44 @@ def test_an_export_of_twice_as_much_needs_no_more_memory(site, kind):
 
 def test_the_stream_goes_on_behind_any_number(site):
     project_id = site.project([{"prompt": "Never judged", "candidates": ["a", "b"]}])
-    fill(site, project_id, 1500, 0)
+    site.fill(project_id, 1500, 0)
     work = Work(site.database, WorkQueue.of(site.database))
     whole = [json.loads(line) for line in export_lines(work, project_id, "raw")]
     assert len({row["id"] for row in whole}) == 1500
     rest = [json.loads(line) for line in export_lines(work, project_id, "raw", after=whole[1234]["seq"])]
     assert rest == whole[1235:]
+
+
+def test_texts_are_read_for_many_judgments_at_once(site):
+    project_id = site.project([{"prompt": "Never judged", "candidates": ["a", "b"]}])
+    site.fill(project_id, 1500, 0)
+    work, asked = Work(site.database, WorkQueue.of(site.database)), []
+
+    def keep(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        asked.append(statement)
+
+    event.listen(site.database.engine, "before_cursor_execute", keep)
+    assert sum(1 for _ in export_lines(work, project_id, "preference")) == 1500
+    selects = [one for one in asked if one.lstrip().startswith("SELECT")]
+    # recalls, where the chain ends, the schema; two pages, what of them was revised; texts of 200 each
+    assert len(selects) == 3 + 2 + 2 + 8
+
+
+def test_of_a_judgment_that_was_revised_pages_later_the_last_revision_is_told(site):
+    project_id = site.project([{"prompt": "Never judged", "candidates": ["a", "b"]}])
+    site.fill(project_id, 1200, 0)
+    work = Work(site.database, WorkQueue.of(site.database))
+    first, *_ = work.judgments(project_id, 0)
+    before = build_snapshot(work, project_id, 2**60)
+    with site.database.read() as connection:
+        upto = connection.execute(select(chain_head.c.number)).scalar_one()
+        user_id = connection.execute(select(user.c.id).where(user.c.handle == "annotator")).scalar_one()
+    revised = work.revise(
+        first["id"], user_id, {"key": "key-of-revision", "answers": {"preference": {"choice": 7}}}
+    )
+    told = [json.loads(line) for line in export_lines(work, project_id, "preference")]
+    assert len(told) == 1200
+    assert told[-1]["judgment_id"] == revised.judgment_id
+    assert first["id"] not in {row["judgment_id"] for row in told}
+    assert build_snapshot(work, project_id, upto).hash == before.hash
+    assert build_snapshot(work, project_id, 2**60).n_rows == 1200

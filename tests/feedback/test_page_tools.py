@@ -7,8 +7,10 @@ import pytest
 from sqlalchemy import select, update
 
 from accord.store.database import Projects
+from accord.store.database.people import People
+from accord.store.database.people_tables import acknowledgement
 from accord.store.database.settings import Settings
-from accord.store.database.tables import assignment
+from accord.store.database.tables import assignment, definition
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
@@ -147,12 +149,15 @@ def test_differences_are_marked_on_demand_and_their_use_is_noted(site, served, p
 
 def test_the_drawer_marks_what_changed_since_the_version_that_was_read(site, served, page):
     project_id = site.project(rows(1))
-    projects, settings = Projects.of(site.database), Settings.of(site.database)
-    projects.add_definition(
+    second = Projects.of(site.database).add_definition(
         project_id, "guideline", {"markdown": "# Be kind\n\nNever promise what cannot be."}
     )
     person = site.person("annotator").get("/me").json()["id"]
-    settings.change(person, {"guidelines": {project_id: 1}})
+    with site.database.read() as connection:
+        first = connection.execute(
+            select(definition.c.id).where(definition.c.kind == "guideline", definition.c.version == 1)
+        ).scalar_one()
+    People(site.accounts).acknowledge(person, first)
     page.goto(f"{served.url}/p/{project_id}/annotate")
     page.keyboard.press("g")
     page.get_by_text("Paragraphs changed since version 1, which you have read: 1.").wait_for()
@@ -163,7 +168,9 @@ def test_the_drawer_marks_what_changed_since_the_version_that_was_read(site, ser
     page.get_by_role("button", name="I have read this version").wait_for(state="detached")
     page.keyboard.press("Escape")
     assert page.locator(".drawer").is_hidden()
-    assert settings.read(person)["guidelines"] == {project_id: 2}
+    with site.database.read() as connection:
+        read = connection.execute(select(acknowledgement.c.definition_id)).scalars().all()
+    assert sorted(read) == sorted([first, second])
 
 
 def test_a_key_can_be_changed_and_a_taken_one_is_refused(site, served, page):

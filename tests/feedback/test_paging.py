@@ -2,12 +2,14 @@
 
 import base64
 import json
+import re
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import event, insert, select
 
 from accord.client import Client
 from accord.domain.errors import DataError, ServerError
+from accord.feedback.pages import PROJECTS
 from accord.feedback.paging import MOST, cursor_of, page_of, read_cursor
 from accord.store.database import Role
 from accord.store.database.tables import judgment, project
@@ -226,3 +228,42 @@ def test_every_answer_that_lists_without_bound_takes_a_cursor(site):
     paged = {path for path, names in asked.items() if {"limit", "after"} <= names}
     assert len(paged) == len(LISTS)
     assert set(asked) - paged == set(bounded)
+
+
+def test_the_first_page_lists_projects_by_name_a_page_at_a_time(any_site):
+    count = PROJECTS + 3
+    ids = [any_site.project(ROWS[:1]) for _ in range(count)]
+    with any_site.database.read() as connection:
+        in_order = list(connection.execute(select(project.c.id).order_by(project.c.name)).scalars())
+    lead = any_site.person("lead").client
+    first = lead.get("/").text
+    assert re.findall(r'href="/p/([\w-]+)/annotate"', first) == in_order[:PROJECTS]
+    assert first.count("0 of 1 judgments") == PROJECTS
+    assert "First page" not in first
+    (link,) = re.findall(r'href="(/\?after=[^"]+)"', first)
+    second = lead.get(link).text
+    assert re.findall(r'href="/p/([\w-]+)/annotate"', second) == in_order[PROJECTS:]
+    assert "First page" in second
+    assert "Next page" not in second
+    any_site.accounts.add("guest", "correct horse battery", Role.ANNOTATOR, project_id=ids[-1])
+    guest = any_site.person("guest").client.get("/").text
+    assert re.findall(r'href="/p/([\w-]+)/annotate"', guest) == [ids[-1]]
+    assert lead.get("/?after=nonsense").status_code == 422
+
+
+def test_the_first_page_asks_as_much_of_many_projects_as_of_one(site):
+    lead, asked = site.person("lead").client, []
+
+    def keep(connection, cursor, statement, *rest):
+        asked.append(statement)
+
+    counts = []
+    for _ in range(2):
+        for _ in range(4):
+            site.project(ROWS[:1])
+        event.listen(site.database.engine, "before_cursor_execute", keep)
+        asked.clear()
+        assert lead.get("/").status_code == 200
+        event.remove(site.database.engine, "before_cursor_execute", keep)
+        counts.append(len(asked))
+    assert counts[0] == counts[1]

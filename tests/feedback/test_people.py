@@ -5,16 +5,17 @@ import threading
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from accord.domain.errors import StoreError
 from accord.feedback.app import create_app
 from accord.feedback.guidelines import mark_changes, paragraphs_of
 from accord.feedback.items import content_of
-from accord.feedback.standing import Watch, gold_config
+from accord.feedback.standing import WATCHED, Watch, gold_config
 from accord.feedback.work import Work
 from accord.quality.people import assign_gold_shares, beta_variance
 from accord.store.database import NewItem, Projects, QueueConfig, Role, WorkQueue, verify_chain
+from accord.store.database.engine import insert_rows
 from accord.store.database.people import People
 from accord.store.database.tables import assignment, judgment, user
 from accord.store.database.vault import Vault, _make_key, hide_few
@@ -125,6 +126,38 @@ def test_training_explains_then_the_test_ends_when_it_is_sure_and_gives_the_skil
     assert shown["shown"]["messages"][0]["content"].startswith("Which")
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_training_and_test_items_fetched_ahead_are_all_taken(any_site, count):
+    project_id = any_site.project(pairs(3))
+    know(any_site, project_id, count, "training")
+    know(any_site, project_id, 30, "test")
+    set_policy(any_site, project_id, entry="training", gold=0, repeats=0)
+    ann = any_site.person("annotator")
+
+    def judge_all(winner: int) -> list[dict]:
+        told = []
+        for work in ann.post(f"/projects/{project_id}/queue/next", {"count": count}).json()["assignments"]:
+            is_left = work["shown"]["candidates"][0] == PAIR["candidates"][winner]
+            answers = {"preference": {"choice": 1 if is_left else 7}}
+            sent = {"token": work["token"], "key": f"key-{work['id']}", "answers": answers}
+            answer = ann.post(f"/assignments/{work['id']}/submit", sent)
+            assert answer.status_code == 200, answer.text
+            told.append({**answer.json(), "state": state_of(any_site, project_id, ann)})
+        return told
+
+    taught = judge_all(0)
+    assert [one["training"]["is_right"] for one in taught] == [True] * count
+    # While one is still in his hands he is in training; behind the last comes the test.
+    assert [one["state"] for one in taught] == ["training"] * (count - 1) + ["testing"]
+    states: list[str] = []
+    while found := judge_all(1):
+        states += [one["state"] for one in found]
+    # Sure after the fifth wrong answer; what was in his hands then is taken too, and he gets no more.
+    assert states[:5] == ["testing"] * 4 + ["failed"]
+    assert len(states) == -(-5 // count) * count
+    verify_chain(any_site.database)
+
+
 def test_whoever_fails_the_test_gets_no_work_until_a_lead_lets_him(any_site):
     project_id = any_site.project(pairs(3))
     know(any_site, project_id, 30, "test")
@@ -181,6 +214,39 @@ def test_a_decline_on_known_items_pauses_and_the_test_brings_back(any_site):
         assert judge(ann, project_id, 0, f"again-{n:07d}") is not None
     assert state_of(any_site, project_id, ann) == "active"
     assert ann.post(f"/me/requalify?project={project_id}").status_code == 409
+
+
+def test_after_very_many_known_items_a_decline_is_found_among_the_newest(site):
+    project_id, ann = site.project(pairs(60)), site.person("annotator")
+    know(site, project_id, 60, "hidden")
+    set_policy(site, project_id, gold=0.9, repeats=0)
+    assert judge(ann, project_id, 0, "first-of-all") is not None
+    site.fill(project_id, 2 * WATCHED, 0)
+    ann_id = id_of(ann)
+    with site.database.write() as connection:
+        since = connection.execute(select(standing.c.since_ms).where(standing.c.user_id == ann_id)).scalar()
+        given = connection.execute(
+            select(judgment.c.id, judgment.c.item_id).where(judgment.c.key.like("k%"))
+        ).all()
+        shared = {"user_id": ann_id, "project_id": project_id, "purpose": "gold", "is_right": True}
+        rows = [{"judgment_id": row.id, "item_id": row.item_id, "at_ms": since, **shared} for row in given]
+        insert_rows(connection, gold_result, rows)
+    asked: list[str] = []
+
+    def keep(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        asked.append(statement)
+
+    event.listen(site.database.engine, "before_cursor_execute", keep)
+    direct = Work(site.database, WorkQueue.of(site.database, QueueConfig(daily_gold_cap=1000)))
+    n = sum(answer_as(direct, project_id, ann_id, 1, f"bad-{k:09d}") for k in range(40))
+    assert n < 40
+    assert state_of(site, project_id, ann) == "paused"
+    (found,) = site.person("lead").get(f"/projects/{project_id}/alerts").json()["alerts"]
+    assert (found["kind"], found["evidence"]["n"]) == ("decline", WATCHED)
+    assert WATCHED - 40 <= found["evidence"]["since"] < WATCHED
+    read = [one for one in asked if "FROM gold_result" in one]
+    assert read
+    assert all("LIMIT" in one for one in read)
 
 
 def answer_as(work: Work, project_id: str, user_id: str, winner: int, key: str) -> bool:

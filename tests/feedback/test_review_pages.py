@@ -66,6 +66,10 @@ def test_a_review_is_done_with_plain_forms(site):
     assert page.status_code == 200
     assert "&lt;b&gt;one&lt;/b&gt;" in page.text
     assert "annotator" not in page.text
+    assert ">Be kind</h1>" in page.text  # the rule beside what is measured by it
+    german = client.get(f"/p/{project_id}/review", headers={"accept-language": "de"}).text
+    assert "2 Urteile" in german
+    assert "Annehmen" in german
     first, second = forms_of(page.text)
     answer = client.post(f"/p/{project_id}/review", data={**first, "verdict": "accept"})
     assert answer.text.count("Accept</p>") == 1

@@ -25,8 +25,8 @@ from accord.feedback.keyed import KeyedRoute
 from accord.feedback.live import Speakers
 from accord.feedback.live_routes import live_routes
 from accord.feedback.oidc import Provider
-from accord.feedback.pages import install_pages
-from accord.feedback.paging import MOST, After, Limit, Page, page_of, read_cursor
+from accord.feedback.pages import install_pages, projects_of
+from accord.feedback.paging import MOST, After, Limit
 from accord.feedback.people_routes import people_router
 from accord.feedback.problems import install_problems, problem
 from accord.feedback.rates import AddressLimit, Limiter, Rates
@@ -245,7 +245,7 @@ def _setting_out(database: Database, projects: Projects, work: Work, signed_in: 
     def list_projects(
         account: Annotated[Account, Depends(signed_in)], limit: Limit = MOST, after: After = None
     ) -> dict[str, Any]:
-        return _projects_of(database, account, limit=limit, after=after).told("projects")
+        return projects_of(database, account, limit=limit, after=after).told("projects")
 
     @router.post("", status_code=201)
     def add_project(body: NewProject, account: Annotated[Account, Depends(signed_in)]) -> dict[str, str]:
@@ -286,20 +286,6 @@ def _setting_out(database: Database, projects: Projects, work: Work, signed_in: 
         return work.progress(project_id)
 
     return router
-
-
-def _projects_of(database: Database, account: Account, *, limit: int, after: str | None) -> Page:
-    """Projects somebody works in or may look at, by name."""
-    allowed = ("annotate", "watch")
-    query = select(project.c.id, project.c.name).order_by(project.c.name).limit(limit + 1)
-    if not any(account.may(one) for one in allowed):
-        own = [place for place in account.roles if any(account.may(one, place) for one in allowed)]
-        query = query.where(project.c.id.in_(own))
-    if after is not None:
-        query = query.where(project.c.name > read_cursor(after, str)[0])
-    with database.read() as connection:
-        page = page_of(connection.execute(query).all(), limit, lambda row: (row.name,))
-    return replace(page, rows=[{"id": row.id, "name": row.name} for row in page.rows])
 
 
 def _working(work: Work, queue: WorkQueue, signed_in: Any, conversing: Conversing) -> APIRouter:

@@ -48,16 +48,23 @@ class Calibrating:
         now, new_id = queue.now_ms(), queue.ids.new()
         token = f"round:{new_id}"
         with self.work.database.write() as connection:
-            rows = connection.execute(
-                select(item).where(item.c.id.in_(item_ids), item.c.project_id == project_id)
-            ).all()
-            if len(rows) != len(set(item_ids)):
-                raise StoreError("some of the items are not in this project")
+            # People first, then items, as whoever judges locks them; slots of an item are numbered on.
             people = connection.execute(
-                select(user.c.id, user.c.skills).where(user.c.id.in_(user_ids)).with_for_update()
+                select(user.c.id, user.c.skills)
+                .where(user.c.id.in_(user_ids))
+                .order_by(user.c.id)
+                .with_for_update(key_share=True)
             ).all()
             if len(people) != len(set(user_ids)):
                 raise StoreError("some of the people have no account")
+            rows = connection.execute(
+                select(item)
+                .where(item.c.id.in_(item_ids), item.c.project_id == project_id)
+                .order_by(item.c.id)
+                .with_for_update(key_share=True)
+            ).all()
+            if len(rows) != len(set(item_ids)):
+                raise StoreError("some of the items are not in this project")
             known = connection.execute(
                 select(assignment.c.item_id)
                 .where(assignment.c.item_id.in_(item_ids), assignment.c.user_id.in_(user_ids))

@@ -31,7 +31,7 @@ from accord.quality.people.drift import (
     watch_drift,
 )
 from accord.quality.people.intervals import wilson_interval
-from accord.store.database.states import Purpose
+from accord.store.database.states import ItemState, Purpose
 from accord.store.database.tables import assignment, content, item, judgment, user
 from accord.store.database.tally import Kind, counts_of
 
@@ -79,6 +79,7 @@ def share_of(k: int, n: int) -> Share:
 def build_dashboard(work: Work, project_id: str, *, rate: float | None = None) -> dict[str, Any]:
     """Everything the lead's page shows; `rate` is pay per hour of active work."""
     facts = describe_project(work, project_id)
+    facts |= _items(facts["items"])
     seen = _newest(work, project_id)
     pooled, people = _people(seen, {row["handle"]: row for row in facts["annotators"]})
     return {
@@ -91,6 +92,18 @@ def build_dashboard(work: Work, project_id: str, *, rate: float | None = None) -
         "bias": _biases(work, project_id, seen),
         "disputes": _disputes(work, project_id),
         "queue": describe_queue(work, project_id),
+    }
+
+
+def _items(counts: Mapping[str, int]) -> dict[str, Any]:
+    """How many items there are, dropped ones left out; how many are done, are to be read, and stand where."""
+    done = (ItemState.JUDGED, ItemState.COMPLETE)
+    read = (ItemState.IN_REVIEW, ItemState.IN_ADJUDICATION)
+    return {
+        "n_to_read": sum(counts.get(one, 0) for one in read),
+        "n_items": sum(counts.values()) - counts.get(ItemState.WITHDRAWN, 0),
+        "n_items_done": sum(counts.get(one, 0) for one in done),
+        "stands": [(one.value, counts[one]) for one in ItemState if counts.get(one)],
     }
 
 
@@ -161,10 +174,12 @@ def cost_of(facts: Mapping[str, Any], rate: float | None) -> dict[str, Any]:
     """Active time and, at a pay per hour, money: spent, for each judgment, and still to come."""
     hours = sum(one["active_ms"] for one in facts["annotators"]) / 3_600_000
     n_done = sum(one["n"] for one in facts["annotators"])
-    n_left = facts["slots"].get("open", 0) + facts["slots"].get("leased", 0)
+    # Of an item that is reviewed or decided one slot is open, and that asks for no judgment.
+    n_left = facts["slots"].get("open", 0) + facts["slots"].get("leased", 0) - facts.get("n_to_read", 0)
     per_judgment = hours / n_done if n_done else 0.0
     made: dict[str, Any] = {
         "n_done": n_done,
+        "n_left": n_left,
         "hours": hours,
         "seconds_each": per_judgment * 3600,
         "hours_left": per_judgment * n_left,

@@ -4,11 +4,12 @@ Trainers' formats leave out known items and earlier revisions; each row keeps an
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from accord.feedback.items import sentence_bounds
 from accord.feedback.questions import Choice, Comparison, Ranking, Rating, Spans, Support, Text
@@ -17,9 +18,11 @@ from accord.feedback.transcripts import conversation_of
 from accord.feedback.work import PAGE, Work
 from accord.store.database.recall import voided
 from accord.store.database.states import Mark, Purpose
-from accord.store.database.tables import content, item
+from accord.store.database.tables import chain, chain_head, content, item, judgment
 
 Row = dict[str, Any]
+TEXTS_AT_A_TIME = 200
+"""Judgments whose items' texts are read together."""
 
 
 def export_lines(
@@ -48,35 +51,54 @@ def export_lines(
     - `ratings`: `prompt`, `completion`, `rating`, `dimension`: a row for each answer and question of grades.
     """
     if kind == "raw":
-        yield from map(line_of, _rows(work, project_id, after))
+        for page in _pages(work, project_id, after):
+            yield from map(line_of, page)
         return
     gone = {} if has_voided else voided(work.database)
-    for row in last_rows(work, project_id, after=after):
-        if row["id"] in gone:
-            continue
-        schema = work.schema(row["schema"])
-        known = {"annotator_id": row["annotator"], "source": row["source"], "judgment_id": row["id"]}
-        if kind == "conversations":
-            if schema.live is not None:
+    kept = (row for row in last_rows(work, project_id, after=after) if row["id"] not in gone)
+    while rows := list(islice(kept, TEXTS_AT_A_TIME)):
+        bodies = {} if kind == "conversations" else _contents(work, {row["item"] for row in rows})
+        for row in rows:
+            schema = work.schema(row["schema"])
+            known = {"annotator_id": row["annotator"], "source": row["source"], "judgment_id": row["id"]}
+            if kind != "conversations":
+                for made in SHAPES[kind](schema, row, bodies[row["item"]]):
+                    yield line_of({**made, **known})
+            elif schema.live is not None:
                 yield line_of({**conversation_of(work, row), **known})
-            continue
-        for made in SHAPES[kind](schema, row, _content(work, row["item"])):
-            yield line_of({**made, **known})
 
 
 def last_rows(work: Work, project_id: str, *, after: int = 0, upto: int | None = None) -> Iterator[Row]:
     """The last revision of each judgment that may be trained on, in order; `upto` ends it at an event.
 
-    Which revision is last is asked of the same stretch of events, so that a later one changes nothing.
-    Memory grows with the judgments that were revised, not with all of them.
+    Which revision is last is asked of the same stretch of events, without `upto` up to where the chain ends
+    now, so that a later one changes nothing.
     """
-    revised: dict[str, int] = {}
-    for row in _rows(work, project_id, after, upto):
-        if row["revision"] > 1:
-            revised[row["assignment"]] = row["revision"]
-    for row in _rows(work, project_id, after, upto):
-        if revised.get(row["assignment"], 1) == row["revision"] and is_for_training(row):
-            yield row
+    with work.database.read() as connection:
+        head = connection.execute(select(chain_head.c.number)).scalar_one()
+    end = head if upto is None else upto
+    for page in _pages(work, project_id, after, upto):
+        last = _last_revisions(work, [row["assignment"] for row in page], end)
+        for row in page:
+            if row["seq"] > end:
+                return
+            if last.get(row["assignment"], 1) == row["revision"] and is_for_training(row):
+                yield row
+
+
+def _last_revisions(work: Work, assignments: Sequence[str], end: int) -> dict[str, int]:
+    """The last revision, up to an event, of those assignments whose judgments were revised."""
+    revised = (
+        select(judgment.c.assignment_id, func.max(judgment.c.revision))
+        .join(chain, chain.c.entity_id == judgment.c.id)
+        .where(
+            judgment.c.assignment_id.in_(assignments), judgment.c.revision > 1, chain.c.number <= end,
+            chain.c.entity == "judgment", chain.c.action == "submit",
+        )
+        .group_by(judgment.c.assignment_id)
+    )  # fmt: skip
+    with work.database.read() as connection:
+        return {row[0]: row[1] for row in connection.execute(revised)}
 
 
 def is_for_training(row: Mapping[str, Any]) -> bool:
@@ -85,22 +107,23 @@ def is_for_training(row: Mapping[str, Any]) -> bool:
     return is_live and not row["is_known"] and Purpose(row["purpose"]).is_trained_on
 
 
-def _rows(work: Work, project_id: str, after: int, upto: int | None = None) -> Iterator[dict[str, Any]]:
+def _pages(work: Work, project_id: str, after: int, upto: int | None = None) -> Iterator[list[Row]]:
     while page := work.judgments(project_id, after, upto=upto):
-        yield from page
+        yield page
         after = page[-1]["seq"]
         if len(page) < PAGE:
             return
 
 
-def _content(work: Work, item_id: str) -> Row:
+def _contents(work: Work, items: Iterable[str]) -> dict[str, Row]:
+    """[item's id] What it shows."""
     with work.database.read() as connection:
-        body = connection.execute(
-            select(content.c.body)
-            .join(item, item.c.content_hash == content.c.hash)
-            .where(item.c.id == item_id)
-        ).scalar_one()
-    return dict(body)
+        rows = connection.execute(
+            select(item.c.id, content.c.body)
+            .join(content, item.c.content_hash == content.c.hash)
+            .where(item.c.id.in_(sorted(items)))
+        )
+        return {row.id: row.body for row in rows}
 
 
 def _compared(schema: TaskSchema, row: Row) -> Mapping[str, Any] | None:

@@ -30,6 +30,7 @@ from accord.feedback.workflow import (
     parse_workflow,
 )
 from accord.store.database.audit import Event
+from accord.store.database.engine import taken_back
 from accord.store.database.queue import Done
 from accord.store.database.reviews import status_of
 from accord.store.database.slots import cancel_slots, entry, make_slots, set_item
@@ -38,6 +39,10 @@ from accord.store.database.tables import assignment, content, definition, gold, 
 from accord.store.database.workflow_tables import adjudication, outbox, review, stage_run, standing
 
 VOTES = [one.value for one in Purpose if one.is_vote]
+HIDDEN = (Purpose.GOLD, Purpose.REPEAT)
+"""Work that must not be told from votes."""
+REHEARSED_VOTES = 3
+"""Votes that weigh where a move is rehearsed: about as many as on other items."""
 MOVES = [*VOTES, Purpose.REVIEW.value, Purpose.ADJUDICATE.value]
 """Work whose end may move an item on."""
 
@@ -51,16 +56,33 @@ class Flow:
     """A version of a task schema by its id."""
     _workflows: dict[str, Workflow] = field(default_factory=dict, repr=False, compare=False)
     """Versions of workflows that were read; a version never changes."""
+    _moving: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
+    """[project] Votes that were seen, and how many of them moved their item on."""
 
     def follow(self, connection: Connection, done: Done) -> list[Event]:
         """Go on from a judgment that was just taken."""
         if done.assignment.purpose == Purpose.TURN:
             return _end_turn(connection, done)
-        if done.assignment.purpose in MOVES and done.item_state is ItemState.JUDGED:
+        is_moving = done.assignment.purpose in MOVES and done.item_state is ItemState.JUDGED
+        if done.assignment.purpose in VOTES:
+            n_votes, n_moving = self._moving.get(done.assignment.project_id, (0, 0))
+            self._moving[done.assignment.project_id] = (n_votes + 1, n_moving + is_moving)
+        if is_moving:
             return self.advance(connection, done.assignment.item_id, done.now_ms)
         # Work that moves nothing on, known items among it, asks the same: its time is no hint.
-        self._way_of(connection, self._row_of(connection, done.assignment.item_id), done.now_ms)
+        row, is_hidden = self._row_of(connection, done.assignment.item_id), done.assignment.purpose in HIDDEN
+        way = self._way_of(connection, row, done.now_ms, is_new=is_hidden)
+        if way is not None and is_hidden:
+            self._rehearse(connection, row, way, done)
         return []
+
+    def _rehearse(self, connection: Connection, row: Row[Any], way: "_Stay", done: Done) -> None:
+        """Move a known item or a repeat on as other work is, as often as that is, and take all of it back."""
+        n_votes, n_moving = self._moving.get(row.project_id, (0, 0))
+        share = (n_moving + 1 / way.flow.first.overlap) / (n_votes + 1)
+        if is_drawn(share, f"rehearse {done.judgment_id}"):
+            with taken_back(connection):
+                _Move(self, connection, row, way, done.now_ms, is_rehearsal=True).run("judged")
 
     def advance(
         self, connection: Connection, item_id: str, now: int, *, outcome: str | None = None
@@ -76,7 +98,8 @@ class Flow:
         if way is None:
             return []
         move = _Move(self, connection, row, way, now)
-        move.run(outcome)
+        with connection.begin_nested():  # as where it is rehearsed
+            move.run(outcome)
         return move.events
 
     def workflow(self, connection: Connection, workflow_id: str) -> Workflow:
@@ -98,12 +121,17 @@ class Flow:
             .with_for_update(of=item, key_share=True)
         ).one()
 
-    def _way_of(self, connection: Connection, row: Row[Any], now: int) -> "_Stay | None":
-        """Where the item stands now; the first stay is written when it ends."""
+    def _way_of(
+        self, connection: Connection, row: Row[Any], now: int, *, is_new: bool = False
+    ) -> "_Stay | None":
+        """Where the item stands now; the first stay is written when it ends.
+
+        With `is_new` as if it were judged for the first time.
+        """
         present = connection.execute(
             select(stage_run).where(stage_run.c.item_id == row.id, stage_run.c.left_ms.is_(None))
         ).first()
-        if present is not None and present.workflow_id is not None:
+        if present is not None and present.workflow_id is not None and not is_new:
             flow = self.workflow(connection, present.workflow_id)
             stage = flow.stage(present.stage)
             if stage is not None:
@@ -118,7 +146,7 @@ class Flow:
         if newest is None:
             return None
         flow = self.workflow(connection, newest)
-        stage = flow.stage(row.stage) or flow.first
+        stage = flow.first if is_new else flow.stage(row.stage) or flow.first
         number = _next_number(connection, row.id)
         return _Stay(self.ids.new(), number, stage, flow, newest, row.created_ms, False)
 
@@ -148,10 +176,24 @@ class _Stay:
 
 
 class _Move:
-    """One item on the move: leaves stages and enters others until one of them waits."""
+    """One item on the move: leaves stages and enters others until one of them waits.
 
-    def __init__(self, flow: Flow, connection: Connection, row: Row[Any], stay: _Stay, now: int):
+    Where it is rehearsed, a few votes weigh, on a known item too, and where it comes to stand is written as
+    left already: it may stand elsewhere.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        connection: Connection,
+        row: Row[Any],
+        stay: _Stay,
+        now: int,
+        *,
+        is_rehearsal: bool = False,
+    ):
         self.flow, self.connection, self.row, self.stay, self.now = flow, connection, row, stay, now
+        self.is_rehearsal = is_rehearsal
         self.attempt: int = row.attempt
         self.events: list[Event] = []
 
@@ -233,7 +275,8 @@ class _Move:
         self._tell("extend", {"slots": count, "lane": lane.value})
 
     def _weigh(self, stage: ConsensusStage) -> tuple[str | None, Mapping[str, Any]]:
-        votes, question = votes_of(self.connection, self.row.id, self.flow.schema_of)
+        first = REHEARSED_VOTES if self.is_rehearsal else None
+        votes, question = votes_of(self.connection, self.row.id, self.flow.schema_of, first=first)
         if question is None:
             return "disputed", {"n_people": 0}
         found = weigh(votes, stage, question)
@@ -321,7 +364,7 @@ class _Move:
             "kind": self.stay.stage.kind,
             "workflow_id": self.stay.workflow_id,
             "entered_ms": self.stay.entered_ms,
-            "left_ms": None,
+            "left_ms": self.now if self.is_rehearsal else None,
             "outcome": None,
             "facts": {},
         }
@@ -347,9 +390,16 @@ class _Move:
 
 
 def votes_of(
-    connection: Connection, item_id: str, schema_of: Callable[[str], TaskSchema]
+    connection: Connection,
+    item_id: str,
+    schema_of: Callable[[str], TaskSchema],
+    *,
+    first: int | None = None,
 ) -> tuple[list[Vote], Any]:
-    """Each person's last live word on an item, and the question it answers; models and repeats are none."""
+    """Each person's last live word on an item, and the question it answers; models and repeats are none.
+
+    For a rehearsal the `first` so many words, on a known item too.
+    """
     rows = connection.execute(
         select(
             judgment.c.user_id, judgment.c.payload, judgment.c.received_ms, assignment.c.schema_id,
@@ -363,10 +413,11 @@ def votes_of(
         .where(
             judgment.c.item_id == item_id,
             judgment.c.source == Source.HUMAN.value,
-            assignment.c.purpose.in_(VOTES),
+            assignment.c.purpose.in_(VOTES if first is None else [*VOTES, Purpose.GOLD.value]),
             func.coalesce(status_of(judgment.c.id), Mark.LIVE.value) == Mark.LIVE.value,
         )
         .order_by(judgment.c.revision, judgment.c.received_ms)
+        .limit(first)
     ).all()  # fmt: skip
     if not rows:
         return [], None

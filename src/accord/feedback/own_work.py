@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, null, select, update
 
-from accord.domain.errors import LeaseLost
+from accord.domain.errors import LeaseLost, StoreError
 from accord.feedback.describing import describe_value
 from accord.feedback.paging import MOST, Page, is_below, page_of
 from accord.feedback.standing import NUDGES
@@ -17,13 +17,16 @@ from accord.feedback.verdicts import verdict_of
 from accord.feedback.work import Work, first_words
 from accord.feedback.workflow import CAUSES, REASONS
 from accord.store.database.audit import append_events
+from accord.store.database.people import People
 from accord.store.database.slots import entry
-from accord.store.database.states import AssignmentState, Purpose
+from accord.store.database.states import AssignmentState, PersonState, Purpose
 from accord.store.database.tables import assignment, content, gold, item, judgment, user
 from accord.store.database.workflow_tables import adjudication, alert, review, standing
 
 NEWEST = 50
 """Decisions looked at for a page, newest first."""
+NOTE_MS = 3_600_000
+"""So long the page tells by itself what was noticed."""
 
 
 def standing_of(work: Work, project_id: str, user_id: str) -> dict[str, Any]:
@@ -78,6 +81,37 @@ def alerts_of(work: Work, project_id: str, *, limit: int = MOST, after: str | No
         for row in page.rows
     ]
     return replace(page, rows=told)
+
+
+def take_test_anew(work: Work, people: People, project_id: str, user_id: str) -> None:
+    """Let somebody who was paused for a decline take the entry test once more; refused to all others."""
+    if standing_of(work, project_id, user_id)["reason"] != "decline":
+        raise StoreError("only who was paused for a decline takes the test anew; ask your lead")
+    people.set_state(user_id, project_id, PersonState.TESTING, by=user_id, reason="anew")
+
+
+def newest_note(work: Work, project_id: str, user_id: str) -> dict[str, str] | None:
+    """What was noticed of somebody in the last hour and is for him alone; or nothing."""
+    with work.database.read() as connection:
+        row = connection.execute(
+            select(alert.c.id, alert.c.kind, alert.c.is_private, alert.c.at_ms)
+            .where(alert.c.user_id == user_id, alert.c.project_id == project_id)
+            .order_by(alert.c.id.desc())
+            .limit(1)
+        ).first()
+    if row is None or not row.is_private or row.at_ms < work.queue.now_ms() - NOTE_MS:
+        return None
+    return {"id": row.id, "text": NUDGES.get(row.kind, "")}
+
+
+def lesson_of(work: Work, assignment_id: str, user_id: str) -> dict[str, Any] | None:
+    """What to learn from a training item: whether it was right, what was expected and why; else nothing."""
+    found = work.explain(assignment_id, user_id)
+    if found is None:
+        return None
+    labels = {one["id"]: one["label"] for one in work.page_of(assignment_id, user_id)["task"]["questions"]}
+    expected = [{"label": labels[name], "words": words} for name, words in found["expected"].items()]
+    return {**found, "expected": expected}
 
 
 def answer_alert(work: Work, alert_id: str, user_id: str, answer: str) -> None:

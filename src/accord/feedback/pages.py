@@ -4,10 +4,12 @@ They work without scripts. Everything on them is escaped by the templates.
 """
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import select
@@ -20,14 +22,20 @@ from accord.feedback.keys import ACTIONS, checked_keys
 from accord.feedback.lead_pages import lead_pages
 from accord.feedback.oidc import Provider
 from accord.feedback.oidc_routes import oidc_routes
+from accord.feedback.own_pages import own_pages
+from accord.feedback.paging import Page, page_of, read_cursor
 from accord.feedback.rooms import annotation_rooms
 from accord.feedback.screen import LOOKS, Screen, field_of, read_form, wants_json
 from accord.feedback.security import COOKIE, account_of
 from accord.feedback.work import Work
 from accord.store.database.accounts import Account
+from accord.store.database.engine import Database
 from accord.store.database.tables import project
+from accord.store.database.tally import Kind, counts_of_all, slots_by_state
 
 HERE = Path(__file__).parent
+PROJECTS = 20
+"""Projects of one page."""
 
 
 def install_pages(
@@ -47,6 +55,7 @@ def install_pages(
     app.include_router(_entrance(screen, is_secure=is_secure, other=label))
     app.include_router(_hall(screen, work))
     app.include_router(annotation_rooms(screen, work, conversing))
+    app.include_router(own_pages(screen, work))
     app.include_router(lead_pages(screen, work))
 
 
@@ -85,14 +94,15 @@ def _hall(screen: Screen, work: Work) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    def home(request: Request) -> Response:
+    def home(request: Request, after: Annotated[str, Query(max_length=1000)] = "") -> Response:
         account = screen.visitor(request)
         if account is None:
             return RedirectResponse("/login", status_code=303)
-        with work.database.read() as connection:
-            rows = connection.execute(select(project.c.id, project.c.name).order_by(project.c.name)).all()
-        rooms = [_room(work, account, row) for row in rows if _may_enter(account, row.id)]
-        return screen.page("home.html", request, account, projects=rooms)
+        found = projects_of(work.database, account, limit=PROJECTS, after=after or None)
+        rooms = _rooms(work, account, found.rows)
+        return screen.page(
+            "home.html", request, account, projects=rooms, after=found.next, is_first=not after
+        )
 
     @router.get("/settings")
     def ask(request: Request) -> Response:
@@ -147,19 +157,35 @@ def _choices() -> dict[str, Any]:
     return {"choices": LOOKS, "languages": LANGUAGES, "actions": ACTIONS}
 
 
-def _may_enter(account: Account, project_id: str) -> bool:
-    return account.may("annotate", project_id) or account.may("watch", project_id)
+def projects_of(database: Database, account: Account, *, limit: int, after: str | None) -> Page:
+    """Projects somebody works in or may look at, by name."""
+    allowed = ("annotate", "watch")
+    query = select(project.c.id, project.c.name).order_by(project.c.name).limit(limit + 1)
+    if not any(account.may(one) for one in allowed):
+        own = [place for place in account.roles if any(account.may(one, place) for one in allowed)]
+        query = query.where(project.c.id.in_(own))
+    if after is not None:
+        query = query.where(project.c.name > read_cursor(after, str)[0])
+    with database.read() as connection:
+        page = page_of(connection.execute(query).all(), limit, lambda row: (row.name,))
+    return replace(page, rows=[{"id": row.id, "name": row.name} for row in page.rows])
 
 
-def _room(work: Work, account: Account, row: Any) -> dict[str, Any]:
-    slots = work.progress(row.id)["slots"]
+def _rooms(work: Work, account: Account, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What a page of projects shows of each, and what somebody may do in it; one query for all of them."""
+    with work.database.read() as connection:
+        counts = counts_of_all(connection, [row["id"] for row in rows], (Kind.SLOT, Kind.OPEN))
+    return [_room(account, row, slots_by_state(counts[row["id"]])) for row in rows]
+
+
+def _room(account: Account, row: Mapping[str, Any], slots: Mapping[str, int]) -> dict[str, Any]:
+    place = row["id"]
     return {
-        "id": row.id,
-        "name": row.name,
-        "may_watch": account.may("watch", row.id),
-        "may_annotate": account.may("annotate", row.id),
-        "may_review": account.may("review", row.id),
-        "may_manage": account.may("manage", row.id),
+        **row,
+        "may_watch": account.may("watch", place),
+        "may_annotate": account.may("annotate", place),
+        "may_review": account.may("review", place),
+        "may_manage": account.may("manage", place),
         "n_done": slots.get("filled", 0),
         "n_all": sum(slots.values()) - slots.get("cancelled", 0),
     }

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from accord.feedback.calibrating import Calibrating
 from accord.feedback.guidelines import Guidelines
 from accord.feedback.keyed import KeyedRoute
-from accord.feedback.own_work import NEWEST, alerts_of, answer_alert, feedback_of, standing_of
+from accord.feedback.own_work import NEWEST, alerts_of, answer_alert, feedback_of, standing_of, take_test_anew
 from accord.feedback.paging import MOST, After, Limit
 from accord.feedback.policy import parse_policy
 from accord.feedback.security import need
@@ -165,9 +165,7 @@ def _own(work: Work, people: People, guidelines: Guidelines, signed_in: Any) -> 
     @router.post("/me/requalify")
     def requalify(project: Project, account: Annotated[Account, Depends(signed_in)]) -> dict[str, str]:
         need(account, "annotate", project)
-        if standing_of(work, project, account.id)["reason"] != "decline":
-            raise HTTPException(409, "only who was paused for a decline takes the test anew; ask your lead")
-        people.set_state(account.id, project, PersonState.TESTING, by=account.id, reason="anew")
+        take_test_anew(work, people, project, account.id)
         return {"status": "testing"}
 
     @router.post("/alerts/{alert_id}/answer")

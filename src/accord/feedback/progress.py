@@ -7,17 +7,17 @@ from sqlalchemy import select
 
 from accord.domain.labels import LabelColumns
 from accord.feedback.questions import Comparison
-from accord.feedback.standing import is_as_expected
 from accord.feedback.verdicts import verdict_of
 from accord.feedback.work import Work
 from accord.quality.agreement import krippendorff_alpha
 from accord.quality.labels import tabulate_labels
 from accord.quality.people.intervals import wilson_interval
 from accord.store.database.states import Purpose
-from accord.store.database.tables import assignment, gold, judgment, user
+from accord.store.database.tables import assignment, judgment, user
+from accord.store.database.workflow_tables import standing
 
 NEWEST = 20_000
-"""Judgments the agreement of a dashboard is computed from, and known items that people are scored on."""
+"""Judgments the agreement of a dashboard is computed from."""
 
 
 def describe_project(work: Work, project_id: str) -> dict[str, Any]:
@@ -84,29 +84,30 @@ def _side(row: Any, value: dict[str, Any]) -> str:
 
 
 def score_gold(work: Work, project_id: str) -> list[dict[str, Any]]:
-    """For each annotator who met known items: how many, how many right, and the share's 95 % Wilson interval.
+    """For each annotator who met hidden known items: how many, how many right, and the share's 95 % Wilson
+    interval.
 
-    Right is an answer whose verdict is the expected one on every question that has an expectation. The last
-    revision counts. Of very many the newest count.
+    Right is an answer whose verdict is the expected one on every question that has an expectation. The first
+    revision counts, for whoever mends an answer did not know it. Read from the counters of each one's
+    standing, however many known items were met; training and the entry test are no part of them.
     """
     with work.database.read() as connection:
         rows = connection.execute(
-            select(judgment.c.assignment_id, judgment.c.payload, user.c.handle, gold.c.expected)
-            .join(gold, gold.c.item_id == judgment.c.item_id)
-            .join(user, user.c.id == judgment.c.user_id)
-            .where(gold.c.project_id == project_id)
-            .order_by(judgment.c.received_ms.desc(), judgment.c.revision.desc())
-            .limit(NEWEST)
+            select(user.c.handle, standing.c.n_gold, standing.c.n_right)
+            .join(user, user.c.id == standing.c.user_id)
+            .where(standing.c.project_id == project_id, standing.c.n_gold > 0)
+            .order_by(user.c.handle)
         ).all()
-    last = {
-        row.assignment_id: (row.handle, is_as_expected(row.payload["values"], row.expected))
-        for row in reversed(rows)
-    }
-    n_met, n_right = Counter(handle for handle, _ in last.values()), Counter[str]()
-    n_right.update(handle for handle, is_right in last.values() if is_right)
     scores = []
-    for handle, count in sorted(n_met.items()):
-        bounds = wilson_interval(n_right[handle], count)
-        low, high = float(bounds.low), float(bounds.high)
-        scores.append({"handle": handle, "n": count, "n_right": n_right[handle], "low": low, "high": high})
+    for row in rows:
+        bounds = wilson_interval(row.n_right, row.n_gold)
+        scores.append(
+            {
+                "handle": row.handle,
+                "n": row.n_gold,
+                "n_right": row.n_right,
+                "low": float(bounds.low),
+                "high": float(bounds.high),
+            }
+        )
     return scores

@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from accord.domain.errors import AccordError, DataError, LeaseLost, StoreError
 from accord.feedback.forms import answers_of
+from accord.feedback.guidelines import Guidelines
 from accord.feedback.own_work import alerts_of
 from accord.feedback.reviewing import Reviewing
 from accord.feedback.rooms import project_of
@@ -38,6 +39,20 @@ VERDICTS = MappingProxyType(
     }
 )
 """Verdict to words and key."""
+STANDS = MappingProxyType(
+    {
+        "training": "in training",
+        "testing": "takes the test",
+        "active": "at work",
+        "probation": "on probation",
+        "paused": "paused",
+        "failed": "failed the test",
+        "left": "has left",
+    }
+)
+"""How somebody stands, in a word or two."""
+KINDS = MappingProxyType({"decline": "worse on known items", "fatigue": "several signs of tiredness"})
+"""What a lead is told of, in words."""
 
 
 def install_review_pages(app: FastAPI, screen: Screen, reviewing: Reviewing, people: People) -> None:
@@ -64,6 +79,7 @@ def _reading(screen: Screen, reviewing: Reviewing) -> APIRouter:
             "verdicts": VERDICTS,
             "reasons": REASONS,
             "causes": CAUSES,
+            "guideline": Guidelines(reviewing.work).newest(project_id, account.id),
             "may_manage": account.may("manage", project_id),
             "key": secrets.token_hex(16),
             "error": error,
@@ -118,6 +134,8 @@ def _leading(screen: Screen, reviewing: Reviewing, people: People) -> APIRouter:
             "project": project_of(reviewing.work, project_id),
             "people": _people_of(reviewing, project_id),
             "alerts": alerts_of(reviewing.work, project_id).rows,
+            "words": STANDS,
+            "kinds": KINDS,
             "error": error,
             "link": link,
         }

@@ -15,19 +15,22 @@ from sqlalchemy import func, select
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from accord.domain.errors import DataError, LeaseLost
+from accord.domain.errors import DataError, LeaseLost, StoreError
 from accord.feedback.changes import paragraphs_of
 from accord.feedback.conversing import Conversing, View
 from accord.feedback.forms import answers_of, fields_of
 from accord.feedback.keys import ACTIONS
+from accord.feedback.own_work import lesson_of, newest_note
 from accord.feedback.prefetch import fetch_ahead, give_back
 from accord.feedback.reading import expected_reading_ms
 from accord.feedback.screen import Screen, field_of, read_form, wants_json
 from accord.feedback.security import account_of, need
 from accord.feedback.work import Work, newest_definition
 from accord.store.database.accounts import Account
+from accord.store.database.people import People
+from accord.store.database.people_tables import acknowledgement
 from accord.store.database.queue import Receipt
-from accord.store.database.states import AssignmentState
+from accord.store.database.states import AssignmentState, Purpose
 from accord.store.database.tables import assignment, definition, project
 
 SKIP_REASONS = (
@@ -71,7 +74,7 @@ def _judging(router: APIRouter, screen: Screen, work: Work, conversing: Conversi
         account = await run_in_threadpool(account_of, request, screen.accounts, csrf=csrf)
         need(account, "annotate", project_id)
         try:
-            receipt = await run_in_threadpool(_take, work, project_id, account, form)
+            receipt, lesson = await run_in_threadpool(_take, work, project_id, account, form)
         except (DataError, LeaseLost) as error:
             if wants_json(request):
                 raise
@@ -81,8 +84,9 @@ def _judging(router: APIRouter, screen: Screen, work: Work, conversing: Conversi
             status = 422 if is_unfit else 410
             return show(project_id, request, account, error=str(error), status=status, held=held, given=given)
         if wants_json(request):
-            return JSONResponse(_told(receipt))
-        return RedirectResponse(f"/p/{project_id}/annotate", status_code=303)
+            return JSONResponse(_told(receipt) | ({} if lesson is None else {"training": lesson}))
+        taught = "" if lesson is None else f"?lesson={field_of(form, 'assignment')}"
+        return RedirectResponse(f"/p/{project_id}/annotate{taught}", status_code=303)
 
     def show(
         project_id: str,
@@ -104,10 +108,11 @@ def _judging(router: APIRouter, screen: Screen, work: Work, conversing: Conversi
             **(_form_of(found, given) if view is None else _form_of_view(view, given)),
             "project": room,
             "empty": None if found else work.why_empty(project_id, account.id),
-            "guideline": _guideline(work, screen, project_id, account.id),
+            "guideline": _guideline(work, project_id, account.id),
             "actions": ACTIONS,
             "today": _today(work, account.id),
             "error": error,
+            "lesson": _lesson(work, request.query_params.get("lesson", ""), account.id),
         }
         return screen.page("annotate.html", request, account, status=status, **values)
 
@@ -194,7 +199,7 @@ def _looking_back(router: APIRouter, screen: Screen, work: Work) -> None:
             **_form_of(old, given),
             "revises": judgment_id,
             "project": project_of(work, project_id),
-            "guideline": _guideline(work, screen, project_id, account.id),
+            "guideline": _guideline(work, project_id, account.id),
             "actions": ACTIONS,
             "today": _today(work, account.id),
             "error": "",
@@ -229,7 +234,10 @@ def _ahead(router: APIRouter, screen: Screen, work: Work, conversing: Conversing
         empty = None if made or len(have) > len(found.gone) else work.why_empty(project_id, account.id)
         if empty is not None:
             empty = {**empty, "text": screen.words(request, account)(empty["text"])}
-        return JSONResponse({"works": made, "gone": found.gone, "empty": empty})
+        note = await run_in_threadpool(newest_note, work, project_id, account.id)
+        if note is not None:
+            note = {**note, "text": screen.words(request, account)(note["text"])}
+        return JSONResponse({"works": made, "gone": found.gone, "empty": empty, "note": note})
 
     @router.post("/back")
     async def back(project_id: Id, request: Request) -> Response:
@@ -250,9 +258,8 @@ def _ahead(router: APIRouter, screen: Screen, work: Work, conversing: Conversing
         given = field_of(form, "version")
         if not (given.isascii() and given.isdigit() and len(given) < 10):
             raise DataError(f"version is {given!r}; expected a number")
-        known = screen.settings.read(account.id).get("guidelines", {})
-        changes = {"guidelines": {**known, room["id"]: int(given)}}
-        await run_in_threadpool(screen.settings.change, account.id, changes)
+        definition_id = await run_in_threadpool(_version_of, work, room["id"], int(given))
+        await run_in_threadpool(People(screen.accounts).acknowledge, account.id, definition_id)
         if wants_json(request):
             return JSONResponse({"status": "ok"})
         return RedirectResponse(f"/p/{project_id}/annotate", status_code=303)
@@ -304,17 +311,30 @@ def _form_of(found: dict[str, Any] | None, given: dict[str, list[str]] | None) -
     }
 
 
-def _take(work: Work, project_id: str, account: Account, form: dict[str, list[str]]) -> Receipt | None:
+def _take(
+    work: Work, project_id: str, account: Account, form: dict[str, list[str]]
+) -> tuple[Receipt | None, dict[str, Any] | None]:
+    """What became of a form, and what a training item teaches."""
     row = work.owned(field_of(form, "assignment"), account.id)
     if row.project_id != project_id:
         raise LeaseLost(f"there is no assignment {row.id!r} of yours in this project")
     token = field_of(form, "token")
     if reason := field_of(form, "skip"):
         work.queue.skip(row.id, token, reason if reason in dict(SKIP_REASONS) else "other")
-        return None
+        return None, None
     n_places = len(row.presentation["permutation"])
     answers = answers_of(work.schema(row.schema_id).shown()["questions"], form, n_places)
-    return work.submit(row.id, account.id, {"token": token, "answers": answers, **_circumstances(form)})
+    sent = {"token": token, "answers": answers, **_circumstances(form)}
+    receipt = work.submit(row.id, account.id, sent)
+    return receipt, lesson_of(work, row.id, account.id) if row.purpose == Purpose.TRAINING else None
+
+
+def _lesson(work: Work, assignment_id: str, user_id: str) -> dict[str, Any] | None:
+    """What a training item that was just answered teaches; nothing of any other work."""
+    try:
+        return lesson_of(work, assignment_id, user_id) if assignment_id else None
+    except LeaseLost:
+        return None
 
 
 def _revise(
@@ -372,15 +392,23 @@ def project_of(work: Work, project_id: str) -> dict[str, str]:
     return {"id": row.id, "name": row.name}
 
 
-def _guideline(work: Work, screen: Screen, project_id: str, user_id: str) -> dict[str, Any] | None:
+def _guideline(work: Work, project_id: str, user_id: str) -> dict[str, Any] | None:
     """The newest guideline, its paragraphs marked against the version this annotator has read."""
-    read = screen.settings.read(user_id).get("guidelines", {}).get(project_id)
     with work.database.read() as connection:
+        read = connection.execute(
+            select(func.max(definition.c.version))
+            .join(acknowledgement, acknowledgement.c.definition_id == definition.c.id)
+            .where(
+                acknowledgement.c.user_id == user_id,
+                definition.c.project_id == project_id,
+                definition.c.kind == "guideline",
+            )
+        ).scalar()
         row = newest_definition(connection, project_id, "guideline")
         if row is None:
             return None
         earlier = None
-        if isinstance(read, int) and read < row.version:
+        if read is not None and read < row.version:
             earlier = connection.execute(
                 select(definition.c.body).where(
                     definition.c.project_id == project_id,
@@ -395,6 +423,21 @@ def _guideline(work: Work, screen: Screen, project_id: str, user_id: str) -> dic
         "paragraphs": paragraphs,
         "n_changed": sum(one.is_changed for one in paragraphs),
     }
+
+
+def _version_of(work: Work, project_id: str, version: int) -> str:
+    """The id of a version of the guideline; raises `StoreError` for one that is not there."""
+    with work.database.read() as connection:
+        found = connection.execute(
+            select(definition.c.id).where(
+                definition.c.project_id == project_id,
+                definition.c.kind == "guideline",
+                definition.c.version == version,
+            )
+        ).scalar()
+    if found is None:
+        raise StoreError(f"the guideline has no version {version}")
+    return str(found)
 
 
 def _today(work: Work, user_id: str) -> dict[str, int]:

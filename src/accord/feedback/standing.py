@@ -35,7 +35,7 @@ from accord.quality.people import (
 from accord.store.database.audit import Event, append_events
 from accord.store.database.people import grant_skill, set_person
 from accord.store.database.queue import Done, WorkQueue
-from accord.store.database.slots import entry
+from accord.store.database.slots import entry, is_held
 from accord.store.database.states import PersonState, Purpose
 from accord.store.database.tables import assignment, gold, judgment
 from accord.store.database.workflow_tables import alert, gold_result, standing
@@ -48,6 +48,9 @@ DECLINE_THRESHOLD = log(1000 / DriftConfig().false_alarms_per_1000)
 """Keeps the promised rate of false alarms whatever somebody's usual accuracy: the bound by e-detectors."""
 FIRST_KNOWN = 20
 """Known items from which somebody's usual accuracy is learned; watched is what comes after."""
+WATCHED = 500
+"""Newest known items that are watched. A decline that began longer ago was found long before, and what a
+judgment costs does not grow with how many its giver has met."""
 LOOK_EVERY = 25
 """Judgments between two looks for tiredness."""
 LOOK_BACK = 150
@@ -144,16 +147,32 @@ class Watch:
             )
             .values(n_gold=columns.n_gold + 1, n_right=columns.n_right + int(is_right), gold_share=share)
         )
-        right = self._results(connection, done, Purpose.GOLD, mine.since_ms)
-        return self._decline(connection, done, policy, right, is_known=is_known) if mine in at_work else []
+        right = self._watched(connection, done, mine.since_ms)
+        return self._decline(connection, done, policy, *right, is_known=is_known) if mine in at_work else []
+
+    def _watched(self, connection: Connection, done: Done, since: int) -> tuple[list[bool], list[bool]]:
+        """Results by which somebody's usual accuracy is learned, and those that are watched; few of both."""
+        most = FIRST_KNOWN + WATCHED
+        right = self._results(connection, done, Purpose.GOLD, since, newest=most)
+        if len(right) <= FIRST_KNOWN:
+            return [], right
+        if len(right) < most:
+            return right[:FIRST_KNOWN], right[FIRST_KNOWN:]
+        learned = self._results(connection, done, Purpose.GOLD, since, oldest=FIRST_KNOWN)
+        return learned, right[FIRST_KNOWN:]
 
     def _decline(
-        self, connection: Connection, done: Done, policy: Policy, right: list[bool], *, is_known: bool
+        self,
+        connection: Connection,
+        done: Done,
+        policy: Policy,
+        learned: list[bool],
+        watched: list[bool],
+        *,
+        is_known: bool,
     ) -> list[Event]:
         row = done.assignment
-        learned = right[:FIRST_KNOWN] if len(right) > FIRST_KNOWN else []
         usual = cautious_normal(sum(learned), len(learned))
-        watched = right[len(learned) :]
         watch = watch_drift(watched, normal=usual, threshold=DECLINE_THRESHOLD)
         if not is_known or not watch.alarms or watch.alarms[-1].at != len(watched) - 1:
             return []
@@ -171,13 +190,10 @@ class Watch:
         return events
 
     def _test(self, connection: Connection, done: Done, policy: Policy) -> list[Event]:
-        """Go on with the entry test; it ends as soon as it is sure."""
-        row = done.assignment
-        since = connection.execute(
-            select(standing.c.since_ms).where(
-                standing.c.user_id == row.user_id, standing.c.project_id == row.project_id
-            )
-        ).scalar_one()
+        """Go on with the entry test, which ends as soon as it is sure; what he held then changes nothing."""
+        row, since = done.assignment, _since(connection, done, PersonState.TESTING)
+        if since is None:
+            return []
         right = self._results(connection, done, Purpose.TEST, since)
         found = run_qualification(right, config=policy.test)
         if not found.decision.is_final:
@@ -196,9 +212,11 @@ class Watch:
         return events
 
     def _train(self, connection: Connection, done: Done) -> list[Event]:
-        """After the last training item comes the test, where there is one."""
+        """After the last training item, none in his hands, comes the test, where there is one."""
         row = done.assignment
-        met = select(assignment.c.item_id).where(assignment.c.user_id == row.user_id)
+        if _since(connection, done, PersonState.TRAINING) is None:
+            return []
+        met = select(assignment.c.item_id).where(assignment.c.user_id == row.user_id, ~is_held())
 
         def left(tier: str) -> int:
             return int(
@@ -222,21 +240,30 @@ class Watch:
             actor="quality", reason="training done", now=done.now_ms,
         )  # fmt: skip
 
-    def _results(self, connection: Connection, done: Done, purpose: Purpose, since: int) -> list[bool]:
-        """Right or wrong, in the order of time, since somebody stands as he does."""
-        row = done.assignment
-        return list(
-            connection.execute(
-                select(gold_result.c.is_right)
-                .where(
-                    gold_result.c.project_id == row.project_id,
-                    gold_result.c.user_id == row.user_id,
-                    gold_result.c.purpose == purpose.value,
-                    gold_result.c.at_ms >= since,
-                )
-                .order_by(gold_result.c.at_ms, gold_result.c.judgment_id)
-            ).scalars()
-        )
+    def _results(
+        self,
+        connection: Connection,
+        done: Done,
+        purpose: Purpose,
+        since: int,
+        *,
+        oldest: int | None = None,
+        newest: int | None = None,
+    ) -> list[bool]:
+        """Right or wrong, in the order of time, since somebody stands as he does: all, or so many of them."""
+        row, order = done.assignment, (gold_result.c.at_ms, gold_result.c.judgment_id)
+        found = connection.execute(
+            select(gold_result.c.is_right)
+            .where(
+                gold_result.c.project_id == row.project_id,
+                gold_result.c.user_id == row.user_id,
+                gold_result.c.purpose == purpose.value,
+                gold_result.c.at_ms >= since,
+            )
+            .order_by(*(order if newest is None else (one.desc() for one in order)))
+            .limit(oldest if newest is None else newest)
+        ).scalars()
+        return list(found) if newest is None else list(found)[::-1]
 
     def _alert(
         self, connection: Connection, done: Done, kind: str, *, is_private: bool, evidence: dict[str, Any]
@@ -279,6 +306,15 @@ class Watch:
                 events.append(note("fatigue", is_private=False, evidence={"signs": signs}))
             append_events(connection, events)
         return [one.channel for one in fresh]
+
+
+def _since(connection: Connection, done: Done, state: PersonState) -> int | None:
+    """Since when the giver of a judgment stands in this state; nothing where he stands in another."""
+    row = done.assignment
+    place = (standing.c.user_id == row.user_id) & (standing.c.project_id == row.project_id)
+    found = connection.execute(select(standing.c.since_ms).where(place, standing.c.state == state.value))
+    since = found.scalar()
+    return None if since is None else int(since)
 
 
 def _keep_result(done: Done, *, is_known: bool, is_right: bool) -> Any:

@@ -45,6 +45,7 @@ from accord.store.database.tables import (
     user,
 )
 from accord.store.database.tally import Kind, counts_of, slots_by_state
+from accord.store.database.upkeep_tables import stream
 
 HISTORY = 50
 """Own judgments that the page shows to look at and correct."""
@@ -361,16 +362,17 @@ class Work:
                     status.label("status"), is_known.label("is_known"),
                     assignment.c.presentation, assignment.c.schema_id, assignment.c.guideline_id,
                 )
+                .select_from(stream)
+                .join(chain, chain.c.number == stream.c.number)
                 .join(judgment, judgment.c.id == chain.c.entity_id)
                 .join(item, item.c.id == judgment.c.item_id)
                 .join(assignment, assignment.c.id == judgment.c.assignment_id)
                 .outerjoin(gold, gold.c.item_id == judgment.c.item_id)
                 .join(user, user.c.id == judgment.c.user_id)
                 .where(
-                    chain.c.number > after, chain.c.number <= last, chain.c.entity == "judgment",
-                    chain.c.action == "submit", item.c.project_id == project_id,
+                    stream.c.project_id == project_id, stream.c.number > after, stream.c.number <= last
                 )
-                .order_by(chain.c.number)
+                .order_by(stream.c.number)
                 .limit(min(limit, PAGE))
             ).all()  # fmt: skip
         return [

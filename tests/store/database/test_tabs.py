@@ -9,9 +9,11 @@ from typing import Any
 
 from sqlalchemy import select
 
+from accord.feedback.calibrating import Calibrating
+from accord.feedback.work import Work
 from accord.store.database import NewItem
 from accord.store.database.slots import cancel_slots
-from accord.store.database.tables import assignment, item, judgment
+from accord.store.database.tables import assignment, item, judgment, slot
 
 ANSWER = {"verdict": 6}
 ROUNDS = 30
@@ -75,3 +77,22 @@ def test_a_claim_passes_by_an_item_that_is_being_moved_on(office):
             cancel_slots(connection, first)
         (work,) = claimed.result(timeout=20)
     assert work.item_id == second
+
+
+def test_slots_that_several_ask_for_at_once_are_numbered_on(office):
+    project = office.projects.add_project("p")
+    people = [office.projects.add_user(name) for name in ("ann", "ben")]
+    made = office.projects.add_items(project, [NewItem(content={"prompt": str(k)}) for k in range(ROUNDS)])
+    rounds = Calibrating(Work(office.database, office.queue))
+    for k, one in enumerate(made):
+        at_once(
+            partial(office.queue.add_slots, one, 2),
+            partial(rounds.open, project, f"round {k}", [one], people, "lead"),
+            partial(office.queue.add_slots, one, 1),
+        )
+    with office.database.read() as connection:
+        for one in made:
+            numbers = connection.execute(
+                select(slot.c.number).where(slot.c.item_id == one).order_by(slot.c.number)
+            )
+            assert list(numbers.scalars()) == list(range(1 + 2 + 2 + 1))

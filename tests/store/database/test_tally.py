@@ -6,12 +6,13 @@ import pytest
 from sqlalchemy import event, select, text
 
 from accord.domain.errors import StoreError
+from accord.feedback.invariants import check_store
 from accord.feedback.items import content_of
 from accord.feedback.queue_health import describe_queue
 from accord.feedback.telemetry import store_lines
 from accord.feedback.work import Work
 from accord.store.database import Database, NewItem, Terms, verify_chain
-from accord.store.database.audit import append_waiting
+from accord.store.database.audit import append_waiting, list_streams
 from accord.store.database.backup import restore_backup, write_backup
 from accord.store.database.engine import open_database
 from accord.store.database.tables import slot
@@ -121,6 +122,30 @@ def test_a_backup_of_before_there_were_counters_is_counted(office, tmp_path):
     with office.database.write() as connection:
         recount(connection)
     assert counters(office.database) == counters(moved)
+    moved.close()
+
+
+def test_a_backup_of_before_there_were_streams_is_read_on_all_the_same(office, tmp_path):
+    project_id, work, (ann, _) = filled(office)
+    for k in range(3):
+        for one in office.queue.claim(project_id, ann):
+            give(work, one, ann, f"key-{k:08}")
+    told = work.judgments(project_id, 0)
+    assert len(told) == 3
+    assert work.judgments(project_id, told[1]["seq"]) == told[2:]
+    with office.database.write() as connection:
+        connection.execute(text("DELETE FROM stream"))
+    assert work.judgments(project_id, 0) == []
+    assert any("wrongly misses event" in one for found in check_store(work) for one in found.told)
+    write_backup(office.database, tmp_path / "b.gz")
+    moved = open_database(tmp_path / "moved.db")
+    moved.create()
+    restore_backup(moved, tmp_path / "b.gz")
+    assert Work(moved, office.queue).judgments(project_id, 0) == told
+    with office.database.write() as connection:
+        list_streams(connection)
+    assert work.judgments(project_id, 0) == told
+    assert [found.told for found in check_store(work) if found.n_broken] == []
     moved.close()
 
 

@@ -20,8 +20,8 @@ export function makePace(store, handle) {
   };
 }
 
-/** Breaks: counted since the last one, suggested and never forced. */
-export function makeBreaks(document, { t, onPause }) {
+/** Breaks: counted since the last one, suggested and never forced. `told` keeps which notes were shown. */
+export function makeBreaks(document, { t, onPause, told = { getItem: () => null, setItem() {} } }) {
   const box = document.getElementById("pause");
   const text = document.getElementById("pause-text");
   let state = { items: 0, activeMs: 0, snoozes: 0 };
@@ -42,6 +42,13 @@ export function makeBreaks(document, { t, onPause }) {
   };
   return {
     take: () => open(t("Your work is saved. Take your time; the clock stands still."), false),
+    /** Say privately what was noticed, once for each note. */
+    nudge(note) {
+      const name = `accord:note:${note?.id}`;
+      if (!note?.text || told.getItem(name)) return;
+      told.setItem(name, "yes");
+      open(note.text, true);
+    },
     /** One more item is done; suggests a break where one is due. */
     count(activeMs) {
       state.items += 1;
@@ -49,6 +56,31 @@ export function makeBreaks(document, { t, onPause }) {
       const due = dueBreak(state);
       if (due === "long") open(t("Two hours of attention. A longer break now keeps your eye fresh."), true);
       if (due === "short") open(t("{n} items since your last break. Take five?", { n: state.items }), true);
+    },
+  };
+}
+
+/** What training items teach, one after the other, each until it is closed. */
+export function makeLessons(document, { t }) {
+  const box = document.getElementById("lesson");
+  const title = document.getElementById("lesson-title");
+  const text = document.getElementById("lesson-text");
+  const waiting = [];
+  const line = (words) => Object.assign(document.createElement("p"), { textContent: words, dir: "auto" });
+  const open = () => {
+    const one = waiting.shift();
+    if (!one) return;
+    title.textContent = one.is_right ? t("That was right.") : t("That was expected otherwise.");
+    const expected = one.expected.map((part) => line(`${part.label} — ${t("Expected:")} ${part.words}`));
+    text.replaceChildren(...expected, ...(one.explanation ? [line(one.explanation)] : []));
+    box.showModal();
+  };
+  box?.querySelector("[data-lesson]").addEventListener("click", () => box.close());
+  box?.addEventListener("close", open);
+  return {
+    show(one) {
+      waiting.push(one);
+      if (!box.open) open();
     },
   };
 }

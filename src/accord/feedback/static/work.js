@@ -5,7 +5,7 @@ import { DEFAULTS } from "./keymap.js";
 import { makeOutbox } from "./outbox.js";
 import { makePanes } from "./panes.js";
 import { makeQueue } from "./queue.js";
-import { makeBreaks, makeKeys, makePace } from "./sitting.js";
+import { makeBreaks, makeKeys, makeLessons, makePace } from "./sitting.js";
 import { startBeats } from "./timing.js";
 import { makeDrawer } from "./drawer.js";
 import { carried, speaker } from "./words.js";
@@ -43,12 +43,14 @@ export const queue = makeQueue({
       ...[...outbox.ids, current?.form.dataset.id].filter(Boolean).map((id) => ["apart", id]),
     ]));
     if (!answer.ok) throw new Error(`answer ${answer.status}`);
+    breaks.nudge(answer.body.note);
     return answer.body;
   },
   back: (ids) => fetch(`${room}/back`, { method: "POST", keepalive: true, body: new URLSearchParams(fields(ids.map((id) => ["id", id]))) }).catch(() => null),
 });
 const pace = makePace(store, handle);
-export const breaks = makeBreaks(document, { t, onPause: (isResting) => queue.pause(isResting).then(() => { if (!isResting && !current) next(); }) });
+export const breaks = makeBreaks(document, { t, told: sessionStorage, onPause: (isResting) => queue.pause(isResting).then(() => { if (!isResting && !current) next(); }) });
+const lessons = makeLessons(document, { t });
 export const chart = makeKeys(document, { keys, t, save: (all) => post("/settings", fields([["keys", JSON.stringify(all)]])) });
 export const drawer = makeDrawer(document, { post, noted: () => current?.noted ?? {} });
 export const outbox = makeOutbox({
@@ -67,6 +69,7 @@ function saved(letter, receipt) {
   sent.delete(letter.id);
   say(outbox.size ? t("Saving…") : t("Saved {time}", { time: time() }));
   if (receipt.judgment_id) last = receipt.judgment_id;
+  if (receipt.training) lessons.show(receipt.training);
   if (!outbox.size) queue.refill().then(() => { if (!current) next(); });
 }
 
@@ -151,7 +154,8 @@ export function next(waiting = null) {
   const box = Object.assign(document.createElement("section"), { className: "narrow rest", id: "rest" });
   const title = document.createElement("h1");
   const text = document.createElement("p");
-  box.append(title, text);
+  const way = Object.assign(document.createElement("a"), { className: "button", href: `${room}/me`, textContent: t("Where I stand") });
+  box.append(title, text, way);
   const isKnownEmpty = !outbox.size && queue.empty;
   title.textContent = isKnownEmpty ? t("Nothing for you now") : waiting ?? t("Waiting for the server");
   text.textContent = waiting && outbox.size ? "" : outbox.size ? t("All you have judged is kept here. The next item comes as soon as the server answers.") : queue.empty?.text ?? "";

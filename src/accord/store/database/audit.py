@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from accord.domain.errors import StoreError
 from accord.store.database.engine import WAITING, Database, insert_rows
-from accord.store.database.tables import FIRST_HASH, chain, chain_head
+from accord.store.database.tables import FIRST_HASH, chain, chain_head, item, judgment
+from accord.store.database.upkeep_tables import stream
 
 PAGE = 10_000
 """Events that are verified at one time."""
@@ -34,6 +35,8 @@ class Event:
     entity_id: str
     facts: Mapping[str, Any]
     """What a reader needs beside the row itself, as JSON."""
+    stream: str | None = None
+    """The project among whose judgments it is read; not part of what is sealed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,30 @@ def _append(connection: Connection, events: list[Event]) -> None:
         previous = row["hash"]
         rows.append(row)
     insert_rows(connection, chain, rows)
+    places = [
+        {"project_id": entry.stream, "number": row["number"]}
+        for entry, row in zip(events, rows, strict=True)
+        if entry.stream is not None
+    ]
+    if places:
+        insert_rows(connection, stream, places)
     connection.execute(update(chain_head).values(number=number, hash=previous))
+
+
+def list_streams(connection: Connection) -> None:
+    """Make the places of all judgments in the chain anew, for a store from before they were kept."""
+    connection.execute(delete(stream))
+    connection.execute(insert(stream).from_select(["project_id", "number"], streams()))
+
+
+def streams() -> Select[Any]:
+    """The query for them: project and number of each event by which a judgment was taken."""
+    return (
+        select(item.c.project_id, chain.c.number)
+        .join(judgment, judgment.c.id == chain.c.entity_id)
+        .join(item, item.c.id == judgment.c.item_id)
+        .where(chain.c.entity == "judgment", chain.c.action == "submit")
+    )
 
 
 def verify_chain(database: Database) -> ChainReport:

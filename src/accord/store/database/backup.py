@@ -18,11 +18,11 @@ from sqlalchemy import Connection, func, select, update
 
 from accord.domain.errors import StoreError
 from accord.domain.files import atomic_path
-from accord.store.database.audit import verify_chain
+from accord.store.database.audit import list_streams, verify_chain
 from accord.store.database.engine import Database, insert_rows
 from accord.store.database.tables import chain_head, metadata
 from accord.store.database.tally import recount
-from accord.store.database.upkeep_tables import tally
+from accord.store.database.upkeep_tables import stream, tally
 
 FORM = 1
 ROWS_AT_A_TIME = 500
@@ -68,7 +68,7 @@ def restore_backup(database: Database, path: Path) -> Backup:
     with database.write() as connection:
         _refuse_full(connection)
         batch: list[dict[str, Any]] = []
-        name, has_counts = "", False
+        name, seen = "", set[str]()
         for line, row in _read(path):
             if "table" not in row:
                 end = row
@@ -77,7 +77,7 @@ def restore_backup(database: Database, path: Path) -> Backup:
                 raise StoreError(f"{path}: there are rows behind its end")
             digest.update(line.encode())
             n_rows += 1
-            has_counts = has_counts or row["table"] == tally.name
+            seen.add(row["table"])
             if batch and (row["table"] != name or len(batch) == ROWS_AT_A_TIME):
                 _put(connection, name, batch)
                 batch = []
@@ -85,8 +85,10 @@ def restore_backup(database: Database, path: Path) -> Backup:
             batch.append(row["row"])
         if batch:
             _put(connection, name, batch)
-        if not has_counts:
+        if tally.name not in seen:
             recount(connection)
+        if stream.name not in seen:
+            list_streams(connection)
         if end is None or (end["n_rows"], end["hash"]) != (n_rows, digest.hexdigest()):
             raise StoreError(f"{path}: it breaks off or was changed; {n_rows} rows do not add up to its hash")
     report = verify_chain(database)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Delete, Row, Update, and_, delete, func, sele
 from sqlalchemy.exc import DBAPIError
 
 from accord.domain.errors import StoreError
-from accord.store.database.audit import seal_of, verify_chain
+from accord.store.database.audit import seal_of, streams, verify_chain
 from accord.store.database.engine import Database
 from accord.store.database.findings import Probe, actions_on, events_on, pages_of
 from accord.store.database.projects import hash_of
@@ -34,6 +34,7 @@ from accord.store.database.tables import (
     judgment,
     slot,
 )
+from accord.store.database.upkeep_tables import stream
 from accord.store.database.workflow_tables import adjudication, alert, gold_result, mark, review, standing
 
 TAKEN = [one.value for one in AssignmentState if one.has_judgment]
@@ -288,6 +289,13 @@ def check_events(database: Database, connection: Connection, probe: Probe) -> No
             if seals.get(row.id) is not None and seals[row.id] != seal_of(row.payload):
                 probe.blame(f"judgment {row.id} is not what was sealed when it was taken")
     _check_counts(connection, probe)
+    there = select(stream.c.project_id, stream.c.number)
+    for query, what in ((streams().except_(there), "misses"), (there.except_(streams()), "has")):
+        probe.none_of(connection, query, partial(_stray, what))
+
+
+def _stray(what: str, row: Row[Any]) -> str:
+    return f"the stream of project {row.project_id} wrongly {what} event {row.number}"
 
 
 def _is_told(row: Row[Any], seen: Mapping[str, int]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, select
+from sqlalchemy import CompoundSelect, Connection, Row, Select, Table, select
 
 from accord.store.database.tables import chain
 
@@ -48,7 +48,9 @@ class Probe:
         if len(self.told) < MOST_TOLD:
             self.told.append(what)
 
-    def none_of(self, connection: Connection, query: Select[Any], what: Callable[[Any], str]) -> None:
+    def none_of(
+        self, connection: Connection, query: Select[Any] | CompoundSelect[Any], what: Callable[[Any], str]
+    ) -> None:
         """Each row of the query is something broken."""
         for row in connection.execute(query):
             self.blame(what(row))

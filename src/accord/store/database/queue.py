@@ -502,7 +502,8 @@ class WorkQueue:
         facts = {
             "assignment": row.id, "revision": receipt.revision, "late": is_late, "payload": seal_of(payload),
         }  # fmt: skip
-        return receipt, entry(now, row.user_id, "submit", "judgment", receipt.judgment_id, facts)
+        kind = ("submit", "judgment", receipt.judgment_id)
+        return receipt, entry(now, row.user_id, *kind, facts, stream=row.project_id)
 
     def now_ms(self) -> int:
         """The time, in milliseconds since 1970 UTC."""

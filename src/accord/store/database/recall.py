@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, literal, select
 
 from accord.domain.clock import Clock, SystemClock
 from accord.domain.errors import StoreError
@@ -60,7 +60,9 @@ def pseudonyms(database: Database) -> dict[str, str]:
 def voided(database: Database) -> dict[str, str]:
     """Judgment id to the reason of its recall."""
     with database.read() as connection:
-        rows = connection.execute(select(chain.c.entity_id, chain.c.facts).where(chain.c.entity == RECALL))
+        # Said in the statement itself, or SQLite overlooks the index of these few events.
+        is_recall = chain.c.entity == literal(RECALL, literal_execute=True)
+        rows = connection.execute(select(chain.c.entity_id, chain.c.facts).where(is_recall))
         return {row.entity_id: str(json.loads(row.facts)["reason"]) for row in rows}
 
 

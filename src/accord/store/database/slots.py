@@ -132,7 +132,10 @@ def make_slots(
     skill: str | None = None,
     priority: int | None = None,
 ) -> list[str]:
-    """Open slots of an item, numbered on from those it has; `row` has its id, project and priority."""
+    """Open slots of an item, numbered on from those it has; `row` has its id, project and priority.
+
+    The caller has locked the item: of two who ask at once the second sees what the first made.
+    """
     newest = connection.execute(select(func.max(slot.c.number)).where(slot.c.item_id == row.id)).scalar()
     first = 0 if newest is None else newest + 1
     made = [ids.new() for _ in range(count)]
@@ -341,6 +344,16 @@ def set_item(connection: Connection, item_id: str, old: ItemState, new: ItemStat
         count(connection, project_id, Kind.ITEM, new)
 
 
-def entry(now: int, actor: str, action: str, entity: str, entity_id: str, facts: Mapping[str, Any]) -> Event:
-    """An event of the chain."""
-    return Event(at_ms=now, actor=actor, action=action, entity=entity, entity_id=entity_id, facts=facts)
+def entry(
+    now: int,
+    actor: str,
+    action: str,
+    entity: str,
+    entity_id: str,
+    facts: Mapping[str, Any],
+    *,
+    stream: str | None = None,
+) -> Event:
+    """An event of the chain; of a judgment with the project in whose stream it is read."""
+    kind: dict[str, Any] = {"actor": actor, "action": action, "entity": entity, "entity_id": entity_id}
+    return Event(at_ms=now, facts=facts, stream=stream, **kind)

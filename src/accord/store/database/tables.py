@@ -300,6 +300,9 @@ chain = Table(
 )
 """Every change of state, each row holding the hash of the one before."""
 
+RECALLED = "entity = 'recall'"
+Index("ix_event_recall", chain.c.entity_id, sqlite_where=text(RECALLED), postgresql_where=text(RECALLED))
+
 chain_head = Table(
     "event_head",
     metadata,

@@ -1,6 +1,6 @@
-"""Tables of what the server keeps for its own sake: requests it answered, and counters.
+"""Tables of what the server keeps for its own sake: requests it answered, counters, places in the chain.
 
-Nothing here is anybody's evidence: answers go when their time is over, and counters can be counted anew.
+Nothing here is anybody's evidence: answers go when their time is over, and the rest can be made anew.
 """
 
 from sqlalchemy import BigInteger, Column, ForeignKey, String, Table, Text
@@ -29,3 +29,13 @@ tally = Table(
     Column("n", BigInteger, nullable=False),
 )
 """How much there is of what in a project, so that no page counts rows; moved with what it counts."""
+
+stream = Table(
+    "stream",
+    metadata,
+    Column("project_id", ID, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+"""Which events of the chain are judgments of a project: reading on costs what there is to read, however much
+else happened in the store since."""

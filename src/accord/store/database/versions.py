@@ -16,7 +16,7 @@ from accord.domain.errors import StoreError
 from accord.store.database.tables import chain_head
 
 FOLDER = Path(__file__).parent / "migrations"
-NEWEST = "0008"
+NEWEST = "0009"
 """The version this Accord works with."""
 FIRST = "0001"
 """What databases have that were made before versions were noted."""
