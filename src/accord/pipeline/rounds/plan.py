@@ -132,6 +132,22 @@ class ModelJudgesConfig:
     """Its name at the endpoint."""
     url: str
     """Address of the endpoint; its key is read from ACCORD_JUDGE_KEY."""
+    price_asked: float | None = None
+    """Price of a million tokens of questions, in the currency of `card`; none says that it is not known."""
+    price_answered: float | None = None
+    """Price of a million tokens of its answers; none says that it is not known."""
+
+    def __post_init__(self) -> None:
+        _check(
+            "judges",
+            self,
+            {},
+            extra=[
+                f"{name} is {price}; expected a number, 0 or more, or none"
+                for name in ("price_asked", "price_answered")
+                if (price := getattr(self, name)) is not None and not 0 <= price < math.inf
+            ],
+        )
 
 
 JudgesConfig = SimulatedJudgesConfig | PeopleJudgesConfig | ModelJudgesConfig
@@ -202,7 +218,8 @@ class StopConfig:
     """When no further round begins."""
 
     max_judgments: int | None = None
-    """Judgments of all rounds together."""
+    """Judgments of all rounds together; a round asks no more than what is left, and says so. Known pairs
+    and repeats do not count."""
     max_hours: float | None = None
     """Time in stages, waiting for people not counted."""
     max_kl: float | None = None

@@ -23,6 +23,7 @@ from accord.pipeline.rounds.answers import (
     sample_groups,
     write_groups,
 )
+from accord.pipeline.rounds.budget import allow, examined_count
 from accord.pipeline.rounds.chatting import CHATTED, chatted_pairs, with_chatted
 from accord.pipeline.rounds.choosing import (
     choose_anchors,
@@ -39,7 +40,7 @@ from accord.pipeline.rounds.guard import Guard, Scorer
 from accord.pipeline.rounds.jury import Jury
 from accord.pipeline.rounds.measuring import measure_candidate, skills_of
 from accord.pipeline.rounds.notifying import News
-from accord.pipeline.rounds.queues import heldout_count, queue_pairs, queues_after, quotas_of
+from accord.pipeline.rounds.queues import queue_pairs, queues_after, quotas_of
 from accord.pipeline.rounds.recording import (
     read_measurements,
     read_record,
@@ -146,7 +147,17 @@ class Round:
         self.groups = read_groups(self.path("sample") / GIVEN)
 
     def _choose(self) -> None:
-        loop, asking = self.loop, self.loop.config.asking
+        loop = self.loop
+        self.allowed = allow(
+            loop.config,
+            self._spent(),
+            pairs=min(loop.config.asking.comparisons, sum(len(group.pairs) for group in self.groups)),
+            anchors=len(loop.anchors),
+            prompts=min(loop.config.asking.examined_prompts, len(loop.material.heldout)),
+        )
+        asking = loop.config.asking
+        if self.allowed.left is not None:
+            asking = replace(asking, comparisons=max(1, self.allowed.pairs))
         quotas = quotas_of(self.queues, loop.config.queue, asking.comparisons)
 
         def work(folder: Path) -> Mapping[str, Any]:
@@ -174,6 +185,7 @@ class Round:
             taken = queue_pairs(self.queues, [domain_of(one.prompt) for one in chosen])
             said = f"{len(chosen)} of {len(pool.pairs)} pairs, {at_random} of them by the random stream"
             lines = [said, *(f"{count} for gate {gate}, not passed yet" for gate, count in taken.items())]
+            lines += self.allowed.lines
             return {
                 "questions": len(chosen),
                 "pool": len(pool.pairs),
@@ -182,7 +194,9 @@ class Round:
             }
 
         what = f"which pairs to ask about ({asking.strategy})"
-        settings = {**asdict(asking), "quotas": [asdict(one) for one in quotas]}
+        settings: dict[str, Any] = {**asdict(asking), "quotas": [asdict(one) for one in quotas]}
+        if self.allowed.left is not None:
+            settings["allowed"] = asdict(self.allowed)
         self._stage("choose", what, work, settings=settings, after=(self.name("sample"),))
         loop.asked[self.number] = read_questions(self.path("choose") / "questions.jsonl")
         if self.number == 1:
@@ -192,7 +206,7 @@ class Round:
         """The chosen pairs through the queue; in the end everything judged so far is in the store."""
         loop, asking = self.loop, self.loop.config.asking
         questions = loop.asked[self.number]
-        anchors = loop.anchors if self.number > 1 else []
+        anchors = loop.anchors if self.number > 1 and self.allowed.anchors else []
         cut = cut_answers(self.groups)
         if self.number == 1:
             loop.anchors_cut = cut
@@ -462,14 +476,14 @@ class Round:
 
     def _examined_count(self) -> int:
         """Held-out prompts to compare on: more where a gate was left undecided, as far as the budget goes."""
-        config = self.loop.config
-        domains = [domain_of(one) for one in self.loop.material.heldout]
-        budget, room = config.stop.max_judgments, None
-        if budget is not None:
-            spent = self.before[-1].judgments if self.before else 0
-            spent += int(self._facts("judge")["judgments"])
-            room = (budget - spent) // config.asking.judgments_per_examined - config.asking.examined_prompts
-        return heldout_count(domains, config.asking.examined_prompts, self.queues, config.queue, room=room)
+        loop = self.loop
+        domains = [domain_of(one) for one in loop.material.heldout]
+        spent = self._spent() + int(self._facts("judge")["judgments"])
+        return examined_count(loop.config, self.allowed, domains, self.queues, spent=spent)
+
+    def _spent(self) -> int:
+        """Judgments of the rounds before."""
+        return self.before[-1].judgments if self.before else 0
 
     def _facts(self, stage: str) -> Mapping[str, Any]:
         """What a finished stage of this round measured."""
@@ -568,4 +582,5 @@ class Round:
             start=self.start.version,
             snapshot=self.snapshot,
             paused=self.jury.paused(),
+            anchors=self.allowed.anchors,
         )
