@@ -27,6 +27,7 @@ from accord.pipeline.rounds.notifying import News, Notices
 from accord.pipeline.rounds.plan import LoopConfig
 from accord.pipeline.rounds.releasing import RoundRecord, read_ledger, why_stop
 from accord.pipeline.rounds.round import Round
+from accord.pipeline.rounds.scorers import function_scores
 from accord.pipeline.rounds.state import LoopState
 from accord.pipeline.stage_running import has_checkpoint
 from accord.training import train_sft
@@ -99,6 +100,8 @@ def _begin(config: LoopConfig, folder: Path, narrator: Narrator, until: str, clo
     material = gather_material(as_pass, model.tokenizer)
     streams = Streams(config.seed)
     grading = Grading.read(config.policy_file, folder)
+    if config.guard.function:
+        function_scores(config.guard.function)  # refused now where it is not there
     bench = Bench(
         config=config,
         folder=folder,

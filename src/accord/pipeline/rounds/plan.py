@@ -193,9 +193,12 @@ class GuardConfig:
 
     every: int = 0
     """Steps between two looks; 0 for no guard."""
-    evidence: Literal["annotators", "taste"] = "annotators"
+    evidence: Literal["annotators", "taste", "function"] = "annotators"
     """What the reward is held against: a second reward model that learns from annotators the first does not
-    hear, or the support task's known taste."""
+    hear, the support task's known taste, or `function`, such as a check that answers can be verified by."""
+    function: str = ""
+    """"module:function" or "file.py:function" of (prompts, completions), one number for each answer, higher
+    is better. Its code is run; a file is found beside the config."""
     annotators: float = 0.4
     """Share of the annotators whose judgments are evidence and teach the policy's reward model nothing."""
     prompts: int = 24
@@ -211,6 +214,27 @@ class GuardConfig:
             raise ConfigError("guard", [f"confidence is {self.confidence}; expected between 0.5 and 1"])
         if not 0 < self.annotators < 1:
             raise ConfigError("guard", [f"annotators is {self.annotators}; expected between 0 and 1"])
+        if (self.evidence == "function") != bool(self.function):
+            raise ConfigError(
+                "guard",
+                [
+                    f"evidence is {self.evidence} and function is {self.function!r}; "
+                    "evidence = 'function' goes with the function's name, the others without one"
+                ],
+            )
+
+    def beside(self, path: Path) -> "GuardConfig":
+        """With the function's file found from the folder of the config's, and named in full."""
+        place, colon, name = self.function.rpartition(":")
+        if not place.endswith(".py"):
+            return self
+        found = next((one for one in (path.parent / place, Path(place)) if one.is_file()), None)
+        if found is None:
+            raise ConfigError(
+                str(path),
+                [f"guard.function: there is no {place} in {path.parent}; name the file that holds {name}"],
+            )
+        return replace(self, function=f"{found.resolve()}{colon}{name}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,7 +353,8 @@ class LoopConfig:
         is_heard_alone = isinstance(self.judges, ModelJudgesConfig) and self.guard.evidence == "annotators"
         if self.guard.every and is_heard_alone:
             problems.append(
-                "guard.evidence is annotators, and a model judge is one alone; take taste, or guard.every = 0"
+                "guard.evidence is annotators, and a model judge is one alone; take function or taste, or "
+                "guard.every = 0"
             )
         problems += self._of_policy_file() + self._of_reward()
         if self.reward.group_weights.mode != "none" and not self.asking.panels:
@@ -357,7 +382,7 @@ class LoopConfig:
         """With the files of policy and gates found from the folder of the config's, and named in full."""
         places = () if self.gates in PACKAGED_GATES else (path.parent / self.gates, Path(self.gates))
         gates = next((str(one.resolve()) for one in places if one.is_file()), self.gates)
-        return replace(self, gates=gates)._with_policy(path)
+        return replace(self, gates=gates, guard=self.guard.beside(path))._with_policy(path)
 
     def _with_policy(self, path: Path) -> "LoopConfig":
         if not self.policy_file:

@@ -50,7 +50,7 @@ from accord.pipeline.rounds.recording import (
 )
 from accord.pipeline.rounds.releasing import RoundRecord, decide, number_rows, plan_of
 from accord.pipeline.rounds.rewarding import RewardLearner, is_by_judgment
-from accord.pipeline.rounds.scorers import member_scores, taste_scores
+from accord.pipeline.rounds.scorers import function_scores, member_scores, taste_scores
 from accord.pipeline.rounds.skills import Skills
 from accord.pipeline.rounds.snapshot import Snapshot
 from accord.pipeline.rounds.staff import other_annotators
@@ -58,6 +58,7 @@ from accord.pipeline.rounds.state import LoopState
 from accord.pipeline.rounds.watching import watch
 from accord.pipeline.stage_running import has_checkpoint
 from accord.rollouts import ModelReward, Reward
+from accord.store import hash_file
 from accord.training import train_rloo
 
 GIVEN = "answers.jsonl"
@@ -359,12 +360,15 @@ class Round:
         return WrittenReward(compared, self.heads, self.loop.grading.charter, compared.is_bf16)
 
     def _gather_evidence(self) -> None:
-        """What the guard holds against the reward: the known taste, or a reward model of other annotators."""
-        loop = self.loop
+        """What the guard holds against the reward: a known taste, a function, or other annotators' reward."""
+        loop, guard = self.loop, self.loop.config.guard
         self.evidence: Scorer | None = None
-        if not loop.config.guard.every:
+        if not guard.every:
             return
-        if loop.config.guard.evidence == "taste":
+        if guard.evidence == "function":
+            self.evidence = function_scores(guard.function)
+            return
+        if guard.evidence == "taste":
             assert loop.material.taste is not None
             self.evidence = taste_scores(loop.material.taste)
             return
@@ -424,6 +428,9 @@ class Round:
             "start": self.start.version,
         }
         after: tuple[str, ...] = (self.name("reward"),)
+        function = Path(loop.config.guard.function.rpartition(":")[0])
+        if function.suffix == ".py":
+            settings["function"] = hash_file(function)
         if grading is not None:
             settings["written"], after = grading.weights, (*after, self.name("grades"))
         if self._stage("policy", what, work, settings=settings, after=after):
