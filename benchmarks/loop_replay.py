@@ -249,13 +249,13 @@ def compare_strategies(
             name: world_mean(np.subtract(areas[name], areas["random"])) for name in STRATEGIES[1:]
         },
         "labels_for_randoms_accuracy": {
-            name: _labels_for(np.array(curves[name]), np.array(curves["random"]), batch, budget)
+            name: labels_for(np.array(curves[name]), np.array(curves["random"]), batch, budget)
             for name in STRATEGIES
         },
     }
 
 
-def _labels_for(own: FloatArray, random: FloatArray, batch: int, budget: int) -> list[float | None]:
+def labels_for(own: FloatArray, random: FloatArray, batch: int, budget: int) -> list[float | None]:
     """Share of the labels at which the mean curve reaches random's last mean; interval by draws.
 
     One draw's curve is noise; means over draws are crossed, and draws resampled 1,000 times. None where it is
@@ -284,16 +284,7 @@ def _learn(
     judged: Judged, features: FloatArray, name: str, seed: int, budget: int, batch: int, members: int
 ) -> list[float]:
     """Held-out accuracy after each batch of questions by one strategy, a fifth of them at random."""
-    split = np.random.default_rng([seed, 1])
-    order = split.permutation(np.unique(judged.votes.pair))
-    held_out, pool = order[: len(order) // 5], order[len(order) // 5 :]
-    # The same vote whoever asks: one of those that were given, by a draw for the pair.
-    ranked = split.permutation(len(judged.votes.pair))
-    answer = np.full(len(features), np.nan)
-    answer[judged.votes.pair[ranked]] = judged.votes.is_first[ranked]
-    firsts = np.bincount(judged.votes.pair, judged.votes.is_first, len(features))
-    majority = np.sign(2 * firsts - np.bincount(judged.votes.pair, minlength=len(features)))
-    held_out = held_out[majority[held_out] != 0]
+    held_out, pool, answer, majority = split_pairs(judged, seed)
     draws = np.random.default_rng([seed, 2, sum(map(ord, name))])
     chosen = draws.choice(pool, size=batch, replace=False)
     curve = []
@@ -313,6 +304,25 @@ def _learn(
         share = 1.0 if name == "random" else 0.2
         drawn = draw_questions(scores, min(batch, len(left)), random_share=share, generator=draws)
         chosen = np.concatenate([chosen, left[drawn.chosen]])[:budget]
+
+
+def split_pairs(
+    judged: Judged, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray, FloatArray]:
+    """Held-out pairs and the pool; the vote each pair would reveal [pair], and its majority's sign [pair].
+
+    Of held-out pairs those without a majority are left out.
+    """
+    split = np.random.default_rng([seed, 1])
+    order = split.permutation(np.unique(judged.votes.pair))
+    held_out, pool = order[: len(order) // 5], order[len(order) // 5 :]
+    # The same vote whoever asks: one of those that were given, by a draw for the pair.
+    ranked = split.permutation(len(judged.votes.pair))
+    answer = np.full(len(judged.pairs), np.nan)
+    answer[judged.votes.pair[ranked]] = judged.votes.is_first[ranked]
+    firsts = np.bincount(judged.votes.pair, judged.votes.is_first, len(judged.pairs))
+    majority = np.sign(2 * firsts - np.bincount(judged.votes.pair, minlength=len(judged.pairs)))
+    return held_out[majority[held_out] != 0], pool, answer, majority
 
 
 def main() -> None:

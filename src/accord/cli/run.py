@@ -118,11 +118,13 @@ def run_loop(
         if as_json:
             print_json({"plan": rows, "total": total, "config": dump_config(settings)})
             return
-        columns = ("stage", "what", "how much", "people's hours", f"pay, {settings.card.currency}")
-        print_table(
-            (*columns, "seconds last time"),
-            [*(tuple(row.values()) for row in rows), ("in all", "", "", *total.values())],
-        )
+        currency = settings.card.currency
+        columns = ["stage", "what", "how much", "people's hours", f"pay, {currency}", "seconds last time"]
+        if "tokens" in total:
+            columns += ["endpoint's tokens", f"price, {currency}"]
+            for row in (*rows, total):
+                row["price"] = "not known" if row["tokens"] and row["price"] is None else row["price"]
+        print_table(columns, [*(tuple(row.values()) for row in rows), ("in all", "", "", *total.values())])
         return
     outcome = start_loop(
         open_workspace(workspace),

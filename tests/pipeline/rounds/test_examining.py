@@ -1,5 +1,6 @@
 import datetime
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -80,6 +81,31 @@ def test_the_reward_models_belief_is_set_against_the_votes():
         for row in gate_rows(decide(plan_of("loop"), found.measurements, today=datetime.date(2026, 1, 1)))
     }
     assert (verdicts["better"], verdicts["belief"], verdicts["kl"]) == ("fail", "fail", "pass")
+
+
+def test_beside_the_reward_models_accuracy_stands_what_an_annotator_would_reach():
+    # three votes on each of 20 prompts: 3 to 0 on ten, 2 to 1 on ten. Against the others' majority: 3 of 3,
+    # and 1/2 + 1/2 + 0 of 3 (a split majority is half): (10 * 3 + 10 * 1) / 60
+    votes = [
+        vote(f"q{i}", "new", "old", Choice.RIGHT if i < 10 and who == "cy" else Choice.LEFT, who)
+        for i in range(20)
+        for who in ("ann", "bob", "cy")
+    ]
+    found = Examined(
+        candidate=responses_of("new", answers("new"), {}),
+        incumbent=responses_of("old", answers("old"), {}),
+        votes=votes,
+        candidate_rewards=[1.0] * 20,
+        incumbent_rewards=[0.0] * 20,
+        logprobs=None,
+        tuned_logprobs=[-2.0] * 20,
+    )
+    rows = number_rows(examine(found, seed=0).measurements)
+    assert rows["reward_accuracy"]["value"] == 1.0
+    assert rows["reward_annotator_agreement"]["value"] == pytest.approx(40 / 60)
+    assert rows["reward_annotator_agreement"]["value"] < rows["reward_ceiling [of=majority]"]["value"] < 1
+    single = number_rows(examine(replace(found, votes=votes[::3]), seed=0).measurements)
+    assert "reward_annotator_agreement" not in single
 
 
 def test_belief_counts_equal_rewards_half():

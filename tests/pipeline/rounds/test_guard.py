@@ -1,9 +1,14 @@
+import json
+
 import numpy as np
 import pytest
 
-from accord.domain import Prompt, Streams
+from accord.domain import ConfigError, Prompt, RewardError, Streams
 from accord.pipeline.rounds.guard import Guard, mean_and_bound
-from accord.pipeline.rounds.plan import GuardConfig
+from accord.pipeline.rounds.loop import run_loop
+from accord.pipeline.rounds.plan import GuardConfig, LoopConfig, ModelJudgesConfig
+from accord.pipeline.rounds.running import start_loop
+from accord.pipeline.workspace import Workspace
 from accord.rollouts import SamplingConfig
 from accord.rollouts.rewards import FunctionReward
 from accord.training import OnlineConfig, OptimizationConfig, StepReport, train_rloo
@@ -102,3 +107,30 @@ def test_looks_come_only_when_due(tiny):
     guard, _ = optimize(tiny, every=0)
     guard.on_step(StepReport(step=4, steps=30, metrics={}, tokens=1, seconds=1.0))
     assert [look.step for look in guard.looks] == [0]
+
+
+def test_a_function_is_evidence_where_a_model_judges_and_is_found_beside_the_config(tiny_loop, tmp_path):
+    (tmp_path / "checks.py").write_text("def score(prompts, answers):\n    return [7.0] * len(answers)\n")
+    guard = GuardConfig(every=1, evidence="function", function="checks.py:score", prompts=4)
+    LoopConfig(judges=ModelJudgesConfig(model="m", url="http://x/v1"), guard=guard)
+    config = tiny_loop(rounds=1, guard=guard).beside(tmp_path / "loop.toml")
+    assert config.guard.function == f"{(tmp_path / 'checks.py').resolve()}:score"
+    run = start_loop(Workspace(tmp_path / "space"), config, command=["accord"]).run
+    looks = (run.folder / "stages/r1-policy/guard/looks.jsonl").read_text().splitlines()
+    assert [json.loads(line)["evidence"] for line in looks] == [7.0] * len(looks)
+    assert len(looks) == 4  # before the first of three steps, and after each
+    assert str((tmp_path / "checks.py").resolve()) in run.record.provenance.data
+    assert "r1-evidence" not in {path.name for path in (run.folder / "stages").iterdir()}
+
+
+def test_a_function_that_is_not_there_is_refused_before_anybody_judges(tiny_loop, tmp_path):
+    guard = GuardConfig(every=1, evidence="function", function="checks.py:score")
+    with pytest.raises(ConfigError, match=r"guard\.function: there is no checks\.py in"):
+        tiny_loop(guard=guard).beside(tmp_path / "loop.toml")
+    (tmp_path / "checks.py").write_text("def other(prompts, answers):\n    return []\n")
+    with pytest.raises(RewardError, match="has no function 'score'; it has other"):
+        run_loop(tiny_loop(guard=guard).beside(tmp_path / "loop.toml"), tmp_path / "run")
+    assert not (tmp_path / "run/stages").exists()
+    for wrong in ({"evidence": "function"}, {"function": "checks.py:score"}):
+        with pytest.raises(ConfigError, match="goes with the function's name"):
+            GuardConfig(**wrong)

@@ -1,4 +1,3 @@
-import json
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from accord.pipeline.plan import FilesTaskConfig
 from accord.pipeline.rounds.choosing import read_questions
 from accord.pipeline.rounds.desk import Desk
 from accord.pipeline.rounds.loop import run_loop
-from accord.pipeline.rounds.plan import LoopConfig, PeopleJudgesConfig, StopConfig
+from accord.pipeline.rounds.plan import LoopConfig, PeopleJudgesConfig
 from accord.pipeline.rounds.releasing import STAGES, read_ledger
 from accord.pipeline.rounds.snapshot import Snapshot
 from accord.store.database import open_database
@@ -200,12 +199,6 @@ def test_people_are_waited_for_without_a_process_and_nothing_is_set_out_twice(ti
         assert Desk.open(database, "tiny", Projects.of(database)).open_slots() == 24
     finally:
         database.close()
-
-
-def test_a_label_budget_ends_the_loop(tiny_loop, tmp_path):
-    records = run_loop(tiny_loop(stop=StopConfig(max_judgments=1)), tmp_path)
-    assert len(records) == 1
-    assert "the budget is 1" in json.loads((tmp_path / "rounds.json").read_text())["reason"]
 
 
 def test_simulated_judges_need_a_taste_they_can_know():

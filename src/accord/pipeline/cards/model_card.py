@@ -22,6 +22,8 @@ NUMBERS = (
     ("proxy_win_rate", "preferred to the incumbent by the reward model"),
     ("proxy_gap", "what only the reward model believes"),
     ("reward_accuracy", "reward model right about the judges' verdicts"),
+    ("reward_annotator_agreement", "one of the judges right about the others' verdicts"),
+    ("reward_ceiling [of=majority]", "the most any model could be right about their majority"),
     ("kl_from_tuned", "KL from the fine-tuned model, nats an answer"),
     ("response_length", "tokens of an answer"),
     ("win_rate [judge=gold]", "preferred to the incumbent by the known taste"),

@@ -27,6 +27,8 @@ class Closing:
     snapshot: Snapshot
     paused: Mapping[str, str]
     """Annotators who got no more work, by any stage so far -> why."""
+    anchors: int = 0
+    """Pairs of the first round that were judged again."""
 
     def record(
         self, release: Release, numbers: Mapping[str, Any], gains: Sequence[Mapping[str, Any]] = ()
@@ -68,7 +70,7 @@ class Closing:
                 "guard": facts["policy"]["guard"],
                 "queue_pairs": facts["choose"]["queue_pairs"],
                 "examined": facts["answer"]["prompts"],
-                "anchors": len(loop.anchors) if self.number > 1 else 0,
+                "anchors": self.anchors,
                 "policy_kl": facts["agree"]["policy_kl"],
                 "drift": facts["drift"]["rows"],
                 **self._policy(facts, gates),

@@ -4,6 +4,8 @@
     proxy_win_rate                         by the reward model the policy was optimized against
     proxy_gap                              proxy_win_rate less win_rate, paired by prompt
     reward_accuracy                        reward model's side on the prompts that were decided, ties half
+    reward_annotator_agreement             what one of those who judge would score in its place, and
+    reward_ceiling on of=majority          what a model that knew every share of votes would
     kl_from_tuned                          nats an answer from the fine-tuned model, k1
     gold_score, win_rate on judge=gold     by the known taste, where there is one
 
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 from accord.domain import Completion, Judgment, Prompt
 from accord.evaluation import measure_divergence
+from accord.evaluation.ceiling import count_votes, measure_ceiling
 from accord.evaluation.comparison import Comparison, Responses, ScoreJudge, compare_responses
 from accord.evaluation.comparison.comparing import TokenLogprobs
 from accord.evaluation.intervals import mean_estimate, share_estimate
@@ -29,6 +32,8 @@ from accord.pipeline.rounds.answers import AnswerGroup
 from accord.pipeline.rounds.choosing import Question
 
 Key = tuple[str, str, str]
+MAJORITY = "of=majority"
+"""Slice of a ceiling against the majority of the votes that a pair has, not against one vote."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +135,7 @@ def examine(found: Examined, *, seed: int) -> Comparison:
         *comparison.measurements,
         Measurement(metric="proxy_win_rate", estimate=share_estimate(told, ids, seed=seed)),
         *_against_votes(told, voted, ids, seed=seed),
+        *_ceiling(found.votes, seed=seed),
         _kl(found, ids, seed=seed),
     ]
     return replace(comparison, measurements=tuple(measured))
@@ -180,6 +186,18 @@ def _against_votes(
             Measurement(metric="reward_accuracy", estimate=share_estimate(agrees, decided, seed=seed))
         )
     return measured
+
+
+def _ceiling(votes: Sequence[Judgment], *, seed: int) -> list[Measurement]:
+    """What the judges' disagreement leaves to a reward model; nothing where no pair has two votes."""
+    counts = [one for one in count_votes(votes) if one.total >= 2]
+    if not counts:
+        return []
+    found = measure_ceiling(counts, seed=seed)
+    return [
+        Measurement(metric="reward_annotator_agreement", estimate=found.annotator_agreement),
+        Measurement(metric="reward_ceiling", slice=MAJORITY, estimate=found.best_majority),
+    ]
 
 
 def _kl(found: Examined, ids: Sequence[str], *, seed: int) -> Measurement:

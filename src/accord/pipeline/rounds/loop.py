@@ -20,12 +20,14 @@ from accord.pipeline.material import gather_material
 from accord.pipeline.narration import Narrator, SilentNarrator
 from accord.pipeline.plan import SpineConfig
 from accord.pipeline.rounds.bench import Bench
+from accord.pipeline.rounds.budget import check_budget, why_spent
 from accord.pipeline.rounds.desk import known_pairs
 from accord.pipeline.rounds.grading import Grading
 from accord.pipeline.rounds.notifying import News, Notices
 from accord.pipeline.rounds.plan import LoopConfig
 from accord.pipeline.rounds.releasing import RoundRecord, read_ledger, why_stop
 from accord.pipeline.rounds.round import Round
+from accord.pipeline.rounds.scorers import function_scores
 from accord.pipeline.rounds.state import LoopState
 from accord.pipeline.stage_running import has_checkpoint
 from accord.training import train_sft
@@ -44,6 +46,7 @@ def run_loop(
     `until` names a stage after which to stop, such as `judge` or `r2-agree`. `model/` of the folder is the
     last released policy; without a release there is none. Raises `Waiting` where people must judge first.
     """
+    check_budget(config)
     state = _begin(config, folder, narrator or SilentNarrator(), until, clock or SystemClock())
     try:
         return _carry_out(state)
@@ -68,6 +71,8 @@ def _carry_out(state: LoopState) -> list[RoundRecord]:
     for number in range(1, config.rounds + 1):
         records.append(Round(state, number, records).run())
         reason = why_stop(config.stop, records)
+        if not reason and number < config.rounds:
+            reason = why_spent(config, records[-1].judgments)
         state.enter_ledger(records, state="running")
         if records[-1].is_released:
             said = f"round {number} was released"
@@ -95,6 +100,8 @@ def _begin(config: LoopConfig, folder: Path, narrator: Narrator, until: str, clo
     material = gather_material(as_pass, model.tokenizer)
     streams = Streams(config.seed)
     grading = Grading.read(config.policy_file, folder)
+    if config.guard.function:
+        function_scores(config.guard.function)  # refused now where it is not there
     bench = Bench(
         config=config,
         folder=folder,

@@ -28,6 +28,7 @@ TRENDS: tuple[tuple[str, str, Style, float | None], ...] = (
     ("proxy_win_rate", "Preferred to the incumbent, by the reward model", "percent", 0.5),
     ("gold_score", "Known taste of its answers", "number", None),
     ("reward_accuracy", "Reward model right about the judges' verdicts", "percent", 0.5),
+    ("reward_annotator_agreement", "One of the judges right about the others' verdicts", "percent", 0.5),
     ("proxy_gap", "What only the reward model believes", "number", 0.0),
     ("kl_from_tuned", "KL from the fine-tuned model", "nats", None),
     ("response_length", "Tokens of an answer", "number", None),
@@ -348,6 +349,9 @@ def _cards(records: Sequence[RoundRecord]) -> list[Card]:
             continue
         before = estimate_of(last, "gold_score [side=incumbent]") if name == "gold_score" else None
         marks = () if zero is None else (Mark(value=zero, label="no gain"),)
+        person = estimate_of(last, "reward_annotator_agreement") if name == "reward_accuracy" else None
+        if person is not None:
+            marks = (*marks, Mark(value=person.value, label="one annotator"))
         made.append(
             Card(
                 label=f"{label}, round {last.number}",

@@ -132,6 +132,22 @@ class ModelJudgesConfig:
     """Its name at the endpoint."""
     url: str
     """Address of the endpoint; its key is read from ACCORD_JUDGE_KEY."""
+    price_asked: float | None = None
+    """Price of a million tokens of questions, in the currency of `card`; none says that it is not known."""
+    price_answered: float | None = None
+    """Price of a million tokens of its answers; none says that it is not known."""
+
+    def __post_init__(self) -> None:
+        _check(
+            "judges",
+            self,
+            {},
+            extra=[
+                f"{name} is {price}; expected a number, 0 or more, or none"
+                for name in ("price_asked", "price_answered")
+                if (price := getattr(self, name)) is not None and not 0 <= price < math.inf
+            ],
+        )
 
 
 JudgesConfig = SimulatedJudgesConfig | PeopleJudgesConfig | ModelJudgesConfig
@@ -177,9 +193,12 @@ class GuardConfig:
 
     every: int = 0
     """Steps between two looks; 0 for no guard."""
-    evidence: Literal["annotators", "taste"] = "annotators"
+    evidence: Literal["annotators", "taste", "function"] = "annotators"
     """What the reward is held against: a second reward model that learns from annotators the first does not
-    hear, or the support task's known taste."""
+    hear, the support task's known taste, or `function`, such as a check that answers can be verified by."""
+    function: str = ""
+    """"module:function" or "file.py:function" of (prompts, completions), one number for each answer, higher
+    is better. Its code is run; a file is found beside the config."""
     annotators: float = 0.4
     """Share of the annotators whose judgments are evidence and teach the policy's reward model nothing."""
     prompts: int = 24
@@ -195,6 +214,27 @@ class GuardConfig:
             raise ConfigError("guard", [f"confidence is {self.confidence}; expected between 0.5 and 1"])
         if not 0 < self.annotators < 1:
             raise ConfigError("guard", [f"annotators is {self.annotators}; expected between 0 and 1"])
+        if (self.evidence == "function") != bool(self.function):
+            raise ConfigError(
+                "guard",
+                [
+                    f"evidence is {self.evidence} and function is {self.function!r}; "
+                    "evidence = 'function' goes with the function's name, the others without one"
+                ],
+            )
+
+    def beside(self, path: Path) -> "GuardConfig":
+        """With the function's file found from the folder of the config's, and named in full."""
+        place, colon, name = self.function.rpartition(":")
+        if not place.endswith(".py"):
+            return self
+        found = next((one for one in (path.parent / place, Path(place)) if one.is_file()), None)
+        if found is None:
+            raise ConfigError(
+                str(path),
+                [f"guard.function: there is no {place} in {path.parent}; name the file that holds {name}"],
+            )
+        return replace(self, function=f"{found.resolve()}{colon}{name}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +242,8 @@ class StopConfig:
     """When no further round begins."""
 
     max_judgments: int | None = None
-    """Judgments of all rounds together."""
+    """Judgments of all rounds together; a round asks no more than what is left, and says so. Known pairs
+    and repeats do not count."""
     max_hours: float | None = None
     """Time in stages, waiting for people not counted."""
     max_kl: float | None = None
@@ -312,7 +353,8 @@ class LoopConfig:
         is_heard_alone = isinstance(self.judges, ModelJudgesConfig) and self.guard.evidence == "annotators"
         if self.guard.every and is_heard_alone:
             problems.append(
-                "guard.evidence is annotators, and a model judge is one alone; take taste, or guard.every = 0"
+                "guard.evidence is annotators, and a model judge is one alone; take function or taste, or "
+                "guard.every = 0"
             )
         problems += self._of_policy_file() + self._of_reward()
         if self.reward.group_weights.mode != "none" and not self.asking.panels:
@@ -340,7 +382,7 @@ class LoopConfig:
         """With the files of policy and gates found from the folder of the config's, and named in full."""
         places = () if self.gates in PACKAGED_GATES else (path.parent / self.gates, Path(self.gates))
         gates = next((str(one.resolve()) for one in places if one.is_file()), self.gates)
-        return replace(self, gates=gates)._with_policy(path)
+        return replace(self, gates=gates, guard=self.guard.beside(path))._with_policy(path)
 
     def _with_policy(self, path: Path) -> "LoopConfig":
         if not self.policy_file:

@@ -23,6 +23,7 @@ from accord.pipeline.rounds.answers import (
     sample_groups,
     write_groups,
 )
+from accord.pipeline.rounds.budget import allow, examined_count
 from accord.pipeline.rounds.chatting import CHATTED, chatted_pairs, with_chatted
 from accord.pipeline.rounds.choosing import (
     choose_anchors,
@@ -39,7 +40,7 @@ from accord.pipeline.rounds.guard import Guard, Scorer
 from accord.pipeline.rounds.jury import Jury
 from accord.pipeline.rounds.measuring import measure_candidate, skills_of
 from accord.pipeline.rounds.notifying import News
-from accord.pipeline.rounds.queues import heldout_count, queue_pairs, queues_after, quotas_of
+from accord.pipeline.rounds.queues import queue_pairs, queues_after, quotas_of
 from accord.pipeline.rounds.recording import (
     read_measurements,
     read_record,
@@ -49,7 +50,7 @@ from accord.pipeline.rounds.recording import (
 )
 from accord.pipeline.rounds.releasing import RoundRecord, decide, number_rows, plan_of
 from accord.pipeline.rounds.rewarding import RewardLearner, is_by_judgment
-from accord.pipeline.rounds.scorers import member_scores, taste_scores
+from accord.pipeline.rounds.scorers import function_scores, member_scores, taste_scores
 from accord.pipeline.rounds.skills import Skills
 from accord.pipeline.rounds.snapshot import Snapshot
 from accord.pipeline.rounds.staff import other_annotators
@@ -57,6 +58,7 @@ from accord.pipeline.rounds.state import LoopState
 from accord.pipeline.rounds.watching import watch
 from accord.pipeline.stage_running import has_checkpoint
 from accord.rollouts import ModelReward, Reward
+from accord.store import hash_file
 from accord.training import train_rloo
 
 GIVEN = "answers.jsonl"
@@ -146,7 +148,17 @@ class Round:
         self.groups = read_groups(self.path("sample") / GIVEN)
 
     def _choose(self) -> None:
-        loop, asking = self.loop, self.loop.config.asking
+        loop = self.loop
+        self.allowed = allow(
+            loop.config,
+            self._spent(),
+            pairs=min(loop.config.asking.comparisons, sum(len(group.pairs) for group in self.groups)),
+            anchors=len(loop.anchors),
+            prompts=min(loop.config.asking.examined_prompts, len(loop.material.heldout)),
+        )
+        asking = loop.config.asking
+        if self.allowed.left is not None:
+            asking = replace(asking, comparisons=max(1, self.allowed.pairs))
         quotas = quotas_of(self.queues, loop.config.queue, asking.comparisons)
 
         def work(folder: Path) -> Mapping[str, Any]:
@@ -174,6 +186,7 @@ class Round:
             taken = queue_pairs(self.queues, [domain_of(one.prompt) for one in chosen])
             said = f"{len(chosen)} of {len(pool.pairs)} pairs, {at_random} of them by the random stream"
             lines = [said, *(f"{count} for gate {gate}, not passed yet" for gate, count in taken.items())]
+            lines += self.allowed.lines
             return {
                 "questions": len(chosen),
                 "pool": len(pool.pairs),
@@ -182,7 +195,9 @@ class Round:
             }
 
         what = f"which pairs to ask about ({asking.strategy})"
-        settings = {**asdict(asking), "quotas": [asdict(one) for one in quotas]}
+        settings: dict[str, Any] = {**asdict(asking), "quotas": [asdict(one) for one in quotas]}
+        if self.allowed.left is not None:
+            settings["allowed"] = asdict(self.allowed)
         self._stage("choose", what, work, settings=settings, after=(self.name("sample"),))
         loop.asked[self.number] = read_questions(self.path("choose") / "questions.jsonl")
         if self.number == 1:
@@ -192,7 +207,7 @@ class Round:
         """The chosen pairs through the queue; in the end everything judged so far is in the store."""
         loop, asking = self.loop, self.loop.config.asking
         questions = loop.asked[self.number]
-        anchors = loop.anchors if self.number > 1 else []
+        anchors = loop.anchors if self.number > 1 and self.allowed.anchors else []
         cut = cut_answers(self.groups)
         if self.number == 1:
             loop.anchors_cut = cut
@@ -345,12 +360,15 @@ class Round:
         return WrittenReward(compared, self.heads, self.loop.grading.charter, compared.is_bf16)
 
     def _gather_evidence(self) -> None:
-        """What the guard holds against the reward: the known taste, or a reward model of other annotators."""
-        loop = self.loop
+        """What the guard holds against the reward: a known taste, a function, or other annotators' reward."""
+        loop, guard = self.loop, self.loop.config.guard
         self.evidence: Scorer | None = None
-        if not loop.config.guard.every:
+        if not guard.every:
             return
-        if loop.config.guard.evidence == "taste":
+        if guard.evidence == "function":
+            self.evidence = function_scores(guard.function)
+            return
+        if guard.evidence == "taste":
             assert loop.material.taste is not None
             self.evidence = taste_scores(loop.material.taste)
             return
@@ -410,6 +428,9 @@ class Round:
             "start": self.start.version,
         }
         after: tuple[str, ...] = (self.name("reward"),)
+        function = Path(loop.config.guard.function.rpartition(":")[0])
+        if function.suffix == ".py":
+            settings["function"] = hash_file(function)
         if grading is not None:
             settings["written"], after = grading.weights, (*after, self.name("grades"))
         if self._stage("policy", what, work, settings=settings, after=after):
@@ -462,14 +483,14 @@ class Round:
 
     def _examined_count(self) -> int:
         """Held-out prompts to compare on: more where a gate was left undecided, as far as the budget goes."""
-        config = self.loop.config
-        domains = [domain_of(one) for one in self.loop.material.heldout]
-        budget, room = config.stop.max_judgments, None
-        if budget is not None:
-            spent = self.before[-1].judgments if self.before else 0
-            spent += int(self._facts("judge")["judgments"])
-            room = (budget - spent) // config.asking.judgments_per_examined - config.asking.examined_prompts
-        return heldout_count(domains, config.asking.examined_prompts, self.queues, config.queue, room=room)
+        loop = self.loop
+        domains = [domain_of(one) for one in loop.material.heldout]
+        spent = self._spent() + int(self._facts("judge")["judgments"])
+        return examined_count(loop.config, self.allowed, domains, self.queues, spent=spent)
+
+    def _spent(self) -> int:
+        """Judgments of the rounds before."""
+        return self.before[-1].judgments if self.before else 0
 
     def _facts(self, stage: str) -> Mapping[str, Any]:
         """What a finished stage of this round measured."""
@@ -568,4 +589,5 @@ class Round:
             start=self.start.version,
             snapshot=self.snapshot,
             paused=self.jury.paused(),
+            anchors=self.allowed.anchors,
         )

@@ -130,7 +130,9 @@ def _carry_out(
 
 
 def _inputs(config: LoopConfig) -> list[Path]:
-    written = [Path(config.policy_file)] if config.policy_file else []
+    function = config.guard.function.rpartition(":")[0]
+    named = [config.policy_file, function if function.endswith(".py") else ""]
+    written = [Path(one) for one in named if one]
     if not isinstance(config.task, FilesTaskConfig):
         return written
     task = config.task

@@ -1,4 +1,4 @@
-"""What gives answers a number without learning: the known taste, and each member of a reward model."""
+"""What gives answers a number: the known taste, a function, and each member of a reward model."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accord.domain import Completion, Prompt
+from accord.domain.functions import load_function
 from accord.models import RewardModel
 from accord.pipeline.material import KnownTaste
 from accord.pipeline.rounds.choosing import MemberScores
 from accord.pipeline.rounds.guard import Scorer
+from accord.rollouts import FunctionReward
 
 
 def taste_scores(taste: KnownTaste) -> Scorer:
     """The known taste as a scorer."""
     return lambda prompts, completions: taste.score(prompts, completions).values
+
+
+def function_scores(spec: str) -> Scorer:
+    """A Python function as a scorer, "module:function" or "file.py:function"; its code is run."""
+    reward = FunctionReward(load_function(spec), name=spec)
+    return lambda prompts, completions: reward.score(prompts, completions).values
 
 
 def member_scores(model: RewardModel) -> MemberScores:

@@ -27,6 +27,9 @@ from accord.pipeline.rounds.plan import LoopConfig
 from accord.pipeline.rounds.releasing import RoundRecord, read_ledger, write_ledger
 from accord.pipeline.stage_running import StageRunner
 
+PRICES = ("price_asked", "price_answered")
+"""Settings of judges that no stage depends on."""
+
 
 @dataclass
 class LoopState:
@@ -64,6 +67,8 @@ class LoopState:
     def runner(self) -> StageRunner:
         """Runs stages; their fingerprints share seed, model, task and judges."""
         shared = {name: asdict(getattr(self.config, name)) for name in ("model", "task", "judges")}
+        # What a judge costs changes nothing of what it says.
+        shared["judges"] = {key: value for key, value in shared["judges"].items() if key not in PRICES}
         journal = Journal(self.folder / "stages")
         return StageRunner(journal, self.narrator, {"seed": self.config.seed, **shared})
 
