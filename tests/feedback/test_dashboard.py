@@ -173,7 +173,10 @@ def test_a_lead_sees_where_items_stand_and_goes_on_from_there(site):
     assert told["cost"]["n_left"] == 0  # four decisions are wanted, and no judgment
     link = f'<a href="/p/{project_id}/adjudicate">To be decided</a> <b>4</b>'
     assert link in site.person("lead").client.get(f"/p/{project_id}").text
-    assert link not in site.person("auditor").client.get(f"/p/{project_id}").text
+    assert f'href="/p/{project_id}/people"' in site.person("lead").client.get(f"/p/{project_id}").text
+    watching = site.person("auditor").client.get(f"/p/{project_id}").text
+    assert link not in watching
+    assert f'href="/p/{project_id}/people"' not in watching
     Projects.of(site.database).add_items(project_id, [NewItem(content={"k": 1}, n_candidates=2)])
     assert build_dashboard(work, project_id)["stands"] == [("queued", 1), ("in_adjudication", 4)]
 

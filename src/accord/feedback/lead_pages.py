@@ -60,7 +60,8 @@ def lead_pages(screen: Screen, work: Work) -> APIRouter:
         room = {"id": row.id, "name": row.name}
         may_review = account.may("review", project_id)
         values: dict[str, Any] = {"facts": facts, "states": STATES, "places": PLACES if may_review else {}}
-        is_held = account.may("manage", project_id) and facts["items"].get(ItemState.ON_HOLD)
+        values["may_manage"] = may_manage = account.may("manage", project_id)
+        is_held = may_manage and facts["items"].get(ItemState.ON_HOLD)
         values["held"] = held_items(work, project_id) if is_held else []
         return screen.page("project.html", request, account, project=room, **values)
 
