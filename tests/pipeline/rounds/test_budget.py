@@ -89,6 +89,7 @@ def test_a_budget_that_pays_no_round_is_refused_before_anything_is_done(tiny_loo
 def test_the_plan_of_a_loop_keeps_its_budget(tiny_loop):
     rows = {row["stage"]: row for row in plan_rows(tiny_loop(rounds=3, stop=StopConfig(max_judgments=52)))}
     assert rows["r1-judge"]["amount"] == "up to 24 judgments"
+    assert rows["r1-reward"]["amount"] == "1 pass"
     assert rows["r1-examine"]["amount"] == "up to 16 judgments"
     # 12 are left: 12 * 8 // 40 = 2 prompts by two, and 2 pairs by three; then 2, which pay no round; prompts
     # for open queues may take those

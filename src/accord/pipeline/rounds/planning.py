@@ -27,17 +27,19 @@ def plan_rows(config: LoopConfig, seconds: Mapping[str, float] | None = None) ->
     """
     check_budget(config)
     rows = _stages(config)
-    is_people, pay = isinstance(config.judges, PeopleJudgesConfig), config.card.pay_per_hour
-    each = question_tokens(config, config.judges) if isinstance(config.judges, ModelJudgesConfig) else None
-    for row in rows:
-        judgments = row.pop("judgments")
-        hours = round(judgments * SECONDS_A_JUDGMENT / 3600, 1) if is_people and judgments else None
+    judges, pay = config.judges, config.card.pay_per_hour
+    counts = [int(row.pop("judgments")) for row in rows]
+    for row, judgments in zip(rows, counts, strict=True):
+        is_worked = judgments and isinstance(judges, PeopleJudgesConfig)
+        hours = round(judgments * SECONDS_A_JUDGMENT / 3600, 1) if is_worked else None
         row["hours"] = hours
         row["pay"] = None if hours is None or pay is None else round(hours * pay, 2)
         row["seconds"] = _seconds_before(row["stage"], seconds or {})
-        if each is not None:
+    if isinstance(judges, ModelJudgesConfig):
+        each = question_tokens(config, judges)
+        for row, judgments in zip(rows, counts, strict=True):
             row["tokens"] = judgments * (each.asked + each.answered) if judgments else None
-            row["price"] = each.cost(config.judges, judgments) if judgments else None
+            row["price"] = each.cost(judges, judgments) if judgments else None
     return rows
 
 
@@ -80,6 +82,7 @@ def _round_rows(
             prompts = max(allowed.prompts, min(prompts, payable // examined))
     judged, compared = (pairs + anchors) * each, prompts * examined
     again = f", {anchors} anchor pairs again" if anchors else ""
+    passes = f"{config.reward.epochs:g} pass{'es' * (config.reward.epochs != 1)}"
     left = "what earlier rounds leave of stop.max_judgments"
     return [
         _row(f"r{number}-sample", "answers of the newest policy",
@@ -90,11 +93,11 @@ def _round_rows(
              f"up to {judged} judgments" if judged else left, judged),
         _row(f"r{number}-agree", config.agreeing.method, "every judgment so far"),
         _row(f"r{number}-reward", f"reward model from {config.reward.objective.type}",
-             f"{config.reward.epochs:g} passes"),
+             passes),
         *([_row(f"r{number}-grades", "a head for each dimension of the written policy",
-                f"{config.reward.epochs:g} passes")] if config.policy_file else []),
+                passes)] if config.policy_file else []),
         *([_row(f"r{number}-evidence", "reward model of the guard's annotators",
-                f"{config.reward.epochs:g} passes")] if has_evidence else []),
+                passes)] if has_evidence else []),
         _row(f"r{number}-policy", "policy optimization", f"{steps} steps, {tokens} answers"),
         _row(f"r{number}-answer", "candidate and incumbent",
              f"up to {prompts} prompts each" if prompts else left),
