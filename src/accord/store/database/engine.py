@@ -7,7 +7,7 @@ for each other instead of failing halfway. Leaves out what is in the tables.
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -146,35 +146,31 @@ class Database:
 
 
 @contextmanager
-def _part_of(outer: Connection) -> Iterator[None]:
-    """A part of a transaction; where it fails it leaves no rows, no counts and no events that wait."""
+def _part_of(outer: Connection, *, is_kept: bool = True) -> Iterator[None]:
+    """A part of a transaction; where it fails or is not kept it leaves no rows, counts or waiting events."""
     options = outer.get_execution_options()
     moved: Counts = options[COUNTS]
     waiting: list[Any] = options.get(WAITING, [])
     before, n_waiting = moved.copy(), len(waiting)
+    part = outer.begin_nested()
     try:
-        with outer.begin_nested():
-            yield
+        yield
     except BaseException:
-        moved.clear()
-        moved.update(before)
-        del waiting[n_waiting:]
+        is_kept = False
         raise
+    finally:
+        if is_kept:
+            part.commit()
+        else:
+            part.rollback()
+            moved.clear()
+            moved.update(before)
+            del waiting[n_waiting:]
 
 
-@contextmanager
-def taken_back(connection: Connection) -> Iterator[None]:
-    """A part of a transaction that is done and leaves nothing: no rows, no counts, no events that wait."""
-    try:
-        with _part_of(connection):
-            yield
-            raise _TakenBack
-    except _TakenBack:
-        return
-
-
-class _TakenBack(Exception):
-    """Ends what is taken back."""
+def taken_back(connection: Connection) -> AbstractContextManager[None]:
+    """A part of a transaction that is done and leaves nothing."""
+    return _part_of(connection, is_kept=False)
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
