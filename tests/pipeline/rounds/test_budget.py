@@ -42,14 +42,16 @@ def test_a_round_that_the_budget_does_not_pay_gives_up_anchors_and_then_a_part_o
 @pytest.mark.parametrize("examined", [1, 3, 4])
 def test_no_round_passes_the_budget_whatever_is_left(each, examined):
     config = budgeted(1000, judgments_per_pair=each, judgments_per_examined=examined)
-    for left in range(each + 2 * examined, 400):
+    # a quarter of 120 pairs and of 48 prompts
+    least = 30 * each + 12 * examined
+    for left in range(least, 400):
         assert not why_spent(config, 1000 - left)
         for pairs, prompts in ((30, 12), (1, 40), (60, 2)):
             got = allow(config, 1000 - left, pairs=pairs, anchors=16, prompts=prompts)
             assert (got.pairs + got.anchors) * each + got.prompts * examined <= left
             assert got.pairs >= 1
             assert got.prompts >= 2
-    assert "the budget is 1000" in why_spent(config, 1000 - each - 2 * examined + 1)
+    assert "the budget is 1000" in why_spent(config, 1000 - least + 1)
 
 
 def test_prompts_are_compared_as_far_as_the_budget_goes_once_questions_took_less():
@@ -78,7 +80,7 @@ def test_a_loop_keeps_its_budget_of_judgments_within_its_last_round(tiny_loop, t
 
 def test_a_budget_that_pays_no_round_is_refused_before_anything_is_done(tiny_loop, tmp_path):
     config = tiny_loop(stop=StopConfig(max_judgments=6))
-    told = r"max_judgments: 0 judgments were given, the budget is 6, and a round asks for 7 .* raise it"
+    told = r"max_judgments: 0 judgments were given, the budget is 6, and a round asks for 10 .* raise it"
     with pytest.raises(ConfigError, match=told):
         run_loop(config, tmp_path)
     with pytest.raises(ConfigError, match=told):

@@ -5,6 +5,7 @@ made without judgments to decide on it. Known pairs and repeats do not count. A 
 comes on his own: what he gives may pass the budget, and the next round has that much less.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from accord.pipeline.rounds.queues import Queue, heldout_count
 
 LEAST_PROMPTS = 2
 """Held-out prompts that a comparison of two models takes at least."""
+LEAST_SHARE = 0.25
+"""Of a round's pairs and held-out prompts: a smaller round would train and decide next to nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +75,14 @@ def allow(config: LoopConfig, spent: int, *, pairs: int, anchors: int, prompts: 
 
 def why_spent(config: LoopConfig, spent: int) -> str:
     """Why the budget of judgments pays no further round after `spent`; empty where it does."""
-    budget, (each, examined) = config.stop.max_judgments, judgments_each(config)
-    least = each + LEAST_PROMPTS * examined
+    budget, asking, (each, examined) = config.stop.max_judgments, config.asking, judgments_each(config)
+    prompts = max(LEAST_PROMPTS, math.ceil(LEAST_SHARE * asking.examined_prompts))
+    least = math.ceil(LEAST_SHARE * asking.comparisons) * each + prompts * examined
     if budget is None or budget - spent >= least:
         return ""
     return (
         f"{spent} judgments were given, the budget is {budget}, and a round asks for {least} at least "
-        f"(one pair and {LEAST_PROMPTS} held-out prompts)"
+        f"({LEAST_SHARE:.0%} of {asking.comparisons} pairs and {asking.examined_prompts} held-out prompts)"
     )
 
 
