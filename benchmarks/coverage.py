@@ -3,7 +3,8 @@
     python benchmarks/coverage.py --draws 1000
     python benchmarks/coverage.py --draws 2000 --only reward_accuracy divergence
 
-Reward models, optimization, KL, drift and texts have their scenarios in `coverage_rewards.py`.
+Reward models, optimization, KL, drift and texts have their scenarios in `coverage_rewards.py`, numbers that
+join others in `coverage_joined.py`.
 
 Prints one JSON line: for each scenario the share of draws whose interval holds the true value, its Monte
 Carlo standard error, and the same for an interval that ignores clusters, which is the control.
@@ -39,6 +40,7 @@ from accord.evaluation.suites.pronouns import Winogenerated
 from accord.evaluation.suites.safety import XSTest
 from accord.evaluation.suites.suite import SuiteRun
 from accord.evaluation.suites.truthfulqa import TruthfulQA
+from coverage_joined import JOINED
 from coverage_rewards import SCENARIOS, Held, holds
 
 STRENGTHS = np.array([0.9, 0.5, 0.1, -0.1, -0.5, -0.9])
@@ -399,6 +401,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "judge_corrected": judge_corrected,
         "labels_corrected": labels_corrected,
         **SCENARIOS,
+        **JOINED,
     }
     found = {
         name: measure(scenario, options.draws, number)

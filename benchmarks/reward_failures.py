@@ -10,6 +10,9 @@ Prints one JSON line. Answers, heads and pools are those of `overoptimization.py
               the penalty on their angle)
     averages  of five heads' weights under a quarter of flipped labels (WARM, Rame et al. 2024)
     spread    of gold among heads that are equally accurate where nothing is planted (Wen et al. 2024)
+    shift     of prompts and of answers by the same distance: what accuracy and calibration lose, and whether
+              features, margins and rewards tell shifted pairs from others (LeVine et al. 2023). What
+              answers are worth depends on the prompt, and rewards are linear in 128 random features
 """
 
 import argparse
@@ -24,6 +27,9 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from accord.evaluation.best_of_n import best_of_n_kl_bound, best_of_n_value
+from accord.evaluation.calibration import measure_calibration
+from accord.evaluation.drift.mahalanobis import ledoit_wolf, mahalanobis_distances
+from accord.evaluation.ensemble import weighted_auroc
 from accord.evaluation.intervals import Estimate, mean_estimate
 from accord.evaluation.overoptimization import within_prompt_correlation
 from accord.evaluation.reward_frontier import fit_frontier, measure_length_adjusted_gain
@@ -52,6 +58,16 @@ SPREAD_PAIRS = 6_400
 FLIPPED = 0.25
 LENGTH_PENALTY = 40.0
 """Weight of the two correlations beside the summed log-likelihood, per pair in a hundred."""
+SIDE = 6
+"""Features of a prompt, and of an answer, of variance 1."""
+HIDDEN = 128
+MOVED = 2.0
+"""Standard deviations that prompts, or both answers of a pair, are moved by in a direction of their own."""
+SHIFTS = {"none": (0.0, 0.0), "prompts": (MOVED, 0.0), "answers": (0.0, MOVED), "both": (MOVED, MOVED)}
+ON_PROMPT, CURVATURE = 0.5, 0.4
+"""Of gold: the weight of what depends on the prompt, and how far quality beyond the average wears off."""
+SHIFT_TASTE = 1.5
+SHIFT_PAIRS, SHIFT_TESTED = 4_000, 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "length": plant_length(options),
         "averages": average_heads(options),
         "spread": spread_heads(options),
+        "shift": shift_pairs(options),
     }
     print(json.dumps({"task": "reward_failures", **vars(options), **parts}))
 
@@ -276,6 +293,88 @@ def spread_heads(options: Options) -> dict[str, Any]:
         "standard_error": round(float(np.mean(errors)), 3),
         "correlation": round(float(np.corrcoef(accuracies, golds)[0, 1]), 3),
     }
+
+
+def shift_pairs(options: Options) -> dict[str, Any]:
+    """By shift: accuracy, calibration error and how well shifted pairs are told, over eight worlds a seed."""
+    tables: dict[str, list[dict[str, float]]] = {name: [] for name in SHIFTS}
+    for world in range(8 * options.seeds):
+        for name, row in measure_shifts(np.random.default_rng([world, 14])).items():
+            tables[name].append(row)
+    columns = {
+        name: {key: np.array([row[key] for row in rows]) for key in rows[0]} for name, rows in tables.items()
+    }
+    start = columns["none"]
+    found: dict[str, Any] = {"worlds": 8 * options.seeds}
+    for name, rows in columns.items():
+        found[name] = {key: bounds(mean_estimate(values)) for key, values in rows.items()}
+        found[name]["accuracy_lost"] = bounds(mean_estimate(start["accuracy"] - rows["accuracy"]))
+    for key, sign in (("accuracy", -1.0), ("calibration_error", 1.0)):
+        more = sign * (columns["answers"][key] - columns["prompts"][key])
+        found[f"{key}_worse_by_answers_than_prompts"] = bounds(mean_estimate(more))
+    return found
+
+
+def measure_shifts(generator: np.random.Generator) -> dict[str, dict[str, float]]:
+    """One world: a reward fitted on pairs as they come, and what it does on shifted ones."""
+    taste = generator.normal(size=SIDE)
+    taste /= np.linalg.norm(taste)
+    fit_to_prompt = generator.normal(size=(SIDE, SIDE)) / SIDE**0.5
+    weights = generator.normal(size=(2 * SIDE, HIDDEN)) / (2 * SIDE) ** 0.5
+    offsets = generator.normal(size=HIDDEN)
+
+    def gold(prompt: FloatArray, answer: FloatArray) -> FloatArray:
+        own = answer @ taste
+        by_prompt = np.einsum("ni,ij,nj->n", prompt, fit_to_prompt, answer)
+        return np.asarray(own - CURVATURE / 2 * np.maximum(own, 0.0) ** 2 + ON_PROMPT * by_prompt)
+
+    def draw(count: int, moved: tuple[float, float]) -> tuple[list[FloatArray], FloatArray, FloatArray]:
+        """Features of both answers, gold of the first less that of the second, and the label."""
+        directions = generator.normal(size=(2, SIDE))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        prompt = generator.normal(size=(count, SIDE)) + moved[0] * directions[0]
+        answers = [generator.normal(size=(count, SIDE)) + moved[1] * directions[1] for _ in range(2)]
+        lead = gold(prompt, answers[0]) - gold(prompt, answers[1])
+        label = generator.random(count) < expit(SHIFT_TASTE * lead)
+        features = [np.tanh(np.concatenate([prompt, one], axis=1) @ weights + offsets) for one in answers]
+        return features, lead, label.astype(np.float64)
+
+    features, _, label = draw(SHIFT_PAIRS, SHIFTS["none"])
+    head = fit_logistic_head((features[0] - features[1]) * np.where(label > 0, 1.0, -1.0)[:, None])
+    training = ledoit_wolf(np.concatenate(features))
+    found: dict[str, dict[str, float]] = {}
+    usual: dict[str, FloatArray] = {}
+    for name, moved in SHIFTS.items():
+        features, lead, label = draw(SHIFT_TESTED, moved)
+        rewards = [one @ head for one in features]
+        margin = rewards[0] - rewards[1]
+        signs = {
+            "distance": np.maximum(*[mahalanobis_distances(one, training) for one in features]),
+            "margin": -np.abs(margin),
+            "reward": -np.maximum(*rewards),
+        }
+        usual = usual or signs
+        is_shifted = np.repeat([1.0, 0.0], SHIFT_TESTED)
+        chance = expit(SHIFT_TASTE * np.abs(lead))
+        found[name] = {
+            "accuracy": float((margin * lead > 0).mean()),
+            "ceiling": float(chance.mean()),
+            "calibration_error": measure_calibration(margin, label).ece_debiased.value,
+        } | {
+            f"auroc_by_{key}": weighted_auroc(np.concatenate([sign, usual[key]]), is_shifted)
+            for key, sign in signs.items()
+        }
+    return found
+
+
+def fit_logistic_head(pairs: FloatArray) -> FloatArray:
+    """[feature] ridge maximum likelihood of Bradley and Terry's model of [pair, feature], Newton's steps."""
+    head = np.zeros(pairs.shape[1])
+    for _ in range(15):
+        chance = expit(pairs @ head)
+        curvature = (pairs * (chance * (1.0 - chance))[:, None]).T @ pairs + RIDGE * np.eye(len(head))
+        head = head + np.linalg.solve(curvature, pairs.T @ (1.0 - chance) - RIDGE * head)
+    return head
 
 
 if __name__ == "__main__":

@@ -17,12 +17,13 @@ def benchmark():
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     yield spec.loader.exec_module(module) or module
-    del sys.modules[spec.name], sys.modules["coverage_rewards"]
+    del sys.modules[spec.name], sys.modules["coverage_rewards"], sys.modules["coverage_joined"]
     sys.path.remove(str(SCRIPT.parent))
 
 
 def test_one_json_line_comes_out(benchmark, capsys):
     names = ["win_rate_ties", "judge_corrected", "reward_shift", "common_opening", "judge_errors_known"]
+    names += ["rank_correlation_of_labels", "agreement_of_batches", "gap_of_a_pool", "gap_of_worst_group"]
     benchmark.main(["--draws", "2", "--only", *names])
     printed = capsys.readouterr().out
     assert printed.count("\n") == 1
@@ -41,7 +42,7 @@ def test_shares_are_covered(benchmark):
 def test_every_scenario_runs(benchmark, capsys):
     benchmark.main(["--draws", "2"])
     found = json.loads(capsys.readouterr().out)["scenarios"]
-    assert len(found) == 23 + len(benchmark.SCENARIOS)
+    assert len(found) == 23 + len(benchmark.SCENARIOS) + len(benchmark.JOINED)
     assert all(0 <= one["coverage"] <= 1 for one in found.values())
 
 

@@ -34,6 +34,20 @@ def test_value_and_determinism():
     assert crossed_estimate(mean_of(scores), second, first, seed=3).low == pytest.approx(one.low, abs=0.05)
 
 
+def test_the_fewer_count_alone_only_where_the_others_part_is_nothing():
+    # prompts whose part is as large as annotators', and prompts that are all alike: the latter's interval is
+    # wider beside its standard error, being Student's of the 8 annotators alone
+    lean, ease = np.linspace(-1, 1, 8), np.linspace(-2, 2, 40)
+    first, second = np.repeat(np.arange(40), 8).tolist(), list(range(8)) * 40
+    reach = []
+    for part in (ease, np.zeros(40)):
+        scores = np.repeat(part, 8) + np.tile(lean, 40)
+        found = crossed_estimate(mean_of(scores), first, second, resamples=4000)
+        error = math.hypot(part.std(ddof=1) / 40**0.5, lean.std(ddof=1) / 8**0.5)
+        reach.append((found.high - found.low) / error)
+    assert reach[0] < 0.92 * reach[1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "skew"), [("percentile", False), ("bca", True)])
 def test_means_are_covered_and_prompts_alone_are_too_narrow(method, skew):

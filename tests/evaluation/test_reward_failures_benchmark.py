@@ -6,27 +6,33 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "reward_failures.py"
 
 
 @pytest.fixture(scope="module")
-def found():
+def module():
     sys.path.insert(0, str(SCRIPT.parent))
     spec = importlib.util.spec_from_file_location("reward_failures_miniature", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name], sys.modules["overoptimization"]
+    sys.path.remove(str(SCRIPT.parent))
+
+
+@pytest.fixture(scope="module")
+def found(module):
     options = module.Options(prompts=60, pool=256, seeds=2, heads=8)
-    yield {
+    return {
         "data": module.sweep_data(options),
         "length": module.plant_length(options),
         "averages": module.average_heads(options),
         "spread": module.spread_heads(options),
     }
-    del sys.modules[spec.name], sys.modules["overoptimization"]
-    sys.path.remove(str(SCRIPT.parent))
 
 
 def test_it_is_plain_json(found):
@@ -77,3 +83,23 @@ def test_equal_accuracy_is_not_equal_gold(found):
     low, high = found["spread"]["accuracy"]
     assert high - low < 0.03
     assert found["spread"]["gold_spread"] > 2 * found["spread"]["standard_error"]
+
+
+@pytest.mark.slow
+def test_shifted_answers_cost_more_than_shifted_prompts(module):
+    rows = module.shift_pairs(module.Options(seeds=2))
+    assert json.loads(json.dumps(rows)) == rows
+    assert rows["none"]["accuracy_lost"] == [0.0, 0.0, 0.0]
+    assert rows["prompts"]["accuracy_lost"][1] > 0
+    assert rows["accuracy_worse_by_answers_than_prompts"][1] > 0
+    assert rows["calibration_error_worse_by_answers_than_prompts"][1] > 0
+    assert rows["both"]["accuracy_lost"][0] > rows["answers"]["accuracy_lost"][0]
+
+
+def test_features_tell_shifted_pairs_and_margins_do_not(module):
+    rows = module.measure_shifts(np.random.default_rng(0))
+    assert rows["none"]["auroc_by_distance"] == 0.5
+    assert rows["answers"]["auroc_by_distance"] > 0.65
+    assert rows["both"]["auroc_by_distance"] > rows["prompts"]["auroc_by_distance"] + 0.05
+    assert abs(rows["answers"]["auroc_by_margin"] - 0.5) < 0.1
+    assert rows["both"]["accuracy"] < rows["none"]["accuracy"] < 1.0

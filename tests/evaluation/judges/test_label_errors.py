@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from accord.cli.main import run_command
 from accord.domain.errors import DataError, EvaluationError
@@ -112,6 +113,12 @@ def test_scores_by_hand():
     silent = score_measurements([0.0] * 20, people, {})
     assert math.isnan(silent[0].estimate.value)
     assert len(silent) == 2
+    # ties share their middle rank, and a row of a cluster drawn twice counts as two rows
+    tied = [float(i % 4) for i in range(20)]
+    assert score_measurements(tied, people, {})[0].estimate.value == pytest.approx(spearmanr(tied, people)[0])
+    doubled = score_measurements(tied * 2, list(people) * 2, {}, clusters=[str(i) for i in range(20)] * 2)
+    once = score_measurements(tied, people, {}, clusters=[str(i) for i in range(20)])
+    assert doubled[0].estimate.low == pytest.approx(once[0].estimate.low)
     with pytest.raises(EvaluationError, match="10 are needed"):
         score_measurements([None] * 20, people, {})
 

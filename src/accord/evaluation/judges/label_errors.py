@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from accord.domain.errors import DataError, EvaluationError
 from accord.evaluation.clusters import Clusters, FloatArray, finite_array
@@ -118,10 +118,11 @@ def score_measurements(
     if len(kept) < MIN_LABELED:
         raise EvaluationError(f"{len(kept)} answers have a score and a person's; {MIN_LABELED} are needed")
     units = None if clusters is None else [clusters[i] for i in kept]
-    first, second = rankdata(said), rankdata(truth)
+    places = [np.unique(one, return_inverse=True)[1].reshape(-1) for one in (said, truth)]
 
     def spearman(weights: FloatArray) -> float:
-        # Ranks are those of all rows: resampling them anew changes the coefficient by less than its error.
+        # Ranked anew in every resample: ranks held fixed vary otherwise than Spearman's coefficient does.
+        first, second = (_weighted_ranks(one, weights) for one in places)
         x, y = first - weights @ first / weights.sum(), second - weights @ second / weights.sum()
         spread = math.sqrt((weights @ x**2) * (weights @ y**2))
         return float(weights @ (x * y) / spread) if spread > 0 else math.nan
@@ -233,3 +234,9 @@ def _is_of(metric: str, kind: str) -> bool:
     if kind == "full_refusal":
         return metric.endswith("_full_refusal")
     return metric.endswith("_refusal") and not metric.endswith(("_full_refusal", "_partial_refusal"))
+
+
+def _weighted_ranks(places: NDArray[np.int64], weights: FloatArray) -> FloatArray:
+    """[row] middle ranks of rows that count `weights` times, from the place of each row's value."""
+    counts = np.bincount(places, weights=weights)
+    return np.asarray((np.cumsum(counts) - counts / 2)[places])

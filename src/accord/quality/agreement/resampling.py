@@ -268,7 +268,7 @@ def replicate_weights(units: Units, config: BootstrapConfig) -> Iterator[FloatAr
 
 
 def quantile_levels(
-    n_units: int, confidence: float, *, bias: float = 0.0, acceleration: float = 0.0
+    n_units: float, confidence: float, *, bias: float = 0.0, acceleration: float = 0.0
 ) -> tuple[float, float]:
     """Levels of the bootstrap distribution between which a two-sided interval lies; n_units >= 2.
 
