@@ -29,6 +29,20 @@ def test_accuracy_of_easier_and_harder_batches_is_found_without_labels():
         assert found.is_out is (spread != 1.0)
 
 
+def test_intervals_know_that_the_temperature_was_fitted():
+    # 200 labeled pairs, 200 new ones: with sampling of the new prompts alone .80 hold the truth
+    held, bias, n_runs = 0, 0, 400
+    truth = batch(np.random.default_rng(1), 2.0, 1_000_000)[2]
+    for seed in range(n_runs):
+        generator = np.random.default_rng(seed)
+        reference = fit_label_free(*batch(generator, 2.0, 200)[:2], seed=seed)
+        found = estimate_accuracy(batch(generator, 2.0, 200)[0], reference, seed=seed).accuracy
+        held += found.low <= truth <= found.high
+        bias += reference.bias_interval.low <= 0 <= reference.bias_interval.high
+    # three binomial standard errors of 400 runs are .033
+    assert (held / n_runs, bias / n_runs) == pytest.approx((0.95, 0.95), abs=0.033)
+
+
 def test_limits_are_left_as_rarely_as_three_sigmas_say():
     out = 0
     for seed in range(150):
@@ -62,6 +76,14 @@ def test_change_of_taste_is_not_seen():
     found = estimate_accuracy(margins, reference)
     assert not found.is_out
     assert np.mean((margins > 0) == (1 - labels)) < 0.4 < found.accuracy.value
+
+
+def test_one_prompt_gives_an_accuracy_without_an_interval():
+    generator = np.random.default_rng(0)
+    reference = fit_label_free(*batch(generator, 1.0, 100)[:2])
+    found = estimate_accuracy([1.0, 2.0], reference, ["a", "a"]).accuracy
+    assert not found.has_interval
+    assert 0.5 < found.value < 1.0
 
 
 def test_too_little_is_refused():
