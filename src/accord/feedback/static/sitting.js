@@ -25,6 +25,7 @@ export function makeBreaks(document, { t, onPause, told = { getItem: () => null,
   const box = document.getElementById("pause");
   const text = document.getElementById("pause-text");
   let state = { items: 0, activeMs: 0, snoozes: 0 };
+  let noticed = null;
   const later = box?.querySelector("[data-pause=snooze]");
   box?.querySelector("[data-pause=back]").addEventListener("click", () => box.close());
   later?.addEventListener("click", () => { state.snoozes += 1; later.dataset.used = "yes"; box.close(); });
@@ -42,17 +43,18 @@ export function makeBreaks(document, { t, onPause, told = { getItem: () => null,
   };
   return {
     take: () => open(t("Your work is saved. Take your time; the clock stands still."), false),
-    /** Say privately what was noticed, once for each note. */
-    nudge(note) {
-      const name = `accord:note:${note?.id}`;
-      if (!note?.text || told.getItem(name)) return;
-      told.setItem(name, "yes");
-      open(note.text, true);
-    },
+    /** Keep what was noticed, to be said privately and once, when the item at hand is done: nobody is interrupted. */
+    nudge(note) { if (note?.text && !told.getItem(`accord:note:${note.id}`)) noticed = note; },
     /** One more item is done; suggests a break where one is due. */
     count(activeMs) {
       state.items += 1;
       state.activeMs += activeMs;
+      if (noticed) {
+        told.setItem(`accord:note:${noticed.id}`, "yes");
+        open(noticed.text, true);
+        noticed = null;
+        return;
+      }
       const due = dueBreak(state);
       if (due === "long") open(t("Two hours of attention. A longer break now keeps your eye fresh."), true);
       if (due === "short") open(t("{n} items since your last break. Take five?", { n: state.items }), true);
